@@ -1,0 +1,155 @@
+# Coracle: one make process, sources by wildcard, dependencies by the compiler.
+#
+#   make            build/coracle              make up        a one-node cluster on this machine
+#   make test       deps, build, every test    make down      stops it, leaves nothing behind
+#   make check      unit and golden tests      make check T=lb      only those of one folder
+#   make fuzz       a smoke minute of fuzzing  make bench     figures against real peers
+#   make lint       static analysis            make layers    include arrows
+#
+# SAN=1 builds with AddressSanitizer and UBSan, SAN=thread with ThreadSanitizer (each in its own
+# folder), V=1 shows the commands.
+
+include mk/deps.mk
+include mk/layers.mk
+
+CC       ?= gcc
+prefix   ?= /usr/local
+DIR      ?=
+SAN      ?=
+BUILD    ?= build$(if $(SAN),/san-$(SAN))$(if $(filter clang,$(CC)),/clang)
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@echo "  $(1)	$(2)";)
+
+LIBS_PC  := libuv openssl libnghttp2 jansson yaml-0.1 sqlite3 libwslay libwebsockets libprotobuf-c
+CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD)/gen -MMD -MP
+CFLAGS   += -std=gnu17 -fno-common -fstack-protector-strong -O2 -g -ffunction-sections -fdata-sections
+CFLAGS   += -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
+            -Wwrite-strings -Wpointer-arith -Wcast-align -Wundef -Wvla -Wconversion -Wno-sign-conversion
+LDFLAGS  += -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now
+LDLIBS   += -luv -lssl -lcrypto -lnghttp2 -ljansson -lyaml -lsqlite3 -lwslay -lwebsockets -lprotobuf-c -lpthread -lm
+
+ifeq ($(SAN),1)
+CFLAGS  += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=address,undefined
+else ifeq ($(SAN),thread)
+CFLAGS  += -fsanitize=thread -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=thread
+else ifeq ($(SAN),fuzz)
+CC      := clang
+CFLAGS  += -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
+LDFLAGS += -fsanitize=fuzzer,address,undefined
+else
+CFLAGS  += -D_FORTIFY_SOURCE=2 -fPIE
+LDFLAGS += -pie
+endif
+
+all: $(BUILD)/coracle
+
+# ---- objects and one archive per folder ---------------------------------------------------------
+
+objs_of = $(patsubst %.c,$(BUILD)/%.o,$(wildcard $(1)/*.c)) $(gen_objs_$(1))
+lib_of  = $(BUILD)/lib/$(subst /,_,$(1)).a
+# The folder itself, then everything it may use, in link order.
+libs_of = $(foreach d,$(1) $(uses_$(1)),$(call lib_of,$(d))) $(BUILD)/lib/llhttp.a
+
+$(BUILD)/%.o: %.c
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(GEN_CFLAGS) -c -o $@ $<
+
+# llhttp: Debian ships its C sources in node-llhttp; they are compiled, not copied into the tree.
+$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) -O2 -g -fPIE -I/usr/include/llhttp $(filter -fsanitize%,$(CFLAGS)) -c -o $@ $<
+$(BUILD)/lib/llhttp.a: $(patsubst %,$(BUILD)/llhttp/%.o,api http llhttp)
+	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
+
+define folder_rules
+$(call lib_of,$(1)): $(call objs_of,$(1))
+	$$(call say,AR,$$@)mkdir -p $$(@D) && rm -f $$@ && ar rcs $$@ $$^
+endef
+
+# ---- generated code -------------------------------------------------------------------------------
+# mk/gen.mk names what is generated from what (the API schema, the CRI messages).
+-include mk/gen.mk
+
+$(foreach d,$(folders),$(eval $(call folder_rules,$(d))))
+
+# ---- programs -------------------------------------------------------------------------------------
+
+all_libs := $(foreach d,$(folders),$(call lib_of,$(d))) $(BUILD)/lib/llhttp.a
+
+$(BUILD)/coracle: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/coracle*.c)) $(all_libs)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+
+$(BUILD)/tools/coracle%.o: CPPFLAGS += -DCORACLE_VERSION='"$(VERSION)"'
+
+# ---- tests ----------------------------------------------------------------------------------------
+# test/unit/<folder>/x_test.c links <folder> and what that folder may use, so the linker checks the
+# arrows. test/golden/<folder>/ the same. T= picks one folder.
+
+T ?=
+unit_src   := $(shell find test/unit test/golden -name '*_test.c' 2>/dev/null | sort)
+unit_src   := $(if $(T),$(filter test/unit/$(T)/% test/golden/$(T)/%,$(unit_src)),$(unit_src))
+unit_bins  := $(patsubst %.c,$(BUILD)/%,$(unit_src))
+
+define test_rule
+$(BUILD)/$(1:.c=): $(BUILD)/$(1:.c=.o) $(call libs_of,$(patsubst test/golden/%/,%,$(patsubst test/unit/%/,%,$(dir $(1)))))
+	$$(call say,LD,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LDLIBS) -lcmocka
+endef
+$(foreach t,$(unit_src),$(eval $(call test_rule,$(t))))
+
+check: $(unit_bins)
+	$(Q)sh test/run-unit.sh $(unit_bins)
+
+fuzz_src  := $(wildcard test/fuzz/*_fuzz.c)
+fuzz_bins := $(patsubst %.c,$(BUILD)/%,$(fuzz_src))
+define fuzz_rule
+$(BUILD)/$(1:.c=): $(BUILD)/$(1:.c=.o) $(all_libs)
+	$$(call say,LD,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LDLIBS)
+endef
+$(foreach t,$(fuzz_src),$(eval $(call fuzz_rule,$(t))))
+fuzz-bins: $(fuzz_bins)
+FUZZ_SECONDS ?= 60
+fuzz:
+	$(Q)$(MAKE) --no-print-directory SAN=fuzz fuzz-bins
+	$(Q)sh test/run-fuzz.sh build/san-fuzz $(FUZZ_SECONDS)
+
+system: $(BUILD)/coracle
+	$(Q)CORACLE=$(abspath $(BUILD)/coracle) BUILD=$(abspath $(BUILD)) sh test/run-system.sh $(S)
+
+test: deps-test
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
+	$(Q)sh test/run-all.sh
+
+layers:
+	$(Q)sh test/layers.sh
+
+lint: deps-lint
+	$(Q)sh test/lint.sh
+
+bench: $(BUILD)/coracle
+	$(Q)BUILD=$(abspath $(BUILD)) sh test/bench/run.sh
+
+# ---- running --------------------------------------------------------------------------------------
+
+up: deps
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
+	$(Q)DIR="$(DIR)" sh tools/up.sh $(abspath $(BUILD))
+
+down:
+	$(Q)DIR="$(DIR)" sh tools/down.sh
+
+install: $(BUILD)/coracle
+	install -Dm755 $(BUILD)/coracle $(DESTDIR)$(prefix)/bin/coracle
+	install -Dm644 tools/coracle.service $(DESTDIR)/etc/systemd/system/coracle.service
+	install -Dm644 tools/coracle-agent.service $(DESTDIR)/etc/systemd/system/coracle-agent.service
+
+clean:
+	rm -rf build
+
+.PHONY: all check fuzz fuzz-bins system test layers lint bench up down install clean
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,81 @@
+#include "base/core/mem.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void *check(void *p)
+{
+    if (!p) {
+        static const char text[] = "out of memory\n";
+        err_ignore(write(STDERR_FILENO, text, sizeof text - 1) < 0); /* dying anyway */
+        abort();
+    }
+    return p;
+}
+
+void *mem_alloc(size_t size_bytes)
+{
+    return check(calloc(1, size_bytes ? size_bytes : 1));
+}
+
+void *mem_calloc(size_t n, size_t size_bytes)
+{
+    return check(calloc(n ? n : 1, size_bytes ? size_bytes : 1));
+}
+
+void *mem_realloc(void *p, size_t size_bytes)
+{
+    return check(realloc(p, size_bytes ? size_bytes : 1));
+}
+
+void *mem_dup(const void *p, size_t size_bytes)
+{
+    void *copy = check(malloc(size_bytes ? size_bytes : 1));
+
+    if (size_bytes)
+        memcpy(copy, p, size_bytes);
+    return copy;
+}
+
+char *mem_strdup(const char *s)
+{
+    return mem_strndup(s, strlen(s));
+}
+
+char *mem_strndup(const char *s, size_t n)
+{
+    char *copy = check(malloc(n + 1));
+
+    if (n)
+        memcpy(copy, s, n);
+    copy[n] = '\0';
+    return copy;
+}
+
+char *mem_vprintf(const char *fmt, va_list ap)
+{
+    char *s = NULL;
+
+    if (vasprintf(&s, fmt, ap) < 0)
+        s = NULL;
+    return check(s);
+}
+
+char *mem_printf(const char *fmt, ...)
+{
+    va_list ap;
+    char *s;
+
+    va_start(ap, fmt);
+    s = mem_vprintf(fmt, ap);
+    va_end(ap);
+    return s;
+}
+
+void mem_auto_close(const int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}

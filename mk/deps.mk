@@ -1,0 +1,21 @@
+# What has to be installed, on Debian 12, for which purpose. `make deps` takes just what building
+# and running need; tests, lint and benchmarks have lists of their own. Only what is missing is
+# installed, and no package may start a service on the user's machine (tools/deps.sh).
+
+DEPS_BUILD := gcc make git pkg-config libc6-dev libuv1-dev libssl-dev libnghttp2-dev node-llhttp \
+              libjansson-dev libyaml-dev libwslay-dev libwebsockets-dev libsqlite3-dev \
+              libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
+DEPS_RUN   := containerd runc containernetworking-plugins iptables iproute2 busybox-static ca-certificates
+DEPS_TEST  := libcmocka-dev bats jq curl openssl dnsmasq-base nftables netcat-openbsd sqlite3 procps util-linux
+DEPS_LINT  := clang clang-tidy cppcheck libclang-rt-14-dev
+DEPS_BENCH := haproxy nginx-light
+
+deps:
+	$(Q)sh tools/deps.sh $(DEPS_BUILD) $(DEPS_RUN) kubectl
+deps-test: deps
+	$(Q)sh tools/deps.sh $(DEPS_TEST)
+deps-lint: deps
+	$(Q)sh tools/deps.sh $(DEPS_LINT)
+deps-bench: deps
+	$(Q)sh tools/deps.sh $(DEPS_BENCH)
+.PHONY: deps deps-test deps-lint deps-bench

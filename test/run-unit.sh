@@ -1,0 +1,23 @@
+#!/bin/sh
+# run-unit.sh TEST...: runs each cmocka program with a deadline, prints what failed, and sums up.
+set -u
+passed=0 failed=0
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+for t in "$@"; do
+    if timeout 120 "$t" >"$out" 2>&1; then
+        n=$(grep -c '^\[       OK \]' "$out") || true
+        passed=$((passed + n))
+    else
+        code=$?
+        n=$(grep -c '^\[       OK \]' "$out") || true
+        passed=$((passed + n))
+        f=$(grep -c '^\[  FAILED  \] .*[^.]$' "$out") || true
+        [ "$f" -gt 0 ] || f=1
+        failed=$((failed + f))
+        echo "--- $t (exit $code)"
+        tail -n 60 "$out"
+    fi
+done
+echo "unit: $passed passed, $failed failed"
+[ "$failed" = 0 ]
