@@ -23,7 +23,8 @@ Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)";)
 
 LIBS_PC  := libuv openssl libnghttp2 jansson yaml-0.1 sqlite3 libwslay libwebsockets libprotobuf-c
-CPPFLAGS += -D_GNU_SOURCE -I. -I$(BUILD)/gen -MMD -MP
+LLHTTP_INC := /usr/share/include/llhttp
+CPPFLAGS += -D_GNU_SOURCE -I. -isystem $(LLHTTP_INC) -I$(BUILD)/gen -MMD -MP
 CFLAGS   += -std=gnu17 -fno-common -fstack-protector-strong -O2 -g -ffunction-sections -fdata-sections
 CFLAGS   += -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
             -Wwrite-strings -Wpointer-arith -Wcast-align -Wundef -Wvla -Wconversion -Wno-sign-conversion
@@ -62,7 +63,7 @@ $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
 
 # llhttp: Debian ships its C sources in node-llhttp; they are compiled, not copied into the tree.
 $(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
-	$(call say,CC,$<)mkdir -p $(@D) && $(CC) -O2 -g -fPIE -I/usr/include/llhttp $(filter -fsanitize%,$(CFLAGS)) -c -o $@ $<
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) -O2 -g -fPIE -I$(LLHTTP_INC) $(filter -fsanitize%,$(CFLAGS)) -c -o $@ $<
 $(BUILD)/lib/llhttp.a: $(patsubst %,$(BUILD)/llhttp/%.o,api http llhttp)
 	$(call say,AR,$@)mkdir -p $(@D) && rm -f $@ && ar rcs $@ $^
 
