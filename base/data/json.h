@@ -1,0 +1,46 @@
+#pragma once
+/*
+ * JSON: jansson with our limits and errors. json_t is passed around freely inside the API server;
+ * elsewhere read JSON into a C struct at the edge with the path readers. jansson counts references
+ * without locks here: one json_t belongs to one thread.
+ */
+#include "base/core/buf.h"
+#include "base/core/err.h"
+
+#include <jansson.h>
+
+#define JSON_DEPTH_MAX 200 /* deeper documents are ERR_LIMIT: our walkers recurse */
+
+/* ERR_INVALID with line and column, ERR_LIMIT when too deep. Anything but blanks after the value is
+ * invalid; duplicate keys too when reject_dup is set (json_parse_strict). Any value may be the top.
+ */
+MUST_USE int json_parse(json_t **out, struct str text, struct err *e);
+MUST_USE int json_parse_strict(json_t **out, struct str text, struct err *e);
+
+/* Compact text at the end of b. ERR_LIMIT past b's maximum. */
+MUST_USE int json_write(struct buf *b, const json_t *j);
+MUST_USE int json_write_indented(struct buf *b, const json_t *j, unsigned spaces);
+char *json_text(const json_t *j); /* heap string, yours */
+
+/* A JSON string with its quotes and escapes, at the end of b. Bytes that are not UTF-8 become
+ * U+FFFD. */
+MUST_USE int json_write_str(struct buf *b, struct str s);
+
+/*
+ * Path readers: "spec.containers[0].name"; a key that holds dots is written ["a.b/c"]. They borrow
+ * from j. ERR_NOT_FOUND when something on the path is absent or null, ERR_INVALID when the value
+ * has another type; both name the path.
+ */
+MUST_USE int json_path(json_t **out, const json_t *j, const char *path, struct err *e);
+MUST_USE int json_path_str(const char **out, const json_t *j, const char *path, struct err *e);
+MUST_USE int json_path_i64(int64_t *out, const json_t *j, const char *path, struct err *e);
+MUST_USE int json_path_bool(bool *out, const json_t *j, const char *path, struct err *e);
+
+/* For optional things: NULL or the fallback unless a value of that type is there. */
+json_t *json_at(const json_t *j, const char *path);
+const char *json_str_at(const json_t *j, const char *path, const char *fallback);
+int64_t json_i64_at(const json_t *j, const char *path, int64_t fallback);
+bool json_bool_at(const json_t *j, const char *path, bool fallback);
+
+/* Never fails for valid UTF-8; other bytes are replaced. The caller owns the reference. */
+json_t *json_str_of(struct str s);
