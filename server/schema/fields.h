@@ -1,0 +1,18 @@
+#pragma once
+/*
+ * Fields: the labels that field selectors may use, and their values in an object. Any thread.
+ */
+#include "base/core/err.h"
+#include "base/kube/selector.h"
+#include "server/schema/schema.h"
+
+/* The value as selectors see it: "" when absent, "false" for an absent bool. Borrowed from obj, or
+ * constant; a number lies in scratch. NULL: k does not support this label. */
+#define FIELDS_SCRATCH_MAX 32
+const char *fields_value(const struct schema_kind *k, const json_t *obj, const char *label,
+                         char scratch[FIELDS_SCRATCH_MAX]);
+
+/* ERR_INVALID: `field label not supported: spec.foo`. */
+MUST_USE int fields_check(const struct schema_kind *k, const struct field_selector *s,
+                          struct err *e);
+bool fields_match(const struct schema_kind *k, const json_t *obj, const struct field_selector *s);
