@@ -37,16 +37,8 @@ void meta_set_resource_version(json_t *obj, int64_t rev);
 
 /* generateName: base (cut to 58 bytes) plus five of upstream's 27 safe characters. */
 void meta_generate_name(char out[64], const char *base);
-/* "2026-11-22T09:34:40Z" */
-void meta_time_rfc3339(char out[32], int64_t unix_s);
 /* For a new object: uid, creationTimestamp; drops what a client may not choose (uid,
  * creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds, selfLink, resourceVersion). */
 void meta_init_new(json_t *obj, int64_t now_unix_s);
 /* For an update: those fields come from old; resourceVersion is dropped. */
 void meta_carry_over(json_t *obj, const json_t *old);
-
-/* DNS-1123 names: NULL when valid, else upstream's sentence (static). */
-const char *meta_check_dns_label(struct str s);     /* at most 63 bytes */
-const char *meta_check_dns_subdomain(struct str s); /* at most 253 bytes */
-const char *meta_check_path_segment(
-    struct str s); /* names of RBAC objects: no "/", "%", ".", ".." */

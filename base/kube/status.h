@@ -64,6 +64,5 @@ json_t *status_too_many_requests(const char *message, int retry_after_s);
 json_t *status_deleted(const char *group, const char *resource, const char *name, const char *uid);
 
 int status_code(const json_t *status); /* 500 when it has none */
-/* Reading a peer's Status: fills e with its message and the matching code; any other document
- * gives "<code> <http text>". Returns e->code, never 0. */
-int status_to_err(const json_t *doc, int http_code, struct err *e);
+/* What a client may do about an answer: by reason (may be NULL), else by code. */
+enum err_code status_err_code(const char *reason, int http_code);

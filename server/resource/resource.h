@@ -1,13 +1,15 @@
 #pragma once
 /*
  * Resource: what a kind does beyond its schema table. One struct of hooks per kind, one file each
- * (server/resource/<kind>.c), found by group and resource; NULL hooks mean "as every kind".
+ * (server/resource/<kind>.c), found by storage group and plural; NULL hooks mean "as every kind".
  *
  * Hooks run on the loop thread, between decoding/defaulting and the store, on documents they may
- * change (prepare_*) or only read (validate*). Problems are causes for the 422 (status_cause_add);
- * an error return is for everything that is no fault of one field.
+ * change (prepare_*) or only read (validate*). Problems of a field go to the list (422); an error
+ * return is for everything else.
  */
 #include "base/core/err.h"
+#include "server/schema/field_error.h"
+#include "server/schema/schema.h"
 
 #include <jansson.h>
 
@@ -19,39 +21,38 @@ struct resource_env {
 };
 
 struct resource_hooks {
-    const char *group, *resource; /* "", "pods" */
-    bool ephemeral;               /* the store may checkpoint it late (leases) */
-    bool no_generation;           /* metadata.generation is not kept (kinds without a spec) */
-    bool names_are_paths;         /* names are path segments, not DNS subdomains (RBAC) */
-    bool names_are_labels;        /* names are DNS labels (services, namespaces) */
-    bool has_status;              /* /status: writes to it keep spec and metadata, others status */
-    bool delete_is_graceful;      /* see grace_s */
-    bool allow_unconditional;     /* update without resourceVersion is fine */
-    bool create_on_update;        /* PUT to an absent name creates */
+    const char *group, *plural; /* "", "pods" */
+    bool no_conditional;        /* an update needs no resourceVersion only where this is false */
 
-    /* Before validation. For updates old is the stored object; status was kept or reset already. */
+    /* After decoding and defaults, before validation. old is the stored object. */
     int (*prepare_create)(struct resource_env *env, json_t *obj, struct err *e);
     int (*prepare_update)(struct resource_env *env, json_t *obj, const json_t *old, struct err *e);
-    /* Semantic rules beyond the schema's. */
-    void (*validate)(struct resource_env *env, const json_t *obj, json_t *causes);
+    int (*prepare_status)(struct resource_env *env, json_t *obj, const json_t *old, struct err *e);
+    /* Rules beyond the schema's. */
+    void (*validate)(struct resource_env *env, const json_t *obj, struct field_errors *fe);
     void (*validate_update)(struct resource_env *env, const json_t *obj, const json_t *old,
-                            json_t *causes);
-    /* Instead of validate_update, for the status subresource. */
-    void (*validate_status)(struct resource_env *env, const json_t *obj, const json_t *old,
-                            json_t *causes);
-    /* Grace for a DELETE: asked_s is -1 when the client named none. 0: remove at once. */
-    int64_t (*grace_s)(const json_t *obj, int64_t asked_s);
-    /* A DELETE is refused by returning an error (its text is the message, ERR_DENIED: 403). */
-    int (*check_delete)(const json_t *obj, struct err *e);
-    /* What prepare_create took (an address) is given back: the commit failed or was a dry run. */
+                            struct field_errors *fe);
+    /* What prepare_create took (an address) is given back: nothing was stored. */
     void (*undo_create)(struct resource_env *env, const json_t *obj);
     /* The change is durable. obj NULL: deleted; old NULL: created. */
     void (*after_commit)(struct resource_env *env, const json_t *obj, const json_t *old);
+
+    /* Grace of a DELETE in seconds; asked_s is -1 when the client named none. 0: remove at once.
+     * NULL: 0. */
+    int64_t (*grace_s)(const json_t *obj, int64_t asked_s);
+    /* A DELETE may be refused: the text is the message, ERR_DENIED is 403, ERR_CONFLICT 409. */
+    int (*check_delete)(const json_t *obj, struct err *e);
+    /* Changes a document that begins to be deleted (Terminating); the object stays then, even
+     * without finalizers, until its controller finishes it. True: it stays. */
+    bool (*begin_delete)(json_t *obj);
+    /* May the object go now, deletionTimestamp set and metadata.finalizers empty? NULL: yes. */
+    bool (*is_finished)(const json_t *obj);
 };
 
 /* Never NULL: kinds without a file have all-default hooks. */
-const struct resource_hooks *resource_hooks_find(const char *group, const char *resource);
+const struct resource_hooks *resource_hooks_find(const struct schema_kind *k);
 
-/* "/registry/<group>/<resource>/[<ns>/]<name>"; the core group is "core". Without name the prefix
- * with its '/'. ns "" for cluster scope, or for all namespaces in a prefix. */
-char *resource_key(const char *group, const char *resource, const char *ns, const char *name);
+/* "/registry/<group>/<plural>/[<ns>/]<name>"; the core group is "core". Heap, yours. */
+char *resource_key(const struct schema_kind *k, const char *ns, const char *name);
+/* ".../<ns>/", or all namespaces for ns "". */
+char *resource_prefix(const struct schema_kind *k, const char *ns);
