@@ -47,13 +47,13 @@ void h1_free(struct h1 *p); /* not from inside h1_feed */
 DEFINE_AUTO(h1);
 
 /* *consumed <= n is always set. Stops behind the end of a message (then feed consumes nothing until
- * h1_next) or after h1_stop. ERR_PROTOCOL or ERR_LIMIT: the message is bad, h1_error_status says
+ * h1_next). ERR_PROTOCOL or ERR_LIMIT: the message is bad, h1_error_status says
  * how to answer, and only h1_free is left to do. */
 MUST_USE int h1_feed(struct h1 *p, const char *bytes, size_t n, size_t *consumed, struct err *e);
 /* The peer sends no more. 0 when that is a proper end: between messages, or of a body that goes
  * until close (on_end comes). ERR_CLOSED in the middle of a message. */
 MUST_USE int h1_finish(struct h1 *p, struct err *e);
-/* In an event: h1_feed returns soon, no further events; go on by feeding the rest. */
+/* In an event, when the connection is given up: no further event comes, only h1_free is left. */
 void h1_stop(struct h1 *p);
 /* Gets ready for the next message. Not from inside h1_feed. */
 void h1_next(struct h1 *p);
