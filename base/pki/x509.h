@@ -61,6 +61,11 @@ MUST_USE int x509_verify(const struct x509 *leaf, const struct x509_list *more,
                          const struct x509_list *trusted, int64_t at_unix_s, enum x509_usage usage,
                          struct err *e);
 
+/* For CA hashes: list[0] is validated against the others as Go would (roots are those without
+ * AuthorityKeyId or with their own), *root_der is the last certificate of its chain, borrowed. 0,
+ * or ERR_DENIED. */
+MUST_USE int x509_chain_root(const struct x509_list *l, int64_t at_unix_s, struct str *root_der);
+
 /* Is one of the SANs this DNS name (wildcards count, no case) or this IP? */
 bool x509_has_name(const struct x509 *x, const char *name);
 /* Do certificate and key belong together? */
