@@ -1,0 +1,119 @@
+#include "server/api/accept.h"
+
+#define CLAUSES_MAX 16
+
+struct clause {
+    struct str type;
+    struct str as, g, v;
+    unsigned q; /* thousandths */
+};
+
+/* "0.5" in thousandths; anything odd counts as 1 */
+static unsigned quality(struct str s)
+{
+    unsigned q = 0, unit = 100;
+
+    if (s.n == 0 || s.p[0] != '0')
+        return 1000;
+    for (size_t i = 2; i < s.n && unit; i++, unit /= 10) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return 1000;
+        q += unit * (unsigned)(s.p[i] - '0');
+    }
+    return q;
+}
+
+static struct clause parse_clause(struct str s)
+{
+    struct clause c = { .q = 1000 };
+    struct str param, name, value;
+    bool more = str_cut(s, ';', &c.type, &s);
+
+    c.type = str_trim(c.type);
+    while (more) {
+        more = str_cut(s, ';', &param, &s);
+        str_cut(param, '=', &name, &value);
+        name = str_trim(name);
+        value = str_trim(value);
+        if (str_is(name, "as"))
+            c.as = value;
+        else if (str_is(name, "g"))
+            c.g = value;
+        else if (str_is(name, "v"))
+            c.v = value;
+        else if (str_is(name, "q"))
+            c.q = quality(value);
+    }
+    return c;
+}
+
+static bool serves(const struct clause *c, enum accept_as *out)
+{
+    if (!str_eq_nocase(c->type, STR("application/json")) && !str_is(c->type, "application/*") &&
+        !str_is(c->type, "*/*"))
+        return false;
+    if (c->as.n == 0) {
+        *out = ACCEPT_OBJECT;
+        return true;
+    }
+    if (!str_is(c->g, "meta.k8s.io") || !str_is(c->v, "v1"))
+        return false; /* v1beta1 is what kubectl lists behind v1 for servers before 1.15 */
+    if (str_is(c->as, "Table")) {
+        *out = ACCEPT_TABLE;
+        return true;
+    }
+    if (str_is(c->as, "PartialObjectMetadata") || str_is(c->as, "PartialObjectMetadataList")) {
+        *out = ACCEPT_PARTIAL;
+        return true;
+    }
+    return false;
+}
+
+bool accept_parse(enum accept_as *out, struct str accept)
+{
+    struct clause best = { .q = 0 };
+    enum accept_as as = ACCEPT_OBJECT;
+    struct str item, rest = accept;
+    bool more = true, found = false;
+
+    if (str_trim(accept).n == 0) {
+        *out = ACCEPT_OBJECT;
+        return true;
+    }
+    for (size_t n = 0; more && n < CLAUSES_MAX; n++) {
+        more = str_cut(rest, ',', &item, &rest);
+        struct clause c = parse_clause(item);
+
+        if (c.q > best.q && serves(&c, &as)) { /* the first of equal quality wins */
+            best = c;
+            *out = as;
+            found = true;
+        }
+    }
+    return found;
+}
+
+enum content_type content_type_of(struct str header)
+{
+    static const struct {
+        const char *name;
+        enum content_type type;
+    } known[] = {
+        { "application/json", CONTENT_JSON },
+        { "application/yaml", CONTENT_YAML },
+        { "application/json-patch+json", CONTENT_JSON_PATCH },
+        { "application/merge-patch+json", CONTENT_MERGE_PATCH },
+        { "application/strategic-merge-patch+json", CONTENT_STRATEGIC_PATCH },
+        { "application/apply-patch+yaml", CONTENT_APPLY_PATCH },
+    };
+    struct str type, rest;
+
+    str_cut(header, ';', &type, &rest);
+    type = str_trim(type);
+    if (type.n == 0)
+        return CONTENT_JSON;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (str_eq_nocase(type, str_of(known[i].name)))
+            return known[i].type;
+    return CONTENT_OTHER;
+}
