@@ -145,6 +145,7 @@ struct schema_kind {
     const char *storage_group;   /* store key "/registry/<group>/<plural>/": kinds of several groups
                                     or   versions that name the same one share their objects */
     const char *storage_version; /* "v1": the version the stored bytes are in */
+    const char *unserved;        /* why schema_new leaves it out; NULL: it is served */
 };
 
 /* ---- the kinds that are served ---- */

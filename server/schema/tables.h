@@ -1,0 +1,8 @@
+#pragma once
+/* Tables: what tools/schemac generates (build/gen/schema_tables.c); for schema.c only. */
+#include "server/schema/schema.h"
+
+extern const struct schema_kind schema_builtin_kinds[];
+extern const size_t schema_n_builtin_kinds;
+extern const struct schema_type *const schema_builtin_types;
+extern const size_t schema_n_builtin_types;
