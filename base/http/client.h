@@ -29,7 +29,10 @@ struct http_endpoint_config {
     } proto;                  /* ALPN: what TLS chose; H2 without TLS: prior knowledge */
     bool no_keep_alive;       /* h1: one call per connection, "Connection: close" */
     uint64_t dial_timeout_ms; /* 0: 10 s, TCP and TLS together */
-    size_t n_connections_max; /* h1: 0 means 8; calls beyond it wait */
+    size_t n_connections_max; /* 0 means 8; calls beyond it wait (h2: beyond it and the streams
+                               * that the peer allows). More than 1024 waiting: ERR_LIMIT */
+    uint64_t ping_ms;         /* h2: silence with open calls before a ping, whose answer has 15 s;
+                               * 0: 30 s with TLS, no pings without (gRPC servers take offence) */
 };
 
 void http_endpoint_new(struct http_endpoint **out, uv_loop_t *loop,
@@ -60,7 +63,12 @@ struct http_call_config {
     bool upgrade; /* h1: on 101 (or 200 to CONNECT) http_call_take_stream may be used in on_head */
 };
 
-/* Never fails at once: errors come by on_done. */
+/* Never fails at once: errors come by on_done. Their text names the phase: "dial HOST: ...",
+ * "tls: ...", "HOST: no answer within N ms", "HOST: closed by the peer before the answer".
+ * A call is started a second time, once and unseen, when a connection that had served others turns
+ * out dead before any byte of the answer (idempotent methods), or when the peer says that it did
+ * not touch it (h2 REFUSED_STREAM, GOAWAY); never after http_call_write has sent something.
+ * events is copied; all of them but on_done may be NULL. */
 void http_call_start(struct http_call **out, struct http_endpoint *ep,
                      const struct http_call_config *cfg, const struct http_call_events *events,
                      void *arg);
