@@ -214,8 +214,9 @@ void http_call_start(struct http_call **out, struct http_endpoint *ep,
     http_headers_init(&c->head, HTTP_HEADERS_MAX_BYTES);
     http_headers_init(&c->trailers, HTTP_HEADERS_MAX_BYTES);
     timer_init(&c->timer, ep->loop);
-    timer_start_ms(&c->timer, c->timeout_ms ? c->timeout_ms : CLIENT_HEAD_TIMEOUT_MS, on_deadline,
-                   c);
+    if (c->timeout_ms || !cfg->patient)
+        timer_start_ms(&c->timer, c->timeout_ms ? c->timeout_ms : CLIENT_HEAD_TIMEOUT_MS,
+                       on_deadline, c);
     ep->n_calls++;
     ep->n_waiting++;
     list_push(&ep->waiting, &c->link);

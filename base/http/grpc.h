@@ -75,7 +75,7 @@ static inline bool grpc_reader_is_between(const struct grpc_reader *r)
 }
 
 /* The error for a grpc-status and its percent-encoded grpc-message; 0 for status OK. The text is
- * the message, or the status' name where there is none. */
+ * the status' name and the message: "NOT_FOUND: no such container". */
 int grpc_status_err(struct err *e, unsigned status, struct str message);
 /* grpc-timeout's value: at most eight digits and a unit. */
 void grpc_timeout_text(char out[16], uint64_t timeout_ms);
