@@ -3,6 +3,8 @@
 #include "base/core/mem.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -27,9 +29,11 @@ struct sock {
     struct buf out;
     struct buf sending;
     size_t sent; /* of sending */
-    uv_write_t write;
-    uv_shutdown_t shutdown;
-    uv_connect_t connect;
+    union { /* one at a time: connect, then writes, then the shutdown */
+        uv_connect_t connect;
+        uv_write_t write;
+        uv_shutdown_t shutdown;
+    } req;
     sock_connected_fn on_connected;
     void *connected_arg;
     bool is_tcp, want_shutdown;
@@ -114,8 +118,8 @@ static void shutdown_if_due(struct sock *k)
     if (!k->want_shutdown || k->out.n || k->sending.n)
         return;
     k->want_shutdown = false;
-    k->shutdown.data = k;
-    r = uv_shutdown(&k->shutdown, &k->u.stream, on_shutdown);
+    k->req.shutdown.data = k;
+    r = uv_shutdown(&k->req.shutdown, &k->u.stream, on_shutdown);
     if (r && r != UV_ENOTCONN)
         fail(k, r, "shutdown");
 }
@@ -142,8 +146,8 @@ static void send_rest(struct sock *k)
     int r;
 
     b = uv_buf_init(k->sending.p + k->sent, (unsigned)(k->sending.n - k->sent));
-    k->write.data = k;
-    r = uv_write(&k->write, &k->u.stream, &b, 1, on_written);
+    k->req.write.data = k;
+    r = uv_write(&k->req.write, &k->u.stream, &b, 1, on_written);
     if (r) {
         buf_deinit(&k->sending);
         k->sent = 0;
@@ -290,10 +294,19 @@ static const struct stream_ops sock_ops = {
     .peer_addr = sock_peer_addr,
 };
 
+/* A write to a socket whose peer has gone must be an error and not the end of the process; libuv
+ * writes with write(2), which has no flag for that. Children get the default back (uv_spawn). */
+static void ignore_sigpipe(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+}
+
 static struct sock *sock_new(uv_loop_t *loop, bool is_tcp)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct sock *k = mem_alloc(sizeof *k);
 
+    pthread_once(&once, ignore_sigpipe);
     stream_init(&k->s, loop, &sock_ops);
     k->is_tcp = is_tcp;
     k->out = k->sending = BUF(STREAM_QUEUE_MAX_BYTES);
@@ -357,11 +370,11 @@ int sock_connect(struct stream **out, uv_loop_t *loop, const struct sockaddr *ad
 
     k->on_connected = done;
     k->connected_arg = arg;
-    k->connect.data = k;
+    k->req.connect.data = k;
     if (k->is_tcp)
-        r = uv_tcp_connect(&k->connect, &k->u.tcp, addr, on_connect);
+        r = uv_tcp_connect(&k->req.connect, &k->u.tcp, addr, on_connect);
     else
-        uv_pipe_connect(&k->connect, &k->u.pipe, ((const struct sockaddr_un *)addr)->sun_path,
+        uv_pipe_connect(&k->req.connect, &k->u.pipe, ((const struct sockaddr_un *)addr)->sun_path,
                         on_connect);
     if (r) {
         stream_close(&k->s);
