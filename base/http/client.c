@@ -172,6 +172,13 @@ static void on_kick(void *arg)
 
 /* ---- calls ---- */
 
+static uint64_t now_limit_ms(const struct http_call *c) /* 0: no deadline now */
+{
+    if (c->has_answer || !c->head_timeout_ms)
+        return c->timeout_ms;
+    return c->timeout_ms ? MIN(c->timeout_ms, c->head_timeout_ms) : c->head_timeout_ms;
+}
+
 static void on_deadline(void *arg)
 {
     struct http_call *c = arg;
@@ -187,8 +194,18 @@ static void on_deadline(void *arg)
         what = "the answer did not end";
     }
     err_set(&e, ERR_TIMEOUT, "%s: %s within %llu ms", c->ep->authority, what,
-            (unsigned long long)(c->timeout_ms ? c->timeout_ms : CLIENT_HEAD_TIMEOUT_MS));
+            (unsigned long long)now_limit_ms(c));
     call_finish(c, &e);
+}
+
+static void start_deadline(struct http_call *c)
+{
+    uint64_t limit_ms = now_limit_ms(c), gone_ms = uv_now(c->ep->loop) - c->started_ms;
+
+    if (!limit_ms)
+        timer_stop(&c->timer);
+    else
+        timer_start_ms(&c->timer, limit_ms > gone_ms ? limit_ms - gone_ms : 0, on_deadline, c);
 }
 
 void http_call_start(struct http_call **out, struct http_endpoint *ep,
@@ -209,14 +226,18 @@ void http_call_start(struct http_call **out, struct http_endpoint *ep,
     c->body_ended = !cfg->stream_body;
     c->upgrade = cfg->upgrade;
     c->timeout_ms = cfg->timeout_ms;
+    c->head_timeout_ms = cfg->head_timeout_ms;
+    if (c->head_timeout_ms == HTTP_NO_TIMEOUT)
+        c->head_timeout_ms = 0;
+    else if (!c->head_timeout_ms && !c->timeout_ms)
+        c->head_timeout_ms = CLIENT_HEAD_TIMEOUT_MS;
     c->body = BUF(CLIENT_UNSENT_MAX_BYTES);
     http_headers_init(&c->request, HTTP_HEADERS_MAX_BYTES);
     http_headers_init(&c->head, HTTP_HEADERS_MAX_BYTES);
     http_headers_init(&c->trailers, HTTP_HEADERS_MAX_BYTES);
     timer_init(&c->timer, ep->loop);
-    if (c->timeout_ms || !cfg->patient)
-        timer_start_ms(&c->timer, c->timeout_ms ? c->timeout_ms : CLIENT_HEAD_TIMEOUT_MS,
-                       on_deadline, c);
+    c->started_ms = uv_now(ep->loop);
+    start_deadline(c);
     ep->n_calls++;
     ep->n_waiting++;
     list_push(&ep->waiting, &c->link);
@@ -294,8 +315,7 @@ bool call_is_idempotent(const struct http_call *c)
 void call_got_head(struct http_call *c, int status, const struct http_headers *h)
 {
     c->has_answer = true;
-    if (!c->timeout_ms)
-        timer_stop(&c->timer);
+    start_deadline(c);
     if (c->body_ended)
         buf_deinit(&c->body); /* no second try from here on */
     for (size_t i = 0; i < h->n; i++)

@@ -52,6 +52,8 @@ struct http_call_events {
     void (*on_done)(struct http_call *c, void *arg, const struct err *e);
 };
 
+#define HTTP_NO_TIMEOUT UINT64_MAX
+
 struct http_call_config {
     const char *method;
     const char *target;                /* path?query */
@@ -60,7 +62,8 @@ struct http_call_config {
     struct str body;     /* copied */
     bool stream_body;    /* the body goes on with http_call_write, until http_call_end */
     uint64_t timeout_ms; /* to on_done, all included; 0: none (watches): then the head has 30 s */
-    bool patient; /* with timeout_ms 0: the head may take for ever too (gRPC event streams) */
+    uint64_t
+        head_timeout_ms; /* to on_head; 0: as just said; HTTP_NO_TIMEOUT: none (event streams) */
     bool upgrade; /* h1: on 101 (or 200 to CONNECT) http_call_take_stream may be used in on_head */
 };
 

@@ -56,8 +56,9 @@ struct http_call {
     bool paused;
     bool retried;
 
-    uint64_t timeout_ms;
-    struct timer timer; /* the deadline */
+    uint64_t timeout_ms, head_timeout_ms; /* 0: none */
+    uint64_t started_ms;
+    struct timer timer; /* the nearer deadline */
     bool has_answer;    /* the head is here */
     bool has_ended;     /* the answer is whole */
     struct http_headers head, trailers;

@@ -181,7 +181,7 @@ static struct grpc_call *start(struct http_endpoint *ep, const struct grpc_call_
                                                 .body = buf_str(&body),
                                                 .stream_body = !only,
                                                 .timeout_ms = cfg->timeout_ms,
-                                                .patient = true },
+                                                .head_timeout_ms = HTTP_NO_TIMEOUT },
                     &http_events, c);
     free(headers);
     return c;

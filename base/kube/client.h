@@ -91,8 +91,8 @@ struct kube_watch_options {
     const char *label_selector;
     const char *field_selector;
     const char *resource_version; /* NULL: from now, after an ADDED for each that exists */
-    uint32_t timeout_s;           /* the server ends it then; 0: 300. Silence for longer than this
-                                   * plus 30 s ends it with ERR_TIMEOUT */
+    /* The server ends it then; 0: 300. We end it 30 s later, with ERR_TIMEOUT. */
+    uint32_t timeout_s;
     bool bookmarks;
 };
 
