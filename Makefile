@@ -75,6 +75,7 @@ endef
 # ---- generated code -------------------------------------------------------------------------------
 # mk/gen.mk names what is generated from what (the API schema, the CRI messages).
 -include mk/gen.mk
+include mk/image.mk
 
 $(foreach d,$(folders),$(eval $(call folder_rules,$(d))))
 

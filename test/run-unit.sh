@@ -12,8 +12,8 @@ for t in "$@"; do
         code=$?
         n=$(grep -c '^\[       OK \]' "$out") || true
         passed=$((passed + n))
-        f=$(grep -c '^\[  FAILED  \] .*[^.]$' "$out") || true
-        [ "$f" -gt 0 ] || f=1
+        f=$(sed -n 's/^ *\([0-9]*\) FAILED TEST(S).*/\1/p' "$out" | tail -n 1)
+        [ "${f:-0}" -gt 0 ] || f=1 # it crashed or leaked
         failed=$((failed + f))
         echo "--- $t (exit $code)"
         tail -n 60 "$out"
