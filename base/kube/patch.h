@@ -7,7 +7,7 @@
 #include <jansson.h>
 
 #define PATCH_OPS_MAX   10000 /* upstream's limit of operations in one JSON patch */
-#define PATCH_DEPTH_MAX 512
+#define PATCH_DEPTH_MAX 200   /* as JSON_DEPTH_MAX: our walkers recurse */
 
 /* *out is new; doc and ops are left alone. ERR_INVALID: malformed, or a path does not exist;
  * ERR_CONFLICT: a test did not hold; ERR_LIMIT. */
