@@ -29,7 +29,7 @@ struct sock {
     struct buf out;
     struct buf sending;
     size_t sent; /* of sending */
-    union { /* one at a time: connect, then writes, then the shutdown */
+    union {      /* one at a time: connect, then writes, then the shutdown */
         uv_connect_t connect;
         uv_write_t write;
         uv_shutdown_t shutdown;
