@@ -1,0 +1,124 @@
+#pragma once
+/*
+ * Session: one end of a tunnel, without I/O: messages and times in, messages and events out.
+ *
+ * The owner (tunnel/link.h) feeds what comes from the websocket, asks for messages to send while
+ * the connection has room, and calls tick when the deadline has come. A session carries flows: one
+ * per dialed connection. The server's end opens them, the client's end is asked to accept them.
+ * What differs between wire protocols sits behind struct tunnel_framing (tunnel/framing.h); today
+ * there is one, remotedialer.
+ *
+ *                 open/on_open                peer ended it
+ *   flow:  (none) ------------> OPENING --> OPEN ----------> ENDED --(buffer read)--> on_end, gone
+ *                                  |  close   |
+ *                                  +----------+---> CLOSING --(queue sent, Error sent)--> gone
+ *
+ * The pointer of a flow is the owner's until on_end has returned or the owner called
+ * tunnel_flow_close; then it is dead. When the session dies, on_end comes for every flow.
+ *
+ * Events come only from inside tunnel_session_receive, _deliver, _next, _tick, _kill and _free,
+ * never from calls on a flow. In an event, everything is allowed but tunnel_session_free.
+ * Nothing allocates without a bound: flows per session, bytes per flow and per session, answers
+ * waiting. All times are milliseconds of one monotonic clock. One thread.
+ */
+#include "base/core/err.h"
+#include "base/core/str.h"
+
+struct tunnel_session;
+struct tunnel_flow;
+struct tunnel_framing;
+
+enum tunnel_role { TUNNEL_SERVER, TUNNEL_CLIENT };
+
+#define TUNNEL_FLOWS_MAX 1024 /* per session, when the config says 0 */
+#define TUNNEL_FLOW_RX_MAX_BYTES                                                                   \
+    (16u * 1024 * 1024)                              /* unread; pausing a K3s peer is only advice  \
+                                                      */
+#define TUNNEL_FLOW_TX_MAX_BYTES (16u * 1024 * 1024) /* unsent; owners should stop at 256 KiB */
+#define TUNNEL_RX_MAX_BYTES      (64u * 1024 * 1024) /* unread, all flows of a session */
+
+struct tunnel_session_events {
+    /* There is work: call tunnel_session_deliver and tunnel_session_next soon (from the loop).
+     * May come from inside calls on flows; do the work later. */
+    void (*on_work)(void *arg);
+    /* Send a websocket ping. */
+    void (*on_ping)(void *arg);
+    /* The server wants a connection to address. Keep f (tunnel_flow_bind, then _ready when it is
+     * connected) or refuse with tunnel_flow_close(f, "reason", ...). Client's end only. */
+    void (*on_open)(void *arg, struct tunnel_flow *f, struct str proto, struct str address);
+    /* The session ended by itself (broken protocol, silence); its flows have had their on_end.
+     * Not called for tunnel_session_kill. */
+    void (*on_dead)(void *arg, const struct err *e);
+};
+
+struct tunnel_flow_events {
+    void (*on_data)(void *arg, const char *p, size_t n); /* p is valid during the call */
+    void (*on_drain)(void *arg); /* queued fell to half of STREAM_HIGH_BYTES after being above it */
+    /* Over, both ways. e: NULL for a graceful end, else why. Last event. */
+    void (*on_end)(void *arg, const struct err *e);
+};
+
+struct tunnel_session_config {
+    enum tunnel_role role;
+    const struct tunnel_framing *framing;
+    const char *key;     /* names the peer in texts: the node on the server; copied */
+    uint64_t ping_ms;    /* client: 0 is 5 s */
+    uint64_t silence_ms; /* 0: 60 s. The server counts any message, ping or pong as a sign of
+                          * life; the client, who asks by pings, counts pings and pongs */
+    uint64_t open_ms;    /* client: longest time a flow may stay OPENING; 0: 60 s */
+    size_t n_flows_max;  /* 0: TUNNEL_FLOWS_MAX */
+    int64_t first_id;    /* tests: number of the first message; 0: random */
+    const struct tunnel_session_events *events;
+    void *arg;
+};
+
+void tunnel_session_new(struct tunnel_session **out, const struct tunnel_session_config *c,
+                        uint64_t now_ms);
+void tunnel_session_free(struct tunnel_session *s); /* kills it first; NULL is fine */
+
+/* A whole binary message came. */
+void tunnel_session_receive(struct tunnel_session *s, struct str message, uint64_t now_ms);
+/* A websocket ping or pong came. */
+void tunnel_session_control(struct tunnel_session *s, bool pong, uint64_t now_ms);
+
+/* Hands buffered data and ends to the flows' owners. */
+void tunnel_session_deliver(struct tunnel_session *s);
+/* The next message to send, flows taking turns; false: nothing to send now. *out is valid until
+ * the next call or tunnel_session_free. */
+bool tunnel_session_next(struct tunnel_session *s, struct str *out, uint64_t now_ms);
+
+/* Call tick at this time (UINT64_MAX: never); it may change with every other call. */
+uint64_t tunnel_session_deadline(const struct tunnel_session *s);
+void tunnel_session_tick(struct tunnel_session *s, uint64_t now_ms);
+
+/* The connection below is gone, or the owner ends it. Flows end with ERR_CLOSED and a text
+ * "tunnel disconnect: <why>". Twice is fine. */
+void tunnel_session_kill(struct tunnel_session *s, const struct err *why);
+bool tunnel_session_is_dead(const struct tunnel_session *s);
+
+size_t tunnel_session_n_flows(const struct tunnel_session *s);
+uint64_t tunnel_session_last_seen_ms(const struct tunnel_session *s); /* any sign of life */
+uint64_t tunnel_session_rtt_ms(const struct tunnel_session *s); /* of the last ping; 0: none */
+
+/* ---- flows ---- */
+
+/* Server: a flow to address as the other end sees it. Without a byte or an end from there within
+ * timeout_ms it ends with ERR_TIMEOUT. Does not read until tunnel_flow_resume. ERR_CLOSED: the
+ * session is dead; ERR_LIMIT: too many flows; ERR_INVALID: the address is too long. */
+MUST_USE int tunnel_session_open(struct tunnel_session *s, struct tunnel_flow **out,
+                                 struct str proto, struct str address, uint64_t timeout_ms,
+                                 uint64_t now_ms, const struct tunnel_flow_events *events,
+                                 void *arg, struct err *e);
+/* Client, in or after on_open: who hears of it. Data that comes is buffered until _resume. */
+void tunnel_flow_bind(struct tunnel_flow *f, const struct tunnel_flow_events *events, void *arg);
+void tunnel_flow_ready(struct tunnel_flow *f); /* the dial succeeded */
+
+void tunnel_flow_write(struct tunnel_flow *f, const void *p, size_t n);
+size_t tunnel_flow_queued(const struct tunnel_flow *f); /* bytes not yet handed out by _next */
+void tunnel_flow_pause(struct tunnel_flow *f);          /* no on_data until _resume */
+void tunnel_flow_resume(struct tunnel_flow *f);
+int64_t tunnel_flow_number(const struct tunnel_flow *f);
+
+/* Ends it both ways and lets go of it: no event comes any more. text: what the other end is told;
+ * NULL: a graceful end. flush: what is queued is sent first (30 s at most), else it is dropped. */
+void tunnel_flow_close(struct tunnel_flow *f, const char *text, bool flush, uint64_t now_ms);
