@@ -16,7 +16,7 @@
 
 static void on_kick(void *arg);
 
-void endpoint_kick(struct http_endpoint *ep)
+void client_kick(struct http_endpoint *ep)
 {
     if (!timer_is_running(&ep->kick))
         timer_start_ms(&ep->kick, 0, on_kick, ep);
@@ -82,10 +82,10 @@ void http_endpoint_close(struct http_endpoint *ep, void (*done)(void *arg), void
     ep->close_arg = arg;
     err_set(&e, ERR_CANCELED, "%s: the client is closing", ep->authority);
     while (!list_empty(&ep->waiting))
-        call_finish(list_first(&ep->waiting, struct http_call, link), &e);
+        client_call_finish(list_first(&ep->waiting, struct http_call, link), &e);
     list_each (k, &ep->conns, struct client_conn, link)
-        conn_fail(k, &e);
-    endpoint_kick(ep);
+        client_conn_fail(k, &e);
+    client_kick(ep);
 }
 
 void http_endpoint_reset(struct http_endpoint *ep)
@@ -93,9 +93,9 @@ void http_endpoint_reset(struct http_endpoint *ep)
     list_each (k, &ep->conns, struct client_conn, link) {
         k->draining = true;
         if ((k->state == CONN_H1 || k->state == CONN_H2) && list_empty(&k->calls))
-            conn_close(k);
+            client_conn_close(k);
     }
-    endpoint_kick(ep);
+    client_kick(ep);
 }
 
 /* ---- the queue ---- */
@@ -103,7 +103,7 @@ void http_endpoint_reset(struct http_endpoint *ep)
 static struct client_conn *find_room(struct http_endpoint *ep, const struct http_call *c)
 {
     list_each (k, &ep->conns, struct client_conn, link)
-        if (conn_has_room(k, c))
+        if (client_conn_has_room(k, c))
             return k;
     return NULL;
 }
@@ -120,7 +120,7 @@ static void dispatch(struct http_endpoint *ep)
         list_remove(&c->link);
         ep->n_waiting--;
         c->state = CALL_RUNNING;
-        conn_start_call(k, c);
+        client_conn_start_call(k, c);
     }
     list_each (k, &ep->conns, struct client_conn, link) {
         n_live += k->state != CONN_CLOSING;
@@ -129,7 +129,7 @@ static void dispatch(struct http_endpoint *ep)
     /* Until we know that a connection serves one call only, one dial may be enough for all. */
     while (n_dialing < (ep->speaks_h1 ? ep->n_waiting : MIN(ep->n_waiting, (size_t)1)) &&
            n_live < ep->n_connections_max) {
-        conn_dial(ep);
+        client_conn_dial(ep);
         n_dialing++;
         n_live++;
     }
@@ -158,7 +158,7 @@ static void on_kick(void *arg)
     struct list *l;
 
     list_each (k, &ep->conns, struct client_conn, link)
-        conn_flush(k);
+        client_conn_flush(k);
     if (!ep->closing)
         dispatch(ep);
     list_move_all(&ended, &ep->ended);
@@ -195,7 +195,7 @@ static void on_deadline(void *arg)
     }
     err_set(&e, ERR_TIMEOUT, "%s: %s within %llu ms", c->ep->authority, what,
             (unsigned long long)now_limit_ms(c));
-    call_finish(c, &e);
+    client_call_finish(c, &e);
 }
 
 static void start_deadline(struct http_call *c)
@@ -256,8 +256,8 @@ void http_call_start(struct http_call **out, struct http_endpoint *ep,
         err_set(&e, ERR_LIMIT, "%s: more than %d calls wait for a connection", ep->authority,
                 CLIENT_WAITING_MAX);
     if (e.code)
-        call_finish(c, &e);
-    endpoint_kick(ep);
+        client_call_finish(c, &e);
+    client_kick(ep);
     *out = c;
 }
 
@@ -270,10 +270,10 @@ static void leave(struct http_call *c, bool complete)
     list_remove(&c->link);
     c->conn = NULL;
     if (k)
-        conn_release_call(k, c, complete);
+        client_conn_release_call(k, c, complete);
 }
 
-void call_finish(struct http_call *c, const struct err *e)
+void client_call_finish(struct http_call *c, const struct err *e)
 {
     if (c->state == CALL_ENDED)
         return;
@@ -284,10 +284,10 @@ void call_finish(struct http_call *c, const struct err *e)
         c->err = *e;
     timer_stop(&c->timer);
     list_push(&c->ep->ended, &c->link);
-    endpoint_kick(c->ep);
+    client_kick(c->ep);
 }
 
-bool call_retry(struct http_call *c)
+bool client_call_retry(struct http_call *c)
 {
     if (c->retried || c->has_answer || c->body_released || c->ep->closing ||
         c->state != CALL_RUNNING)
@@ -298,11 +298,11 @@ bool call_retry(struct http_call *c)
     c->seq = c->ep->seq; /* dials that run already may still fail without it */
     c->ep->n_waiting++;
     list_push_front(&c->ep->waiting, &c->link);
-    endpoint_kick(c->ep);
+    client_kick(c->ep);
     return true;
 }
 
-bool call_is_idempotent(const struct http_call *c)
+bool client_call_is_idempotent(const struct http_call *c)
 {
     static const char *const methods[] = { "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE" };
 
@@ -312,7 +312,7 @@ bool call_is_idempotent(const struct http_call *c)
     return false;
 }
 
-void call_got_head(struct http_call *c, int status, const struct http_headers *h)
+void client_call_got_head(struct http_call *c, int status, const struct http_headers *h)
 {
     c->has_answer = true;
     start_deadline(c);
@@ -324,7 +324,7 @@ void call_got_head(struct http_call *c, int status, const struct http_headers *h
         c->events.on_head(c, c->arg, status, &c->head);
 }
 
-void call_drained(struct http_call *c)
+void client_call_drained(struct http_call *c)
 {
     if (!c->wants_drain)
         return;
@@ -343,11 +343,11 @@ void http_call_write(struct http_call *c, const void *p, size_t n)
     if (c->state == CALL_RUNNING) {
         c->body_released = true;
         buf_deinit(&c->body);
-        conn_write(c->conn, c, p, n);
+        client_conn_write(c->conn, c, p, n);
     } else if (buf_add(&c->body, p, n)) {
         err_set(&e, ERR_LIMIT, "%s: more than %u bytes wait for a connection", c->ep->authority,
                 CLIENT_UNSENT_MAX_BYTES);
-        call_finish(c, &e);
+        client_call_finish(c, &e);
     }
     if (http_call_queued(c) > STREAM_HIGH_BYTES)
         c->wants_drain = true;
@@ -356,7 +356,7 @@ void http_call_write(struct http_call *c, const void *p, size_t n)
 size_t http_call_queued(const struct http_call *c)
 {
     if (c->state == CALL_RUNNING)
-        return conn_queued(c->conn, c);
+        return client_conn_queued(c->conn, c);
     return c->state == CALL_WAITING && c->stream_body ? c->body.n : 0;
 }
 
@@ -367,7 +367,7 @@ void http_call_end(struct http_call *c)
         return;
     c->body_ended = true;
     if (c->state == CALL_RUNNING)
-        conn_end_body(c->conn, c);
+        client_conn_end_body(c->conn, c);
 }
 
 void http_call_pause(struct http_call *c)
@@ -376,7 +376,7 @@ void http_call_pause(struct http_call *c)
         return;
     c->paused = true;
     if (c->state == CALL_RUNNING)
-        conn_pause(c->conn, c, true);
+        client_conn_pause(c->conn, c, true);
 }
 
 void http_call_resume(struct http_call *c)
@@ -385,7 +385,7 @@ void http_call_resume(struct http_call *c)
         return;
     c->paused = false;
     if (c->state == CALL_RUNNING)
-        conn_pause(c->conn, c, false);
+        client_conn_pause(c->conn, c, false);
 }
 
 void http_call_cancel(struct http_call *c)
@@ -393,7 +393,7 @@ void http_call_cancel(struct http_call *c)
     struct err e;
 
     err_set(&e, ERR_CANCELED, "%s: the call was canceled", c->ep->authority);
-    call_finish(c, &e);
+    client_call_finish(c, &e);
 }
 
 const struct http_headers *http_call_trailers(const struct http_call *c)

@@ -37,7 +37,7 @@ static void maybe_free(struct client_conn *k)
     client_h2_free(k);
     free(k);
     ep->n_conns--;
-    endpoint_kick(ep); /* a place is free; or the endpoint waits for it to be gone */
+    client_kick(ep); /* a place is free; or the endpoint waits for it to be gone */
 }
 
 static void on_timer_closed(void *arg)
@@ -56,7 +56,7 @@ static void on_stream_closed(void *arg)
     maybe_free(k);
 }
 
-void conn_close(struct client_conn *k)
+void client_conn_close(struct client_conn *k)
 {
     if (k->state == CONN_CLOSING)
         return;
@@ -69,7 +69,7 @@ void conn_close(struct client_conn *k)
     timer_close(&k->timer, on_timer_closed, k);
 }
 
-void conn_fail(struct client_conn *k, const struct err *e)
+void client_conn_fail(struct client_conn *k, const struct err *e)
 {
     struct list calls = LIST(calls);
     bool was_kept = k->n_done > 0 && e->code != ERR_CANCELED;
@@ -80,12 +80,12 @@ void conn_fail(struct client_conn *k, const struct err *e)
     list_move_all(&calls, &k->calls);
     while (!list_empty(&calls)) {
         struct http_call *c = list_first(&calls, struct http_call, link);
-        bool untouched = was_kept && call_is_idempotent(c) &&
+        bool untouched = was_kept && client_call_is_idempotent(c) &&
                          (k->state != CONN_H1 || client_h1_is_unanswered(k));
-        if (!untouched || !call_retry(c))
-            call_finish(c, e);
+        if (!untouched || !client_call_retry(c))
+            client_call_finish(c, e);
     }
-    conn_close(k);
+    client_conn_close(k);
 }
 
 /* ---- the beginning ---- */
@@ -97,11 +97,11 @@ static void fail_dial(struct client_conn *k, const struct err *e)
     uint64_t seq = k->seq;
     bool is_stale = k->draining; /* reset meanwhile: the calls deserve a new dial */
 
-    conn_close(k);
+    client_conn_close(k);
     if (!is_stale)
         list_each (c, &ep->waiting, struct http_call, link)
             if (c->seq <= seq)
-                call_finish(c, e);
+                client_call_finish(c, e);
 }
 
 static void open_conn(struct client_conn *k, struct stream *s, enum conn_state proto)
@@ -117,8 +117,8 @@ static void open_conn(struct client_conn *k, struct stream *s, enum conn_state p
         stream_open(s, &client_h2_stream_events, k);
     }
     if (k->draining)
-        conn_close(k);
-    endpoint_kick(k->ep);
+        client_conn_close(k);
+    client_kick(k->ep);
 }
 
 static void on_tls(void *arg, struct stream *s, const struct err *e)
@@ -188,7 +188,7 @@ static void on_dialed(void *arg, struct stream *s, const struct err *e)
     }
 }
 
-void conn_dial(struct http_endpoint *ep)
+void client_conn_dial(struct http_endpoint *ep)
 {
     struct client_conn *k = mem_alloc(sizeof *k);
 
@@ -209,7 +209,7 @@ void conn_dial(struct http_endpoint *ep)
 
 /* ---- what both protocols share ---- */
 
-bool conn_has_room(const struct client_conn *k, const struct http_call *c)
+bool client_conn_has_room(const struct client_conn *k, const struct http_call *c)
 {
     if (k->draining || (k->state != CONN_H1 && k->state != CONN_H2))
         return false;
@@ -218,7 +218,7 @@ bool conn_has_room(const struct client_conn *k, const struct http_call *c)
     return k->state == CONN_H1 ? list_empty(&k->calls) : client_h2_has_room(k);
 }
 
-void conn_start_call(struct client_conn *k, struct http_call *c)
+void client_conn_start_call(struct client_conn *k, struct http_call *c)
 {
     c->conn = k;
     list_push(&k->calls, &c->link);
@@ -229,7 +229,7 @@ void conn_start_call(struct client_conn *k, struct http_call *c)
         client_h2_start_call(k, c);
 }
 
-void conn_release_call(struct client_conn *k, struct http_call *c, bool complete)
+void client_conn_release_call(struct client_conn *k, struct http_call *c, bool complete)
 {
     k->n_done += complete;
     if (k->state == CONN_H1)
@@ -238,7 +238,7 @@ void conn_release_call(struct client_conn *k, struct http_call *c, bool complete
         client_h2_release_call(k, c);
 }
 
-void conn_write(struct client_conn *k, struct http_call *c, const void *p, size_t n)
+void client_conn_write(struct client_conn *k, struct http_call *c, const void *p, size_t n)
 {
     if (k->state == CONN_H1)
         client_h1_write(k, p, n);
@@ -246,7 +246,7 @@ void conn_write(struct client_conn *k, struct http_call *c, const void *p, size_
         client_h2_write(k, c, p, n);
 }
 
-void conn_end_body(struct client_conn *k, struct http_call *c)
+void client_conn_end_body(struct client_conn *k, struct http_call *c)
 {
     if (k->state == CONN_H1)
         client_h1_end_body(k);
@@ -254,12 +254,12 @@ void conn_end_body(struct client_conn *k, struct http_call *c)
         client_h2_end_body(k, c);
 }
 
-size_t conn_queued(const struct client_conn *k, const struct http_call *c)
+size_t client_conn_queued(const struct client_conn *k, const struct http_call *c)
 {
     return k->state == CONN_H1 ? stream_queued(k->stream) : client_h2_queued(c);
 }
 
-void conn_pause(struct client_conn *k, struct http_call *c, bool on)
+void client_conn_pause(struct client_conn *k, struct http_call *c, bool on)
 {
     if (k->state == CONN_H2)
         client_h2_set_paused(k, c);
@@ -269,22 +269,22 @@ void conn_pause(struct client_conn *k, struct http_call *c, bool on)
         stream_resume(k->stream);
 }
 
-void conn_flush(struct client_conn *k)
+void client_conn_flush(struct client_conn *k)
 {
     if (k->state == CONN_H2 && k->h2_dirty)
         client_h2_flush(k);
 }
 
-void conn_on_closed(void *arg)
+void client_conn_on_closed(void *arg)
 {
     on_stream_closed(arg);
 }
 
-void conn_on_error(void *arg, const struct err *e)
+void client_conn_on_error(void *arg, const struct err *e)
 {
     struct client_conn *k = arg;
     struct err why = *e;
 
     err_wrap(&why, "%s", k->ep->authority);
-    conn_fail(k, &why);
+    client_conn_fail(k, &why);
 }

@@ -28,7 +28,7 @@ static void on_head(void *arg, const struct h1_head *h)
         h1_stop(k->h1);
         return;
     }
-    call_got_head(current(k), h->status, &h->headers);
+    client_call_got_head(current(k), h->status, &h->headers);
     if (!current(k)) /* canceled in the callback: the connection is closing */
         h1_stop(k->h1);
 }
@@ -48,7 +48,7 @@ static void on_end(void *arg)
 {
     struct client_conn *k = arg;
 
-    call_finish(current(k), NULL); /* h1_next follows in feed */
+    client_call_finish(current(k), NULL); /* h1_next follows in feed */
 }
 
 static const struct h1_events h1_events = {
@@ -98,7 +98,7 @@ void client_h1_start_call(struct client_conn *k, struct http_call *c)
     if (h1_put_request(&head, str_of(c->method), str_of(c->target), str_of(ep->authority),
                        c->request.v, c->request.n, framing, &e)) {
         err_wrap(&e, "%s", ep->authority);
-        call_finish(c, &e);
+        client_call_finish(c, &e);
         return;
     }
     timer_stop(&k->timer);
@@ -112,7 +112,7 @@ void client_h1_start_call(struct client_conn *k, struct http_call *c)
     if (c->paused)
         stream_pause(k->stream);
     if (c->wants_drain && stream_queued(k->stream) <= STREAM_HIGH_BYTES)
-        call_drained(c);
+        client_call_drained(c);
 }
 
 void client_h1_write(struct client_conn *k, const void *p, size_t n)
@@ -136,14 +136,14 @@ void client_h1_end_body(struct client_conn *k)
 
 static void on_idle_long(void *arg)
 {
-    conn_close(arg);
+    client_conn_close(arg);
 }
 
 void client_h1_release_call(struct client_conn *k, struct http_call *c, bool complete)
 {
     if (!complete || !c->body_ended || !k->h1_keep_alive || k->h1_upgraded || k->draining ||
         k->ep->no_keep_alive) {
-        conn_close(k);
+        client_conn_close(k);
         return;
     }
     if (c->paused)
@@ -163,15 +163,15 @@ static void finish_upgrade(struct client_conn *k, struct str leftover)
 
     if (!c->upgrade) {
         err_set(&e, ERR_PROTOCOL, "%s: the peer switched protocols unasked", k->ep->authority);
-        conn_fail(k, &e);
+        client_conn_fail(k, &e);
         return;
     }
     k->h1_leftover = leftover;
     k->h1_may_take = true;
-    call_got_head(c, k->h1_head->status, &k->h1_head->headers);
+    client_call_got_head(c, k->h1_head->status, &k->h1_head->headers);
     k->h1_may_take = false;
     if (current(k) == c)
-        call_finish(c, NULL); /* closes the connection, unless it was taken */
+        client_call_finish(c, NULL); /* closes the connection, unless it was taken */
 }
 
 struct stream *http_call_take_stream(struct http_call *c, struct buf *leftover)
@@ -183,7 +183,7 @@ struct stream *http_call_take_stream(struct http_call *c, struct buf *leftover)
     s = STEAL(k->stream);
     *leftover = BUF(MAX(k->h1_leftover.n, (size_t)1));
     err_ignore(buf_add_str(leftover, k->h1_leftover)); /* it is as long as that */
-    call_finish(c, NULL);                              /* closes what is left of the connection */
+    client_call_finish(c, NULL);                       /* closes what is left of the connection */
     return s;
 }
 
@@ -195,12 +195,12 @@ static void on_data(void *arg, const char *p, size_t n)
 
     while (n > 0 && k->state == CONN_H1) {
         if (!current(k)) {
-            conn_close(k); /* nothing was asked */
+            client_conn_close(k); /* nothing was asked */
             return;
         }
         if (h1_feed(k->h1, p, n, &used, &e)) {
             err_wrap(&e, "%s", k->ep->authority);
-            conn_fail(k, &e);
+            client_conn_fail(k, &e);
             return;
         }
         p += used;
@@ -222,16 +222,16 @@ static void on_stream_end(void *arg)
     struct err e;
 
     if (!current(k)) {
-        conn_close(k);
+        client_conn_close(k);
         return;
     }
     if (h1_finish(k->h1, &e) == 0 && !current(k)) { /* a body that goes until close is whole now */
-        conn_close(k);
+        client_conn_close(k);
         return;
     }
     err_set(&e, ERR_CLOSED, "%s: closed by the peer %s", k->ep->authority,
             current(k)->has_answer ? "in the middle of the answer" : "before the answer");
-    conn_fail(k, &e);
+    client_conn_fail(k, &e);
 }
 
 static void on_drain(void *arg)
@@ -239,13 +239,13 @@ static void on_drain(void *arg)
     struct client_conn *k = arg;
 
     if (current(k))
-        call_drained(current(k));
+        client_call_drained(current(k));
 }
 
 const struct stream_events client_h1_stream_events = {
     .on_data = on_data,
     .on_end = on_stream_end,
     .on_drain = on_drain,
-    .on_error = conn_on_error,
-    .on_closed = conn_on_closed,
+    .on_error = client_conn_on_error,
+    .on_closed = client_conn_on_closed,
 };

@@ -22,7 +22,7 @@
 static void set_dirty(struct client_conn *k)
 {
     k->h2_dirty = true;
-    endpoint_kick(k->ep);
+    client_kick(k->ep);
 }
 
 /* ---- events of the session ---- */
@@ -33,7 +33,7 @@ static void on_head(void *arg, struct h2_stream *s, const struct h2_head *h)
 
     (void)arg;
     if (c)
-        call_got_head(c, h->status, &h->headers);
+        client_call_got_head(c, h->status, &h->headers);
 }
 
 static void on_h2_data(void *arg, struct h2_stream *s, const char *p, size_t n)
@@ -64,7 +64,7 @@ static void on_end(void *arg, struct h2_stream *s)
         return;
     for (size_t i = 0; t && i < t->n; i++)
         err_ignore(http_headers_add(&c->trailers, t->v[i].name, t->v[i].value)); /* same limits */
-    call_finish(c, NULL);
+    client_call_finish(c, NULL);
 }
 
 static void on_h2_drain(void *arg, struct h2_stream *s)
@@ -73,7 +73,7 @@ static void on_h2_drain(void *arg, struct h2_stream *s)
 
     (void)arg;
     if (c)
-        call_drained(c);
+        client_call_drained(c);
 }
 
 static const char *error_name(uint32_t code)
@@ -105,11 +105,11 @@ static void on_close(void *arg, struct h2_stream *s, uint32_t error_code)
     if (!c)
         return;
     c->h2_stream = NULL; /* gone: leaving must not reset it */
-    if (error_code == H2_REFUSED_STREAM && call_retry(c))
+    if (error_code == H2_REFUSED_STREAM && client_call_retry(c))
         return;
     err_set(&e, error_code == H2_REFUSED_STREAM ? ERR_AGAIN : ERR_CLOSED,
             "%s: the peer reset the call (%s)", k->ep->authority, error_name(error_code));
-    call_finish(c, &e);
+    client_call_finish(c, &e);
 }
 
 static void on_goaway(void *arg, int32_t last_id, uint32_t error_code)
@@ -119,7 +119,7 @@ static void on_goaway(void *arg, int32_t last_id, uint32_t error_code)
     (void)last_id; /* the session closes the streams above it as refused */
     (void)error_code;
     k->draining = true;
-    endpoint_kick(k->ep);
+    client_kick(k->ep);
 }
 
 static const struct h2_events h2_events = {
@@ -138,7 +138,7 @@ static void fail_session(struct client_conn *k, const struct err *e)
     struct err why = *e;
 
     err_wrap(&why, "%s", k->ep->authority);
-    conn_fail(k, &why);
+    client_conn_fail(k, &why);
 }
 
 void client_h2_flush(struct client_conn *k)
@@ -166,7 +166,7 @@ void client_h2_flush(struct client_conn *k)
             break; /* flow control holds the rest */
     }
     if (h2_is_over(k->h2) || (k->draining && list_empty(&k->calls) && !h2_wants_write(k->h2)))
-        conn_close(k);
+        client_conn_close(k);
 }
 
 /* ---- silence ---- */
@@ -190,14 +190,14 @@ static void on_tick(void *arg)
     if (list_empty(&k->calls)) {
         k->ping_sent_ms = 0;
         if (now - k->idle_since_ms >= CLIENT_IDLE_MS) {
-            conn_close(k);
+            client_conn_close(k);
             return;
         }
     } else if (k->ping_sent_ms) {
         if (now - k->ping_sent_ms >= CLIENT_PONG_MS) {
             err_set(&e, ERR_TIMEOUT, "%s: the peer is silent: no answer to a ping within %d ms",
                     k->ep->authority, CLIENT_PONG_MS);
-            conn_fail(k, &e);
+            client_conn_fail(k, &e);
             return;
         }
     } else if (k->ep->ping_ms && now - k->last_rx_ms >= k->ep->ping_ms) {
@@ -239,7 +239,7 @@ void client_h2_start_call(struct client_conn *k, struct http_call *c)
 
     if (c->upgrade) {
         err_set(&e, ERR_INVALID, "%s: upgrades need HTTP/1.1, the peer chose h2", k->ep->authority);
-        call_finish(c, &e);
+        client_call_finish(c, &e);
         return;
     }
     /* RFC 9113 8.1.1: content-length is optional; some servers want it where they may expect a
@@ -249,7 +249,7 @@ void client_h2_start_call(struct client_conn *k, struct http_call *c)
         (buf_addf(&length, "%zu", c->body.n) ||
          http_headers_add(&c->request, STR("content-length"), buf_str(&length)))) {
         err_set(&e, ERR_LIMIT, "%s: too many request headers", k->ep->authority);
-        call_finish(c, &e);
+        client_call_finish(c, &e);
         return;
     }
     if (h2_request(k->h2, &c->h2_stream, str_of(c->method), k->ep->tls ? STR("https") : STR("http"),
@@ -257,9 +257,9 @@ void client_h2_start_call(struct client_conn *k, struct http_call *c)
                    c, &e)) {
         if (e.code == ERR_CLOSED || e.code == ERR_LIMIT)
             k->draining = true; /* room was promised: leave it to a new one */
-        if (e.code == ERR_INVALID || !call_retry(c)) {
+        if (e.code == ERR_INVALID || !client_call_retry(c)) {
             err_wrap(&e, "%s", k->ep->authority);
-            call_finish(c, &e);
+            client_call_finish(c, &e);
         }
         return;
     }
@@ -270,7 +270,7 @@ void client_h2_start_call(struct client_conn *k, struct http_call *c)
         h2_end(c->h2_stream);
     set_dirty(k);
     if (c->wants_drain && h2_queued(c->h2_stream) <= STREAM_HIGH_BYTES)
-        call_drained(c);
+        client_call_drained(c);
 }
 
 void client_h2_release_call(struct client_conn *k, struct http_call *c)
@@ -342,7 +342,7 @@ static void on_stream_end(void *arg)
     struct err e;
 
     err_set(&e, ERR_CLOSED, "%s: closed by the peer before the answer", k->ep->authority);
-    conn_fail(k, &e);
+    client_conn_fail(k, &e);
 }
 
 static void on_drain(void *arg)
@@ -354,6 +354,6 @@ const struct stream_events client_h2_stream_events = {
     .on_data = on_data,
     .on_end = on_stream_end,
     .on_drain = on_drain,
-    .on_error = conn_on_error,
-    .on_closed = conn_on_closed,
+    .on_error = client_conn_on_error,
+    .on_closed = client_conn_on_closed,
 };

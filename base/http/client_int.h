@@ -125,33 +125,33 @@ struct http_endpoint {
 
 /* ---- client.c ---- */
 /* Work is due: finish ended calls, flush, dispatch the queue. Soon, from the loop. */
-void endpoint_kick(struct http_endpoint *ep);
+void client_kick(struct http_endpoint *ep);
 /* Takes the call from its connection or queue; on_done follows from the kick. e NULL: success. The
  * first end counts. */
-void call_finish(struct http_call *c, const struct err *e);
+void client_call_finish(struct http_call *c, const struct err *e);
 /* Back to the front of the queue, once; false when it may not be tried again: then finish it. */
-bool call_retry(struct http_call *c);
-bool call_is_idempotent(const struct http_call *c); /* RFC 9110 9.2.2 */
+bool client_call_retry(struct http_call *c);
+bool client_call_is_idempotent(const struct http_call *c); /* RFC 9110 9.2.2 */
 /* The answer's head: copies the headers and tells the user. */
-void call_got_head(struct http_call *c, int status, const struct http_headers *h);
-void call_drained(struct http_call *c);
+void client_call_got_head(struct http_call *c, int status, const struct http_headers *h);
+void client_call_drained(struct http_call *c);
 
 /* ---- client_conn.c ---- */
-void conn_dial(struct http_endpoint *ep);
-bool conn_has_room(const struct client_conn *k, const struct http_call *c);
-void conn_start_call(struct client_conn *k, struct http_call *c); /* c is in no list */
+void client_conn_dial(struct http_endpoint *ep);
+bool client_conn_has_room(const struct client_conn *k, const struct http_call *c);
+void client_conn_start_call(struct client_conn *k, struct http_call *c); /* c is in no list */
 /* c leaves k, which it was RUNNING on. complete: the answer is whole. */
-void conn_release_call(struct client_conn *k, struct http_call *c, bool complete);
-void conn_write(struct client_conn *k, struct http_call *c, const void *p, size_t n);
-void conn_end_body(struct client_conn *k, struct http_call *c);
-size_t conn_queued(const struct client_conn *k, const struct http_call *c);
-void conn_pause(struct client_conn *k, struct http_call *c, bool on);
-void conn_close(struct client_conn *k);
+void client_conn_release_call(struct client_conn *k, struct http_call *c, bool complete);
+void client_conn_write(struct client_conn *k, struct http_call *c, const void *p, size_t n);
+void client_conn_end_body(struct client_conn *k, struct http_call *c);
+size_t client_conn_queued(const struct client_conn *k, const struct http_call *c);
+void client_conn_pause(struct client_conn *k, struct http_call *c, bool on);
+void client_conn_close(struct client_conn *k);
 /* Ends or requeues the calls, then closes. */
-void conn_fail(struct client_conn *k, const struct err *e);
-void conn_flush(struct client_conn *k);
-void conn_on_error(void *arg, const struct err *e); /* stream events of both protocols */
-void conn_on_closed(void *arg);
+void client_conn_fail(struct client_conn *k, const struct err *e);
+void client_conn_flush(struct client_conn *k);
+void client_conn_on_error(void *arg, const struct err *e); /* stream events of both protocols */
+void client_conn_on_closed(void *arg);
 
 /* ---- client_h1.c, client_h2.c ---- */
 extern const struct stream_events client_h1_stream_events, client_h2_stream_events;
