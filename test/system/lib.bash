@@ -1,0 +1,227 @@
+# lib.bash: hosts as network namespaces, programs started in them, and waits with deadlines, for the
+# system tests. Everything made here is undone by lib_cleanup (teardown_file), by name and by pid.
+
+CORACLE=${CORACLE:-$BATS_TEST_DIRNAME/../../build/coracle}
+BUILD=${BUILD:-$BATS_TEST_DIRNAME/../../build}
+# A sanitized binary is slower; every deadline below is multiplied by this.
+SLOW=1
+case $BUILD in *san*) SLOW=4 ;; esac
+
+lib_init() { # setup_file: a folder of our own and a prefix that no other run has
+    export T=$BATS_FILE_TMPDIR
+    export P=cor$$x
+    export LIB_PIDS=$T/pids LIB_NS=$T/ns
+    : >"$LIB_PIDS" >"$LIB_NS"
+    mkdir -p "$T/log"
+    export ASAN_OPTIONS=log_path=$T/log/asan:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+}
+
+lib_need() { # lib_need PROGRAM...: skips the file when one is missing
+    local p
+    for p in "$@"; do
+        command -v "$p" >/dev/null || skip "$p is not installed"
+    done
+}
+
+# ---- hosts ------------------------------------------------------------------------------------
+
+host_new() { # host_new NAME: a network namespace with its loopback
+    ip netns add "$P-$1"
+    echo "$P-$1" >>"$LIB_NS"
+    in_net "$1" ip link set lo up
+    in_net "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=0 2>/dev/null || true
+    mkdir -p "$T/$1"
+}
+
+in_net() { # in_net NAME COMMAND...: `ip netns exec` would hide the cgroups behind a fresh /sys
+    local ns=$1
+    shift
+    ${EXEC:-} nsenter --net="/run/netns/$P-$ns" "$@"
+}
+
+link_hosts() { # link_hosts A IF ADDR/LEN B IF ADDR/LEN
+    ip link add "$2" netns "$P-$1" type veth peer name "$5" netns "$P-$4"
+    in_net "$1" ip addr add "$3" dev "$2"
+    in_net "$4" ip addr add "$6" dev "$5"
+    in_net "$1" ip link set "$2" up
+    in_net "$4" ip link set "$5" up
+}
+
+# Its own mounts: /etc/resolv.conf as the host's, and whatever the program mounts goes with it.
+in_host() { # in_host NAME COMMAND...
+    local name=$1
+    shift
+    [ -e "$T/$name/resolv.conf" ] || echo 'nameserver 127.0.0.1' >"$T/$name/resolv.conf"
+    ${EXEC:-} nsenter --net="/run/netns/$P-$name" unshare -m --propagation private \
+        sh -c 'mount --bind "$1" "$(readlink -f /etc/resolv.conf)" && shift && exec "$@"' sh \
+        "$T/$name/resolv.conf" "$@"
+}
+
+# ---- programs ---------------------------------------------------------------------------------
+
+spawn() { # spawn LOG COMMAND...: in the background; $! of the last one is in $SPAWNED
+    local log=$T/log/$1
+    shift
+    (EXEC=exec; "$@") >>"$log" 2>&1 3>&- 4>&- &
+    SPAWNED=$! # nsenter, unshare and sh exec what follows: the program itself
+    echo "$SPAWNED" >>"$LIB_PIDS"
+}
+
+stop_pid() { # stop_pid PID [SIGNAL]: asks, waits, insists
+    local pid=$1 i
+    kill -"${2:-TERM}" "$pid" 2>/dev/null || return 0
+    for i in $(seq $((150 * SLOW))); do
+        kill -0 "$pid" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    kill -KILL "$pid" 2>/dev/null
+}
+
+lib_cleanup() { # teardown_file
+    local pid ns
+    for pid in $(tac "$LIB_PIDS"); do
+        # a coracle removes its pods first at SIGUSR1; others go with SIGTERM
+        if [ "$(readlink "/proc/$pid/exe")" = "$(readlink -f "$CORACLE")" ]; then
+            stop_pid "$pid" USR1
+        else
+            stop_pid "$pid" TERM
+        fi
+    done
+    for ns in $(cat "$LIB_NS"); do
+        # what was left running in it: end it before the namespace goes
+        for pid in $(ip netns pids "$ns" 2>/dev/null); do kill -KILL "$pid" 2>/dev/null; done
+        ip netns del "$ns" 2>/dev/null
+    done
+    if ls "$T"/log/asan* >/dev/null 2>&1; then
+        cat "$T"/log/asan* >&2
+        return 1
+    fi
+    return 0
+}
+
+# ---- waits ------------------------------------------------------------------------------------
+
+wait_for() { # wait_for SECONDS COMMAND...: until it succeeds; its last output on failure
+    local end=$((SECONDS + $1 * SLOW)) out
+    shift
+    while :; do
+        out=$("$@" 2>&1) && return 0
+        [ $SECONDS -lt $end ] || break
+        sleep 0.2
+    done
+    echo "gave up waiting for: $*"
+    echo "$out"
+    return 1
+}
+
+logged() { # logged LOG TEXT: a line of the log holds the text
+    grep -qF -- "$2" "$T/log/$1"
+}
+
+show_logs() { # for a failing test
+    local f
+    for f in "$T"/log/*; do
+        echo "--- ${f##*/}"
+        tail -n "${1:-25}" "$f"
+    done
+}
+
+# ---- coracle ----------------------------------------------------------------------------------
+
+# Each has its own folders, so that many share a machine.
+server_args() { # server_args NAME
+    echo --data-dir "$T/$1/data" --node-dir "$T/$1/node" --run-dir "$T/$1/run" \
+        --write-kubeconfig "$T/$1/kubeconfig" --config "$T/$1/config.yaml"
+}
+agent_args() { # agent_args NAME
+    echo --data-dir "$T/$1/data" --node-dir "$T/$1/node" --run-dir "$T/$1/run" --config "$T/$1/config.yaml"
+}
+
+start_server() { # start_server HOST FLAG...: log is HOST; waits until it is ready
+    local name=$1
+    shift
+    # shellcheck disable=SC2046
+    spawn "$name" in_host "$name" "$CORACLE" server $(server_args "$name") "$@"
+    export "SERVER_PID_$name=$SPAWNED"
+    echo "$SPAWNED" >"$T/$name/pid"
+    wait_for 20 server_ready "$name"
+}
+server_ready() {
+    [ -s "$T/$1/kubeconfig" ] && kubectl_on "$1" get --raw /readyz >/dev/null
+}
+
+start_agent() { # start_agent HOST FLAG...: log is HOST; does not wait
+    local name=$1
+    shift
+    # shellcheck disable=SC2046
+    spawn "$name" in_host "$name" "$CORACLE" agent $(agent_args "$name") "$@"
+    echo "$SPAWNED" >"$T/$name/pid"
+}
+
+restart_pid() { cat "$T/$1/pid"; }
+
+kubectl_on() { # kubectl_on SERVERHOST ARGS...: the real kubectl, in that host's network
+    local name=$1
+    shift
+    in_net "$name" env KUBECONFIG="$T/$name/kubeconfig" HOME="$T" timeout $((20 * SLOW)) kubectl "$@"
+}
+
+node_ready() { # node_ready SERVERHOST NODE
+    [ "$(kubectl_on "$1" get node "$2" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}')" = True ]
+}
+node_not_ready() {
+    [ "$(kubectl_on "$1" get node "$2" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}')" != True ]
+}
+
+agent_token() { # agent_token SERVERHOST
+    cat "$T/$1/data/server/agent-token"
+}
+
+# A network like the field's: a wan with a bridge and DNS; a server in a private net behind a gate that
+# forwards the fixed address; an edge box behind a NAT router that drops all that comes in.
+#
+#   edge 192.168.77.10 --- nat (masquerade) 198.51.100.20 --- wan --- 198.51.100.5 gate (DNAT) --- 10.77.0.10 srv
+topology_nat() {
+    host_new wan
+    host_new gate
+    host_new srv
+    host_new nat
+    host_new edge
+    in_net wan ip link add br0 type bridge
+    in_net wan ip addr add 198.51.100.1/24 dev br0
+    in_net wan ip link set br0 up
+    local h
+    for h in gate nat; do
+        ip link add "w$h" netns "$P-wan" type veth peer name eth0 netns "$P-$h"
+        in_net wan ip link set "w$h" master br0 up
+        in_net "$h" ip link set eth0 up
+        in_net "$h" sysctl -qw net.ipv4.ip_forward=1
+    done
+    in_net gate ip addr add 198.51.100.5/24 dev eth0
+    in_net nat ip addr add 198.51.100.20/24 dev eth0
+    link_hosts gate eth1 10.77.0.1/24 srv eth0 10.77.0.10/24
+    link_hosts nat eth1 192.168.77.1/24 edge eth0 192.168.77.10/24
+    in_net srv ip route add default via 10.77.0.1
+    in_net edge ip route add default via 192.168.77.1
+    in_net gate ip route add default via 198.51.100.1
+    in_net nat ip route add default via 198.51.100.1
+    in_net gate nft -f - <<'NFT'
+table ip gate {
+    chain pre { type nat hook prerouting priority -100; ip daddr 198.51.100.5 tcp dport 6443 dnat to 10.77.0.10:6443; }
+    chain post { type nat hook postrouting priority 100; oif "eth1" masquerade; }
+}
+NFT
+    in_net nat nft -f - <<'NFT'
+table ip nat {
+    chain post { type nat hook postrouting priority 100; oif "eth0" masquerade; }
+}
+table inet drop {
+    chain in { type filter hook input priority 0; policy accept; iif "eth0" ct state new drop; }
+    chain fwd { type filter hook forward priority 0; policy accept; iif "eth0" ct state new drop; }
+}
+NFT
+    spawn dns in_net wan dnsmasq --keep-in-foreground --no-resolv --no-hosts --conf-file=/dev/null --pid-file= \
+        --listen-address=198.51.100.1 --bind-interfaces --log-facility=- --user=root \
+        --host-record=cluster.test,198.51.100.5
+    echo 'nameserver 198.51.100.1' >"$T/edge/resolv.conf"
+}
