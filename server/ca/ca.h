@@ -103,6 +103,9 @@ enum ca_changed {
 /* Re-issues what has lived two thirds of its life at now. *changed gets bits of enum ca_changed.
  * Call it about hourly. Failure leaves what is there in place. */
 MUST_USE int ca_renew_due(struct ca *ca, int64_t now_unix_s, unsigned *changed, struct err *e);
+/* Appends the JSON of the Secret kube-system/k3s-serving as it should be in the store; secret. */
+#define CA_LISTENER_SECRET_MAX_BYTES (1024 * 1024)
+MUST_USE int ca_listener_secret(const struct ca *ca, struct buf *out, struct err *e);
 /* Adds a name or address to the listener's certificate (an accepted connection's local address).
  * *changed tells whether a new one was issued. ERR_LIMIT: too many names. */
 MUST_USE int ca_listener_add_san(struct ca *ca, const char *san, bool *changed, struct err *e);
