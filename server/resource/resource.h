@@ -22,7 +22,9 @@ struct resource_env {
 
 struct resource_hooks {
     const char *group, *plural; /* "", "pods" */
-    bool no_conditional;        /* an update needs no resourceVersion only where this is false */
+    bool keeps_status;          /* a create may carry a status (nodes) */
+    bool returns_deleted;       /* DELETE answers the object, not a Status */
+    bool needs_version;         /* an update must name its resourceVersion */
 
     /* After decoding and defaults, before validation. old is the stored object. */
     int (*prepare_create)(struct resource_env *env, json_t *obj, struct err *e);

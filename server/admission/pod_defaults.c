@@ -1,0 +1,73 @@
+#include "server/admission/admission.h"
+
+#include "base/data/json.h"
+#include "base/kube/metadata.h"
+
+#include <string.h>
+
+#define TOLERATION_S 300 /* --default-not-ready-toleration-seconds */
+
+static bool tolerates(const json_t *tolerations, const char *taint)
+{
+    size_t i;
+    json_t *t;
+
+    json_array_foreach(tolerations, i, t)
+    {
+        const char *key = json_str_at(t, "key", ""), *effect = json_str_at(t, "effect", "");
+
+        if ((strcmp(key, taint) == 0 || !*key) && (!*effect || strcmp(effect, "NoExecute") == 0))
+            return true;
+    }
+    return false;
+}
+
+static void tolerate(json_t *spec, const char *taint)
+{
+    json_t *list = json_object_get(spec, "tolerations");
+
+    if (tolerates(list, taint))
+        return;
+    if (!list) {
+        list = json_array();
+        json_object_set_new(spec, "tolerations", list);
+    }
+    json_array_append_new(list,
+                          json_pack("{s:s, s:s, s:s, s:i}", "key", taint, "operator", "Exists",
+                                    "effect", "NoExecute", "tolerationSeconds", TOLERATION_S));
+}
+
+int pod_defaults_mutate(const struct admission *a, struct err *e)
+{
+    json_t *spec;
+
+    (void)e;
+    if (strcmp(a->kind->group, "") != 0 || strcmp(a->kind->plural, "pods") != 0 ||
+        *a->subresource || strcmp(a->verb, "create") != 0)
+        return 0;
+    spec = json_object_get(a->obj, "spec");
+    if (!json_is_object(spec))
+        return 0; /* validation says so in its words */
+    if (!*meta_annotation(a->obj, "kubernetes.io/config.mirror")) {
+        const char *name = json_str_at(spec, "serviceAccountName", "");
+
+        if (!*name)
+            name = json_str_at(spec, "serviceAccount", "default");
+        json_object_set_new(spec, "serviceAccountName", json_string(*name ? name : "default"));
+    }
+    if (*json_str_at(spec, "serviceAccountName", "")) /* the old name of the same field */
+        json_object_set(spec, "serviceAccount", json_object_get(spec, "serviceAccountName"));
+    /* no PriorityClass can be looked up here yet: the two built-in ones by name, others are 0 */
+    const char *class_ = json_str_at(spec, "priorityClassName", "");
+    if (!json_object_get(spec, "priority"))
+        json_object_set_new(spec, "priority",
+                            json_integer(strcmp(class_, "system-node-critical") == 0 ? 2000001000
+                                         : strcmp(class_, "system-cluster-critical") == 0
+                                             ? 2000000000
+                                             : 0));
+    if (!json_object_get(spec, "preemptionPolicy"))
+        json_object_set_new(spec, "preemptionPolicy", json_string("PreemptLowerPriority"));
+    tolerate(spec, "node.kubernetes.io/not-ready");
+    tolerate(spec, "node.kubernetes.io/unreachable");
+    return 0;
+}

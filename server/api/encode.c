@@ -1,0 +1,230 @@
+#include "server/api/encode.h"
+
+#include "base/core/clock.h"
+#include "base/core/mem.h"
+#include "base/data/json.h"
+#include "base/kube/metadata.h"
+
+#include <inttypes.h>
+
+char *encode_stored(const struct schema_kind *k, const json_t *obj)
+{
+    json_auto_t *out = json_object();
+    json_t *meta = json_copy(json_object_get(obj, "metadata")); /* shallow: keeps the order */
+    char api[SCHEMA_API_VERSION_MAX];
+    const char *key;
+    json_t *v;
+
+    json_object_del(meta, "resourceVersion");
+    json_object_del(meta, "selfLink");
+    json_object_set_new(out, "kind", json_string(k->kind));
+    json_object_set_new(out, "apiVersion", json_string(schema_api_version(k, api)));
+    json_object_set_new(out, "metadata", meta);
+    json_object_foreach((json_t *)obj, key,
+                        v) if (strcmp(key, "kind") != 0 && strcmp(key, "apiVersion") != 0 &&
+                               strcmp(key, "metadata") != 0) json_object_set(out, key, v);
+    return json_text(out);
+}
+
+/* What is behind "metadata":{ of a stored value. */
+static int behind_front(struct str *rest, struct str value, struct err *e)
+{
+    static const char mark[] = "\"metadata\":{";
+    /* kind and apiVersion are short, and cannot hold the mark: a quote in them is escaped */
+    const char *p = memmem(value.p, MIN(value.n, (size_t)1024), mark, sizeof mark - 1);
+
+    if (!p)
+        return err_set(e, ERR_IO, "stored object is damaged: no metadata at its start");
+    p += sizeof mark - 1;
+    *rest = str_n(p, (size_t)(value.p + value.n - p));
+    return 0;
+}
+
+static int limit(struct err *e)
+{
+    return err_set(e, ERR_LIMIT, "answer is too large");
+}
+
+static int splice(struct buf *b, const struct schema_kind *k, bool front, struct str value,
+                  int64_t rev, struct err *e)
+{
+    char api[SCHEMA_API_VERSION_MAX];
+    struct str rest = { 0 };
+
+    if (behind_front(&rest, value, e))
+        return e->code;
+    if (front ? buf_addf(b, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",", k->kind,
+                         schema_api_version(k, api))
+              : buf_addc(b, '{'))
+        return limit(e);
+    if (buf_addf(b, "\"metadata\":{\"resourceVersion\":\"%" PRId64 "\",", rev) ||
+        buf_add_str(b, rest))
+        return limit(e);
+    return 0;
+}
+
+int encode_parse(json_t **out, const struct schema_kind *k, struct str value, int64_t rev,
+                 struct err *e)
+{
+    char api[SCHEMA_API_VERSION_MAX];
+    json_t *j;
+
+    if (json_parse(&j, value, e)) {
+        err_wrap(e, "stored object is damaged");
+        return e->code = ERR_IO;
+    }
+    json_object_set_new(j, "kind", json_string(k->kind));
+    json_object_set_new(j, "apiVersion", json_string(schema_api_version(k, api)));
+    meta_set_resource_version(j, rev);
+    *out = j;
+    return 0;
+}
+
+static int write_json(struct buf *b, const json_t *j, bool pretty, struct err *e)
+{
+    if (pretty ? json_write_indented(b, j, 2) : json_write(b, j))
+        return limit(e);
+    return 0;
+}
+
+static json_t *partial_of(const json_t *obj)
+{
+    json_t *p = json_object();
+
+    json_object_set_new(p, "kind", json_string("PartialObjectMetadata"));
+    json_object_set_new(p, "apiVersion", json_string("meta.k8s.io/v1"));
+    json_object_set(p, "metadata", json_object_get(obj, "metadata"));
+    return p;
+}
+
+/* The object, partial metadata, or a whole one-row table. */
+static int add_form(struct buf *b, const struct encode_form *f, struct str value, int64_t rev,
+                    bool with_columns, struct err *e)
+{
+    json_auto_t *obj = NULL, *shown = NULL;
+
+    if (f->as == ACCEPT_OBJECT && !f->pretty)
+        return splice(b, f->kind, true, value, rev, e);
+    if (encode_parse(&obj, f->kind, value, rev, e))
+        return e->code;
+    if (f->as == ACCEPT_OBJECT)
+        return write_json(b, obj, true, e);
+    if (f->as == ACCEPT_PARTIAL) {
+        shown = partial_of(obj);
+    } else {
+        json_t *rows = json_array(), *meta = json_object();
+
+        json_array_append_new(rows, table_row(f->kind, obj, f->include, clock_wall_s()));
+        json_object_set(meta, "resourceVersion",
+                        json_object_get(json_object_get(obj, "metadata"), "resourceVersion"));
+        shown = table_new(f->kind, rows, meta, with_columns);
+    }
+    return write_json(b, shown, f->pretty, e);
+}
+
+int encode_object(struct buf *b, const struct encode_form *f, struct str value, int64_t rev,
+                  struct err *e)
+{
+    if (add_form(b, f, value, rev, true, e))
+        return e->code;
+    return buf_addc(b, '\n') ? limit(e) : 0;
+}
+
+int encode_list_head(struct buf *b, const struct encode_form *f, int64_t rev, const char *continue_,
+                     int64_t n_remaining, struct err *e)
+{
+    char api[SCHEMA_API_VERSION_MAX];
+    const char *kind = f->as == ACCEPT_TABLE     ? "Table"
+                       : f->as == ACCEPT_PARTIAL ? "PartialObjectMetadata"
+                                                 : f->kind->kind;
+    const char *version =
+        f->as == ACCEPT_OBJECT ? schema_api_version(f->kind, api) : "meta.k8s.io/v1";
+
+    if (buf_addf(b,
+                 "{\"kind\":\"%s%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":"
+                 "\"%" PRId64 "\"",
+                 kind, f->as == ACCEPT_TABLE ? "" : "List", version, rev))
+        return limit(e);
+    if (*continue_ && buf_addf(b, ",\"continue\":\"%s\"", continue_))
+        return limit(e);
+    if (n_remaining >= 0 && buf_addf(b, ",\"remainingItemCount\":%" PRId64, n_remaining))
+        return limit(e);
+    if (f->as != ACCEPT_TABLE)
+        return buf_adds(b, "},\"items\":[") ? limit(e) : 0;
+    json_auto_t *columns = table_columns(f->kind);
+    if (buf_adds(b, "},\"columnDefinitions\":") || json_write(b, columns) ||
+        buf_adds(b, ",\"rows\":["))
+        return limit(e);
+    return 0;
+}
+
+int encode_list_item(struct buf *b, const struct encode_form *f, struct str value, int64_t rev,
+                     bool first, struct err *e)
+{
+    json_auto_t *obj = NULL, *shown = NULL;
+
+    if (!first && buf_addc(b, ','))
+        return limit(e);
+    if (f->as == ACCEPT_OBJECT)
+        return splice(b, f->kind, false, value, rev, e);
+    if (encode_parse(&obj, f->kind, value, rev, e))
+        return e->code;
+    shown = f->as == ACCEPT_TABLE ? table_row(f->kind, obj, f->include, clock_wall_s())
+                                  : partial_of(obj);
+    return write_json(b, shown, false, e);
+}
+
+int encode_list_tail(struct buf *b, struct err *e)
+{
+    return buf_adds(b, "]}\n") ? limit(e) : 0;
+}
+
+int encode_event(struct buf *b, const struct encode_form *f, const char *type, struct str value,
+                 int64_t rev, bool with_columns, struct err *e)
+{
+    struct encode_form line = *f;
+
+    line.pretty = false; /* an event is one line */
+    if (buf_addf(b, "{\"type\":\"%s\",\"object\":", type))
+        return limit(e);
+    if (add_form(b, &line, value, rev, with_columns, e))
+        return e->code;
+    return buf_adds(b, "}\n") ? limit(e) : 0;
+}
+
+int encode_bookmark(struct buf *b, const struct encode_form *f, int64_t rev, bool initial_end,
+                    struct err *e)
+{
+    char api[SCHEMA_API_VERSION_MAX];
+    bool partial = f->as == ACCEPT_PARTIAL;
+    const char *end =
+        initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "";
+
+    if (f->as == ACCEPT_TABLE) {
+        if (buf_addf(b,
+                     "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Table\",\"apiVersion\":\"meta."
+                     "k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"%" PRId64
+                     "\"},\"columnDefinitions\":null,\"rows\":[{\"cells\":[],\"object\":{\"kind\":"
+                     "\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{"
+                     "\"resourceVersion\":\"%" PRId64 "\",\"creationTimestamp\":null%s}}}]}}\n",
+                     rev, rev, end))
+            return limit(e);
+        return 0;
+    }
+    if (buf_addf(b,
+                 "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":\"%s\","
+                 "\"metadata\":{\"resourceVersion\":\"%" PRId64
+                 "\",\"creationTimestamp\":null%s}}}\n",
+                 partial ? "PartialObjectMetadata" : f->kind->kind,
+                 partial ? "meta.k8s.io/v1" : schema_api_version(f->kind, api), rev, end))
+        return limit(e);
+    return 0;
+}
+
+int encode_error_event(struct buf *b, const json_t *status, struct err *e)
+{
+    if (buf_adds(b, "{\"type\":\"ERROR\",\"object\":") || json_write(b, status) ||
+        buf_adds(b, "}\n"))
+        return limit(e);
+    return 0;
+}

@@ -1,0 +1,281 @@
+/*
+ * Get and list. Stored bytes are spliced into the answer; long lists go out in pieces, as fast as
+ * the peer takes them. resourceVersion semantics: kubernetes.io/docs, "Semantics for get and list".
+ */
+#include "base/core/mem.h"
+#include "base/data/json.h"
+#include "base/kube/selector.h"
+#include "base/kube/status.h"
+#include "server/api/cursor.h"
+#include "server/api/request.h"
+
+#include <inttypes.h>
+
+#define LIST_CHUNK       500          /* objects per store read while a selector filters */
+#define LIST_PIECE_BYTES (128 * 1024) /* encoded at once between looks at the peer's queue */
+
+/* "Too large resource version": the client has seen a newer state than we have. False: answered. */
+static bool not_from_the_future(struct api_req *r)
+{
+    int64_t now = store_revision(r->api->store);
+
+    if (r->params.resource_version <= now)
+        return true;
+    json_t *s =
+        status_new(STATUS_TIMEOUT, "Too large resource version: %" PRId64 ", current: %" PRId64,
+                   r->params.resource_version, now);
+    json_t *d = json_object(), *causes = json_array(), *cause = json_object();
+    json_object_set_new(cause, "reason", json_string("ResourceVersionTooLarge"));
+    json_object_set_new(cause, "message", json_string("Too large resource version"));
+    json_array_append_new(causes, cause);
+    json_object_set_new(d, "causes", causes);
+    json_object_set_new(d, "retryAfterSeconds", json_integer(1));
+    json_object_set_new(s, "details", d);
+    req_status(r, s);
+    return false;
+}
+
+static void get_step(struct api_req *r)
+{
+    switch (r->state) {
+    case REQ_START:
+        if (!not_from_the_future(r))
+            return;
+        if (r->sub && strcmp(r->sub->name, "status") != 0 &&
+            strcmp(r->sub->name, "ephemeralcontainers") != 0) {
+            req_status(r,
+                       status_new(STATUS_METHOD_NOT_ALLOWED, "%s/%s is not served by this version",
+                                  r->kind->plural, r->sub->name));
+            return;
+        }
+        r->key = resource_key(r->kind, req_ns(r), r->route.name);
+        req_read(r);
+        return;
+    case REQ_READ:
+        if (!r->old)
+            req_not_found(r, r->route.name);
+        else
+            req_object(r, 200, store_obj_value(r->old), r->old->mod_rev);
+        return;
+    default:
+        return;
+    }
+}
+
+/* ---- list ---- */
+
+/* apimachinery/pkg/apis/meta/internalversion/validation. False: answered. */
+static bool check_match(struct api_req *r)
+{
+    const struct params *p = &r->params;
+    const char *m = p->resource_version_match, *why = NULL;
+
+    if (*m && !p->has_resource_version)
+        why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+    else if (*m && *p->continue_)
+        why = "resourceVersionMatch is forbidden for continue requests";
+    else if (*m && strcmp(m, "Exact") != 0 && strcmp(m, "NotOlderThan") != 0)
+        why = "resourceVersionMatch: supported values: \"Exact\", \"NotOlderThan\"";
+    else if (strcmp(m, "Exact") == 0 && p->resource_version == 0)
+        why = "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"";
+    else if (*p->continue_ && p->has_resource_version && p->resource_version != 0)
+        why = "specifying resource version is not allowed when using continue";
+    if (!why)
+        return true;
+    req_status(r, status_new(STATUS_BAD_REQUEST, "%s", why));
+    return false;
+}
+
+static bool filtered(const struct api_req *r)
+{
+    return !label_selector_is_empty(r->labels) || !field_selector_is_empty(r->fields);
+}
+
+static void on_list(void *arg, const struct store_list *l, const struct err *e);
+
+static void list_more(struct api_req *r)
+{
+    size_t limit = (size_t)r->params.limit;
+    struct store_list_opts o = {
+        .at_rev = r->list_rev,
+        .after = buf_str(&r->after),
+        .limit = limit && filtered(r) ? MAX(limit, (size_t)LIST_CHUNK) : limit,
+    };
+
+    req_move(r, REQ_LIST);
+    r->n_pending++;
+    store_list(r->api->store, str_of(r->key), &o, on_list, r);
+}
+
+static void on_list(void *arg, const struct store_list *l, const struct err *e)
+{
+    struct api_req *r = arg;
+    size_t limit = (size_t)r->params.limit;
+
+    r->n_pending--;
+    r->err = e ? *e : (struct err){ 0 };
+    if (!e && !r->gone) {
+        r->list_rev = l->rev;
+        r->more = l->more;
+        r->n_remaining = filtered(r) ? -1 : l->n_remaining;
+        r->objs = mem_realloc(r->objs, (r->n_objs + l->n) * sizeof(struct store_obj *));
+        for (size_t i = 0; i < l->n; i++) {
+            if (!req_matches(r, l->v[i]))
+                continue;
+            if (limit && r->n_objs == limit) { /* one too many: the next page begins with it */
+                r->more = true;
+                break;
+            }
+            r->objs[r->n_objs++] = store_obj_ref(l->v[i]);
+        }
+        if (l->n && r->more) { /* behind the last one served, or the last one looked at */
+            struct store_obj *last =
+                limit && r->n_objs == limit ? r->objs[r->n_objs - 1] : l->v[l->n - 1];
+
+            buf_clear(&r->after);
+            if (buf_add_str(&r->after, store_obj_key(last)))
+                r->err = (struct err){ .code = ERR_LIMIT, .text = "key is too long to continue" };
+        }
+    }
+    api_step(r);
+}
+
+/* Upstream's answer for a token whose revision is gone: with another token, for who can live with
+ * an inconsistent rest. */
+static void answer_expired(struct api_req *r)
+{
+    json_t *s;
+
+    if (!*r->params.continue_) {
+        req_status(r, status_new(STATUS_EXPIRED, "The resourceVersion for the provided list is too "
+                                                 "old."));
+        return;
+    }
+    s = status_new(STATUS_EXPIRED,
+                   "The provided continue parameter is too old to display a consistent list "
+                   "result. You can start a new list without the continue parameter, or use the "
+                   "continue token in this response to retrieve the remainder of the results. "
+                   "Continuing with the provided token results in an inconsistent list - objects "
+                   "that were created, modified, or deleted between the time the first chunk was "
+                   "returned and now may show up in the list.");
+    auto_free char *token = cursor_text(-1, buf_str(&r->after));
+    json_object_set_new(json_object_get(s, "metadata"), "continue", json_string(token));
+    req_status(r, s);
+}
+
+/* Sends what fits; the whole answer at once when it is short. */
+static void send_more(struct api_req *r)
+{
+    struct encode_form f = req_form(r);
+    auto_buf b = BUF(API_ANSWER_MAX_BYTES);
+    struct err e;
+
+    if (!r->sent_any &&
+        encode_list_head(&b, &f, r->list_rev, r->continue_ ? r->continue_ : "", r->n_remaining, &e))
+        goto fail;
+    while (r->at_obj < r->n_objs) {
+        struct store_obj *o = r->objs[r->at_obj];
+
+        if (b.n >= LIST_PIECE_BYTES && r->http) {
+            if (!r->answered)
+                r->sink->start(r, 200, "application/json");
+            r->answered = r->sent_any = true;
+            r->sink->write(r, buf_str(&b));
+            buf_clear(&b);
+            if (r->sink->queued(r) > STREAM_HIGH_BYTES)
+                return; /* read_drain goes on */
+        }
+        if (encode_list_item(&b, &f, store_obj_value(o), o->mod_rev, r->at_obj == 0, &e))
+            goto fail;
+        r->at_obj++;
+        store_obj_unref(o);
+    }
+    if (encode_list_tail(&b, &e))
+        goto fail;
+    if (!r->answered) {
+        req_text(r, 200, "application/json", buf_str(&b));
+        return;
+    }
+    r->sink->write(r, buf_str(&b));
+    api_count(r, 200);
+    req_move(r, REQ_DONE);
+    r->sink->end(r);
+    return;
+fail:
+    if (!r->answered) {
+        req_err(r, &e);
+        return;
+    }
+    r->state = REQ_DONE;
+    r->sink->abort(r); /* half a list must not look like a whole one */
+}
+
+static void list_start(struct api_req *r)
+{
+    const struct params *p = &r->params;
+    struct err e;
+    const char *name;
+
+    if (!req_selectors(r) || !check_match(r) || !not_from_the_future(r))
+        return;
+    name = field_selector_requires(r->fields, "metadata.name");
+    r->key = resource_prefix(r->kind, req_ns(r));
+    if (*p->continue_) {
+        if (cursor_parse(p->continue_, str_of(r->key), &r->list_rev, &r->after, &e)) {
+            req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
+            return;
+        }
+        if (r->list_rev < 0)
+            r->list_rev = 0;
+    } else if (strcmp(p->resource_version_match, "Exact") == 0 ||
+               (p->limit && p->resource_version && !*p->resource_version_match)) {
+        r->list_rev = p->resource_version;
+    }
+    if (name && !r->list_rev && *name &&
+        (*req_ns(r) || !r->kind->namespaced)) { /* at most one: its own key is the prefix */
+        free(r->key);
+        r->key = resource_key(r->kind, req_ns(r), name);
+    }
+    list_more(r);
+}
+
+static void list_step(struct api_req *r)
+{
+    switch (r->state) {
+    case REQ_START:
+        list_start(r);
+        return;
+    case REQ_LIST:
+        if (r->err.code == ERR_EXPIRED)
+            answer_expired(r);
+        else if (r->err.code)
+            req_err(r, &r->err);
+        else if (r->more && r->params.limit && r->n_objs < (size_t)r->params.limit)
+            list_more(r); /* the selector left too few: on, at the same revision */
+        else {
+            if (r->more && r->params.limit)
+                r->continue_ = cursor_text(r->list_rev, buf_str(&r->after));
+            else
+                r->n_remaining = -1;
+            req_move(r, REQ_SEND);
+            send_more(r);
+        }
+        return;
+    default:
+        return;
+    }
+}
+
+void read_drain(struct api_req *r)
+{
+    if (r->state == REQ_SEND)
+        send_more(r);
+}
+
+void read_step(struct api_req *r)
+{
+    if (r->verb == VERB_GET)
+        get_step(r);
+    else
+        list_step(r);
+}

@@ -1,0 +1,239 @@
+#pragma once
+/*
+ * Request: one exchange on its way through the API server. Inside server/api only.
+ *
+ *   BODY --> START -+-> READ -------------------------------> (answer)    get, connect
+ *                   +-> LIST --> SEND ----------------------> (answer)    list, deletecollection
+ *                   +-> LIST --> SEND --> WATCH ------------> (answer)    watch; LIST and SEND only
+ *                   |                                                     with initial events
+ *                   +-> NAMESPACE --> READ --> COMMIT ------> (answer)    writes; a lost race goes
+ *                                      ^---------+                        from COMMIT back to READ
+ *
+ * BODY sleeps on the peer; NAMESPACE, READ, LIST and COMMIT on one store callback; SEND on drains;
+ * WATCH on events, drains and its timer; CONNECT on a kubelet. Callbacks keep the outcome in the
+ * request and call api_step. Whoever answers does it last: the request may be gone after it.
+ *
+ * A request is freed when its peer is gone (http on_done; for local calls after done) and nothing
+ * that it started is under way.
+ */
+#include "base/core/buf.h"
+#include "base/core/list.h"
+#include "base/http/server.h"
+#include "base/io/timer.h"
+#include "server/api/api.h"
+#include "server/api/encode.h"
+#include "server/api/params.h"
+#include "server/api/route.h"
+#include "server/auth/authorize.h"
+#include "server/resource/resource.h"
+#include "server/schema/decode.h"
+#include "server/schema/schema.h"
+#include "server/store/store.h"
+
+#include <jansson.h>
+
+#define API_BODY_MAX_BYTES   (3 * 1024 * 1024)    /* upstream's limit */
+#define API_ANSWER_MAX_BYTES (1024 * 1024 * 1024) /* one encoded answer held in memory */
+#define API_READS_MAX        400                  /* upstream's --max-requests-inflight */
+#define API_WRITES_MAX       200                  /* --max-mutating-requests-inflight */
+#define API_WATCHES_MAX      20000
+#define API_STREAMS_MAX      1000 /* exec, logs, proxies */
+
+enum req_state {
+    REQ_BODY,
+    REQ_START,
+    REQ_NAMESPACE,
+    REQ_READ,
+    REQ_LIST,
+    REQ_SEND,
+    REQ_COMMIT,
+    REQ_WATCH,
+    REQ_CONNECT,
+    REQ_DONE,
+};
+
+enum req_verb {
+    VERB_GET,
+    VERB_LIST,
+    VERB_WATCH,
+    VERB_CREATE,
+    VERB_UPDATE,
+    VERB_PATCH,
+    VERB_DELETE,
+    VERB_DELETECOLLECTION,
+    VERB_CONNECT,
+    VERBS_N
+};
+extern const char *const req_verb_names[VERBS_N];
+
+enum req_class { CLASS_READ, CLASS_WRITE, CLASS_WATCH, CLASS_STREAM, CLASS_FREE, CLASSES_N };
+
+struct api_req;
+
+/* Where the answer goes: an HTTP exchange or a caller on this loop. */
+struct req_sink {
+    void (*reply)(struct api_req *r, int code, const char *content_type, struct str body,
+                  const struct http_header *extra, size_t n_extra);
+    void (*start)(struct api_req *r, int code, const char *content_type);
+    void (*write)(struct api_req *r, struct str bytes);
+    size_t (*queued)(struct api_req *r);
+    void (*end)(struct api_req *r);
+    void (*abort)(struct api_req *r);
+};
+
+struct watch;
+struct connect;
+struct label_selector;
+struct field_selector;
+
+struct api_req {
+    struct list link; /* api.reqs */
+    struct api *api;
+    enum req_state state;
+    enum req_class class_;
+    const struct req_sink *sink;
+    struct http_req *http;                                /* NULL: local */
+    void (*local_done)(void *arg, int code, json_t *doc); /* doc is borrowed */
+    void *local_arg;
+    bool gone;          /* nobody hears the answer any more */
+    bool answered;      /* reply or start was called */
+    unsigned n_pending; /* store operations and child requests under way */
+    struct err err;     /* outcome of the last one, code 0: fine */
+    uint64_t began_ms;
+
+    struct identity *id;
+    char *target; /* path and query: routes and parameters point into it */
+    struct route route;
+    struct params params;
+    enum accept_as as;
+    enum content_type content_type;
+    const struct schema_kind *kind; /* NULL: a plain path */
+    const struct schema_sub *sub;
+    const struct resource_hooks *hooks;
+    enum req_verb verb;
+    struct buf body;
+
+    /* writes */
+    char *key;
+    char *name;   /* generated, or the URL's or the object's */
+    json_t *in;   /* the decoded body */
+    json_t *opts; /* DeleteOptions */
+    struct decode_notes notes;
+    struct store_obj *old;
+    json_t *old_doc;
+    json_t *obj;  /* what is written, or was deleted */
+    char *text;   /* its bytes */
+    bool removes; /* COMMIT deletes */
+    bool took;    /* prepare_create succeeded: undo_create when nothing is stored */
+    unsigned n_tries;
+    int ok_code; /* 200 or 201 */
+
+    /* lists and watches */
+    struct label_selector *labels;
+    struct field_selector *fields;
+    struct store_obj **objs;
+    size_t n_objs, at_obj;
+    int64_t list_rev;
+    bool more;
+    int64_t n_remaining;
+    char *continue_;
+    struct buf after; /* list from behind this key */
+    bool sent_any;
+    struct watch *watch;
+    struct connect *connect;
+};
+
+/* ---- request.c ---- */
+struct api_req *req_new(struct api *a, const struct req_sink *sink, const char *method,
+                        struct str path, struct str query);
+/* After authentication: routes, authorizes, and either answers or goes to BODY / START. */
+void req_begin(struct api_req *r, const char *method, struct str accept, struct str content_type);
+void req_move(struct api_req *r, enum req_state to);
+void api_step(struct api_req *r);
+/* The peer is gone: stops what can be stopped, frees as soon as nothing is under way. */
+void req_gone(struct api_req *r);
+void req_release(struct api_req *r); /* frees it if it may go */
+const char *req_group(const struct api_req *r);
+const char *req_ns(const struct api_req *r);
+
+/* Answers; the last thing a function does. */
+void req_status(struct api_req *r, json_t *status_take);
+void req_err(struct api_req *r, const struct err *e); /* through the table of base/kube/status.h */
+void req_doc(struct api_req *r, int code, json_t *doc_take);
+void req_text(struct api_req *r, int code, const char *content_type, struct str body);
+void req_object(struct api_req *r, int code, struct str value, int64_t rev);
+void req_not_found(struct api_req *r, const char *name);
+void req_invalid(struct api_req *r, const char *name, const struct field_errors *fe);
+struct encode_form req_form(const struct api_req *r);
+
+/* Selectors of params into r->labels and r->fields. False: answered with 400. */
+bool req_selectors(struct api_req *r);
+bool req_matches(struct api_req *r, struct store_obj *o);
+/* Parsed, borrowed until the next turn; shared by all watchers of one event. NULL: damaged. */
+const json_t *req_parsed(struct api *a, struct store_obj *o, const struct schema_kind *k);
+/* Reads r->key into r->old (NULL: absent) and steps again in READ; at once when in memory. */
+void req_read(struct api_req *r);
+void req_authz_attrs(const struct api_req *r, struct authz_attrs *out);
+
+/* ---- verbs, each called by api_step ---- */
+void read_step(struct api_req *r);    /* read.c: get, list */
+void write_step(struct api_req *r);   /* write.c: create, update, patch, binding, finalize */
+void remove_step(struct api_req *r);  /* remove.c: delete, deletecollection */
+void watch_step(struct api_req *r);   /* watch.c */
+void connect_step(struct api_req *r); /* connect.c */
+void review_step(struct api_req *r);  /* review.c */
+void plain_step(struct api_req *r);   /* plain.c: paths that are no resources */
+
+void read_drain(struct api_req *r);
+void watch_drain(struct api_req *r);
+void watch_stop(struct api_req *r);
+void connect_stop(struct api_req *r);
+void connect_body(struct api_req *r, const char *p, size_t n);
+void connect_body_end(struct api_req *r);
+void connect_drain(struct api_req *r);
+/* Is this subresource one that connects to a kubelet? */
+bool connect_is(const struct schema_kind *k, const struct schema_sub *sub);
+
+/* ---- the server itself ---- */
+#define API_PARSED_N 8
+struct api {
+    uv_loop_t *loop;
+    struct store *store;
+    struct schema *schema;
+    struct discovery *discovery;
+    struct authn *authn;
+    struct authz *authz;
+    struct node_graph *graph;
+    struct resource_env env;
+    struct api_config config; /* texts are ours */
+    char *git_version;
+    struct list reqs;
+    unsigned n_running[CLASSES_N];
+    struct {
+        struct store_obj *o;
+        json_t *doc;
+    } parsed[API_PARSED_N];
+    unsigned parsed_at;
+    struct map *metrics; /* "verb,resource,code" -> counter */
+    struct map *nodes;   /* node name -> struct node_link (connect.c) */
+    struct list checks;
+    bool serving;
+    struct store_watch *pods_watch;
+    struct boot *boot; /* api_start's progress */
+    struct list local_queue;
+    uv_idle_t local_idle;
+    struct timer close_timer;
+    unsigned n_open_handles;
+    void (*closed)(void *arg);
+    void *closed_arg;
+    bool closing;
+};
+
+void api_count(struct api_req *r, int code);
+void api_metrics_text(struct api *a, struct buf *b);
+void connect_deinit(struct api *a);
+/* One call with its whole answer in memory, as local.h makes them; identity is taken. body may be
+ * NULL, borrowed. Deferred to the next turn. content_type NULL: JSON. */
+void api_call(struct api *a, struct identity *id_take, const char *method, const char *target,
+              const char *content_type, const json_t *body,
+              void (*done)(void *arg, int code, json_t *doc), void *arg);

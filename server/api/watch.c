@@ -1,0 +1,309 @@
+/*
+ * Watch: one JSON event per line, until the timeout, the peer or the store ends it.
+ *
+ *   START --(rv N)-------------------------------> WATCH
+ *     +--(rv 0/none, sendInitialEvents)--> LIST --> SEND --> WATCH      state as ADDED events first
+ *
+ * Events go straight from the store to the peer. When the peer is slow the store holds events back;
+ * when that lasts longer than the store's window, the watch ends with 410 Expired in the stream and
+ * the client lists again. Semantics: kubernetes.io/docs, "Efficient detection of changes", and
+ * "Streaming lists" (KEP 3157).
+ */
+#include "base/core/mem.h"
+#include "base/core/rand.h"
+#include "base/kube/selector.h"
+#include "base/kube/status.h"
+#include "server/api/request.h"
+
+#include <inttypes.h>
+
+#define EVENT_MAX_BYTES   (16 * 1024 * 1024)
+#define BOOKMARK_EVERY_MS 60000 /* upstream: about once a minute, and right before the end */
+#define TIMEOUT_MIN_S     1800  /* --min-request-timeout: 30 to 60 minutes when none is named */
+#define TIMEOUT_MAX_S     86400
+#define SEND_PIECE_BYTES  (128 * 1024)
+
+struct watch {
+    struct api_req *req;
+    struct store_watch *sw; /* NULL until WATCH, and after its end */
+    struct timer timer;
+    struct buf line;
+    int64_t sent_rev; /* everything up to here was delivered or did not match */
+    uint64_t bookmark_at_ms;
+    bool columns_sent;
+    bool held;   /* the store waits for store_watch_resume */
+    bool closed; /* the timer is closing */
+};
+
+static void on_timer_closed(void *arg)
+{
+    struct watch *w = arg;
+    struct api_req *r = w->req;
+
+    buf_deinit(&w->line);
+    free(w);
+    r->watch = NULL;
+    req_release(r);
+}
+
+/* Stops the sources; the watch is freed by its timer's close. */
+void watch_stop(struct api_req *r)
+{
+    struct watch *w = r->watch;
+
+    if (!w || w->closed)
+        return;
+    w->closed = true;
+    if (w->sw)
+        store_watch_stop(w->sw);
+    w->sw = NULL;
+    timer_close(&w->timer, on_timer_closed, w);
+}
+
+static void finish(struct api_req *r)
+{
+    watch_stop(r);
+    r->state = REQ_DONE;
+    api_count(r, 200);
+    r->sink->end(r);
+}
+
+static void broken(struct api_req *r)
+{
+    watch_stop(r);
+    r->state = REQ_DONE;
+    r->sink->abort(r);
+}
+
+/* ---- events ---- */
+
+static bool send_event(struct api_req *r, const char *type, struct str value, int64_t rev)
+{
+    struct watch *w = r->watch;
+    struct encode_form f = req_form(r);
+    struct err e;
+
+    buf_clear(&w->line);
+    if (encode_event(&w->line, &f, type, value, rev, !w->columns_sent, &e))
+        return false;
+    w->columns_sent = true;
+    r->sink->write(r, buf_str(&w->line));
+    return true;
+}
+
+static void send_bookmark(struct api_req *r, int64_t rev, bool initial_end)
+{
+    struct watch *w = r->watch;
+    struct encode_form f = req_form(r);
+    struct err e;
+
+    buf_clear(&w->line);
+    if (encode_bookmark(&w->line, &f, rev, initial_end, &e))
+        return;
+    r->sink->write(r, buf_str(&w->line));
+    w->bookmark_at_ms = uv_now(r->api->loop) + rand_jitter_ms(BOOKMARK_EVERY_MS, 10);
+}
+
+static bool on_event(void *arg, const struct store_event *ev)
+{
+    struct api_req *r = arg;
+    struct watch *w = r->watch;
+    bool was, is, ok = true;
+
+    if (r->sink->queued(r) > STREAM_HIGH_BYTES) {
+        w->held = true;
+        return false;
+    }
+    was = ev->prev && req_matches(r, ev->prev);
+    is = ev->now && req_matches(r, ev->now);
+    if (is)
+        ok = send_event(r, was ? "MODIFIED" : "ADDED", store_obj_value(ev->now), ev->rev);
+    else if (was) /* deleted, or it matches no longer: the last state that matched */
+        ok = send_event(r, "DELETED", store_obj_value(ev->prev), ev->rev);
+    w->sent_rev = ev->rev;
+    if (!ok)
+        broken(r);
+    return true;
+}
+
+static void on_progress(void *arg, int64_t rev)
+{
+    struct api_req *r = arg;
+    struct watch *w = r->watch;
+
+    if (rev <= w->sent_rev)
+        return;
+    w->sent_rev = rev;
+    if (r->params.allow_watch_bookmarks && uv_now(r->api->loop) >= w->bookmark_at_ms)
+        send_bookmark(r, rev, false);
+}
+
+static void on_end(void *arg, const struct err *e)
+{
+    struct api_req *r = arg;
+    struct watch *w = r->watch;
+    struct err ignored;
+
+    w->sw = NULL;
+    if (e->code == ERR_EXPIRED) {
+        json_auto_t *s =
+            status_new(STATUS_EXPIRED, "too old resource version: %" PRId64 " (%" PRId64 ")",
+                       w->sent_rev, store_compacted_rev(r->api->store));
+
+        buf_clear(&w->line);
+        if (encode_error_event(&w->line, s, &ignored) == 0)
+            r->sink->write(r, buf_str(&w->line));
+    }
+    finish(r);
+}
+
+static void on_timeout(void *arg)
+{
+    struct api_req *r = arg;
+    struct watch *w = r->watch;
+
+    if (r->state == REQ_WATCH && r->params.allow_watch_bookmarks)
+        send_bookmark(r, w->sent_rev, false);
+    finish(r);
+}
+
+static void follow(struct api_req *r)
+{
+    static const struct store_watch_events events = { on_event, on_progress, on_end };
+    struct watch *w = r->watch;
+
+    req_move(r, REQ_WATCH);
+    w->sent_rev = r->list_rev;
+    store_watch_start(&w->sw, r->api->store, str_of(r->key), r->list_rev, &events, r);
+}
+
+/* ---- the state before ---- */
+
+static void on_list(void *arg, const struct store_list *l, const struct err *e)
+{
+    struct api_req *r = arg;
+
+    r->n_pending--;
+    r->err = e ? *e : (struct err){ 0 };
+    if (!e && !r->gone) {
+        r->list_rev = l->rev;
+        r->objs = mem_calloc(l->n + 1, sizeof(struct store_obj *));
+        for (size_t i = 0; i < l->n; i++)
+            if (req_matches(r, l->v[i]))
+                r->objs[r->n_objs++] = store_obj_ref(l->v[i]);
+    }
+    api_step(r);
+}
+
+static void send_initial(struct api_req *r)
+{
+    while (r->at_obj < r->n_objs) {
+        struct store_obj *o = r->objs[r->at_obj];
+
+        if (r->sink->queued(r) > STREAM_HIGH_BYTES)
+            return; /* watch_drain goes on */
+        if (!send_event(r, "ADDED", store_obj_value(o), o->mod_rev)) {
+            broken(r);
+            return;
+        }
+        r->at_obj++;
+        store_obj_unref(o);
+    }
+    if (r->params.send_initial_events && r->params.allow_watch_bookmarks)
+        send_bookmark(r, r->list_rev, true);
+    follow(r);
+}
+
+/* False: answered. */
+static bool check(struct api_req *r)
+{
+    const struct params *p = &r->params;
+    const char *why = NULL;
+
+    if (p->has_send_initial_events && strcmp(p->resource_version_match, "NotOlderThan") != 0)
+        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+    else if (!p->has_send_initial_events && *p->resource_version_match)
+        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+    else if (p->send_initial_events && !p->allow_watch_bookmarks)
+        why = "sendInitialEvents is forbidden unless allowWatchBookmarks is set";
+    if (why) {
+        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", why));
+        return false;
+    }
+    int64_t now = store_revision(r->api->store);
+    if (p->resource_version > now) {
+        json_t *s =
+            status_new(STATUS_TIMEOUT, "Too large resource version: %" PRId64 ", current: %" PRId64,
+                       p->resource_version, now);
+        json_object_set_new(s, "details", json_pack("{s:i}", "retryAfterSeconds", 1));
+        req_status(r, s);
+        return false;
+    }
+    return true;
+}
+
+static void start(struct api_req *r)
+{
+    const struct params *p = &r->params;
+    const char *name;
+    int64_t timeout_s;
+
+    if (!req_selectors(r) || !check(r))
+        return;
+    name = *r->route.name ? r->route.name : field_selector_requires(r->fields, "metadata.name");
+    r->key = name && *name && (*req_ns(r) || !r->kind->namespaced)
+                 ? resource_key(r->kind, req_ns(r), name)
+                 : resource_prefix(r->kind, req_ns(r));
+    struct watch *w = mem_alloc(sizeof *w);
+    w->req = r;
+    w->line = BUF(EVENT_MAX_BYTES);
+    w->bookmark_at_ms = uv_now(r->api->loop) + BOOKMARK_EVERY_MS;
+    timer_init(&w->timer, r->api->loop);
+    r->watch = w;
+    timeout_s = p->timeout_s ? MIN(p->timeout_s, TIMEOUT_MAX_S)
+                             : TIMEOUT_MIN_S + (int64_t)rand_below(TIMEOUT_MIN_S);
+    timer_start_ms(&w->timer, (uint64_t)timeout_s * 1000, on_timeout, r);
+    r->answered = true;
+    r->sink->start(r, 200, "application/json"); /* at once: clients wait for the head */
+    if (p->has_send_initial_events ? p->send_initial_events : p->resource_version == 0) {
+        req_move(r, REQ_LIST);
+        r->n_pending++;
+        store_list(r->api->store, str_of(r->key), &(struct store_list_opts){ 0 }, on_list, r);
+        return;
+    }
+    r->list_rev = p->resource_version ? p->resource_version : store_revision(r->api->store);
+    follow(r);
+}
+
+void watch_step(struct api_req *r)
+{
+    switch (r->state) {
+    case REQ_START:
+        start(r);
+        break;
+    case REQ_LIST:
+        if (r->err.code) {
+            broken(r);
+            return;
+        }
+        req_move(r, REQ_SEND);
+        send_initial(r);
+        break;
+    default:
+        break;
+    }
+}
+
+void watch_drain(struct api_req *r)
+{
+    struct watch *w = r->watch;
+
+    if (!w || w->closed)
+        return;
+    if (r->state == REQ_SEND) {
+        send_initial(r);
+    } else if (w->held && w->sw) {
+        w->held = false;
+        store_watch_resume(w->sw);
+    }
+}

@@ -1,0 +1,717 @@
+/*
+ * Create, update and patch, and the small subresources that are updates in disguise (binding,
+ * finalize). An update is built anew on the current object each time the commit loses a race,
+ * unless the client named the version it meant.
+ */
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/data/json.h"
+#include "base/data/yaml.h"
+#include "base/kube/metadata.h"
+#include "base/kube/patch.h"
+#include "base/kube/status.h"
+#include "server/admission/admission.h"
+#include "server/api/request.h"
+#include "server/api/write.h"
+#include "server/schema/defaults.h"
+#include "server/schema/strategic.h"
+#include "server/schema/validate.h"
+
+#define TRIES_MAX 8 /* generated names that exist, and lost races */
+
+static bool sub_is(const struct api_req *r, const char *name)
+{
+    return r->sub && strcmp(r->sub->name, name) == 0;
+}
+
+/* ---- the body ---- */
+
+/* The body as a document in r->in. False: answered. */
+bool write_body(struct api_req *r, bool required)
+{
+    struct err e;
+
+    if (r->in || (!required && r->body.n == 0))
+        return true;
+    if (r->content_type != CONTENT_JSON && r->content_type != CONTENT_YAML) {
+        req_status(r,
+                   status_new(STATUS_UNSUPPORTED_MEDIA_TYPE,
+                              "the body of the request was in an unknown format - accepted media "
+                              "types include: application/json, application/yaml"));
+        return false;
+    }
+    if (r->content_type == CONTENT_YAML ? yaml_parse(&r->in, buf_str(&r->body), &e)
+                                        : json_parse(&r->in, buf_str(&r->body), &e)) {
+        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
+        return false;
+    }
+    if (!json_is_object(r->in)) {
+        req_status(r, status_new(STATUS_BAD_REQUEST, "the body of the request is not an object"));
+        return false;
+    }
+    return true;
+}
+
+/* Fills in or checks apiVersion and kind. False: answered. */
+static bool check_kind(struct api_req *r, json_t *doc, const char *api_version, const char *kind)
+{
+    const char *v = json_str_at(doc, "apiVersion", ""), *k = json_str_at(doc, "kind", "");
+
+    if (*v && strcmp(v, api_version) != 0) {
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "the API version in the data (%s) does not match the expected API "
+                                 "version (%s)",
+                                 v, api_version));
+        return false;
+    }
+    if (*k && strcmp(k, kind) != 0) {
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "the kind in the data (%s) does not match the expected kind (%s)",
+                                 k, kind));
+        return false;
+    }
+    json_object_set_new(doc, "kind", json_string(kind));
+    json_object_set_new(doc, "apiVersion", json_string(api_version));
+    return true;
+}
+
+/* Decodes doc (r->in or a patch's result) as the request's kind. False: answered. */
+static bool decode(struct api_req *r, json_t *doc, struct str raw)
+{
+    char api[SCHEMA_API_VERSION_MAX];
+    enum decode_mode mode;
+    struct err e;
+
+    if (!decode_mode_of(&mode, str_of(r->params.field_validation))) {
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "fieldValidation: Unsupported value: \"%s\": supported values: "
+                                 "\"Ignore\", \"Strict\", \"Warn\"",
+                                 r->params.field_validation));
+        return false;
+    }
+    if (!check_kind(r, doc, schema_api_version(r->kind, api), r->kind->kind))
+        return false;
+    decode_notes_deinit(&r->notes);
+    r->notes = (struct decode_notes){ 0 };
+    if (decode_object(r->kind, doc, raw, mode, &r->notes, &e)) {
+        auto_free char *text = decode_bad_request(r->kind, &e);
+
+        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", text));
+        return false;
+    }
+    return true;
+}
+
+/* The object's namespace is the URL's. False: answered. */
+static bool check_namespace(struct api_req *r, json_t *doc)
+{
+    const char *ns = meta_namespace(doc);
+
+    if (!r->kind->namespaced) {
+        if (*ns)
+            meta_set_str(doc, "namespace", NULL);
+        return true;
+    }
+    if (*ns && strcmp(ns, r->route.namespace_) != 0) {
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "the namespace of the provided object does not match the "
+                                 "namespace sent on the request"));
+        return false;
+    }
+    meta_set_str(doc, "namespace", r->route.namespace_);
+    return true;
+}
+
+/* ---- admission ---- */
+
+/* False: answered with 403 (or whatever the plugin's error means). */
+bool write_admit(struct api_req *r, const char *verb, json_t *obj, const json_t *old, bool mutate)
+{
+    struct admission a = {
+        .user = r->id->user,
+        .node = identity_in(r->id, "system:masters") ? NULL : r->id->node,
+        .verb = verb,
+        .kind = r->kind,
+        .subresource = r->sub ? r->sub->name : "",
+        .namespace_ = req_ns(r),
+        .name = r->name ? r->name : "",
+        .obj = obj,
+        .old = old,
+    };
+    struct err e;
+
+    if (mutate ? admission_mutate(&a, &e) == 0 : admission_validate(&a, &e) == 0)
+        return true;
+    if (e.code == ERR_DENIED)
+        req_status(r, status_forbidden(r->kind->group, r->kind->plural, a.name, e.text));
+    else
+        req_err(r, &e);
+    return false;
+}
+
+/* ---- commit ---- */
+
+static void on_commit(void *arg, int64_t rev, size_t failed, struct store_obj *current,
+                      const struct err *e)
+{
+    struct api_req *r = arg;
+
+    (void)failed;
+    r->n_pending--;
+    r->err = e ? *e : (struct err){ 0 };
+    r->list_rev = rev;
+    if (!e && r->hooks->after_commit)
+        r->hooks->after_commit(&r->api->env, r->removes ? NULL : r->obj, r->old_doc);
+    if (e && r->took && r->hooks->undo_create)
+        r->hooks->undo_create(&r->api->env, r->obj);
+    r->took = false;
+    if (e && e->code == ERR_CONFLICT) { /* saves a read */
+        store_obj_unref(r->old);
+        r->old = current ? store_obj_ref(current) : NULL;
+    }
+    api_step(r);
+}
+
+void write_commit(struct api_req *r)
+{
+    struct store_op op = {
+        .kind = r->removes ? STORE_DELETE
+                : r->old   ? STORE_UPDATE
+                           : STORE_CREATE,
+        .key = str_of(r->key),
+        .value = r->removes ? (struct str){ 0 } : str_of(r->text),
+        .if_mod_rev = r->old ? r->old->mod_rev : 0,
+        .ephemeral = r->kind->ephemeral,
+    };
+
+    req_move(r, REQ_COMMIT);
+    if (r->params.dry_run) {
+        if (r->took && r->hooks->undo_create)
+            r->hooks->undo_create(&r->api->env, r->obj);
+        r->took = false;
+        r->list_rev = r->old ? r->old->mod_rev : 0;
+        api_step(r);
+        return;
+    }
+    r->n_pending++;
+    store_commit(r->api->store, &op, 1, on_commit, r);
+}
+
+/* The old object as a document with its version. False: answered. */
+bool write_parse_old(struct api_req *r)
+{
+    struct err e;
+
+    json_decref(r->old_doc);
+    r->old_doc = NULL;
+    if (!encode_parse(&r->old_doc, r->kind, store_obj_value(r->old), r->old->mod_rev, &e))
+        return true;
+    req_err(r, &e);
+    return false;
+}
+
+static void set_object(struct api_req *r, json_t *obj_take)
+{
+    json_decref(r->obj);
+    r->obj = obj_take;
+    free(r->text);
+    r->text = NULL;
+}
+
+/* ---- create ---- */
+
+static void on_namespace(void *arg, struct store_obj *o, int64_t rev, const struct err *e)
+{
+    struct api_req *r = arg;
+
+    (void)rev;
+    r->n_pending--;
+    r->err = e && e->code != ERR_NOT_FOUND ? *e : (struct err){ 0 };
+    store_obj_unref(r->old);
+    r->old = o ? store_obj_ref(o) : NULL;
+    api_step(r);
+}
+
+static const struct schema_kind *namespaces(struct api_req *r)
+{
+    return schema_find(r->api->schema, STR(""), STR("v1"), STR("namespaces"));
+}
+
+/* Goes on in NAMESPACE with r->old being the Namespace. */
+static void read_namespace(struct api_req *r)
+{
+    auto_free char *key = resource_key(namespaces(r), "", r->route.namespace_);
+
+    req_move(r, REQ_NAMESPACE);
+    r->old = store_peek(r->api->store, str_of(key));
+    if (r->old) {
+        api_step(r);
+        return;
+    }
+    r->n_pending++;
+    store_get(r->api->store, str_of(key), on_namespace, r);
+}
+
+/* False: answered. Drops r->old. */
+static bool check_home(struct api_req *r)
+{
+    const json_t *ns = r->old ? req_parsed(r->api, r->old, namespaces(r)) : NULL;
+    bool deleting = ns && meta_is_deleting(ns);
+
+    store_obj_unref(r->old);
+    r->old = NULL;
+    if (!ns) {
+        req_status(r, status_not_found("", "namespaces", r->route.namespace_));
+        return false;
+    }
+    if (deleting) {
+        auto_free char *why = mem_printf("unable to create new content in namespace %s because it "
+                                         "is being terminated",
+                                         r->route.namespace_);
+        json_t *s = status_forbidden(r->kind->group, r->kind->plural, meta_name(r->in), why);
+        json_t *causes = json_array();
+
+        status_cause_add(causes, "NamespaceTerminating", "metadata.namespace",
+                         "namespace %s is being terminated", r->route.namespace_);
+        json_object_set_new(json_object_get(s, "details"), "causes", causes);
+        req_status(r, s);
+        return false;
+    }
+    return true;
+}
+
+static void create_build(struct api_req *r)
+{
+    json_t *obj = json_deep_copy(r->in);
+    const char *prefix = meta_str(obj, "generateName");
+    auto_field_errors fe = { 0 };
+    char name[64];
+    struct err e;
+
+    set_object(r, obj);
+    if (!*meta_name(obj) && *prefix) {
+        meta_generate_name(name, prefix);
+        meta_set_str(obj, "name", name);
+    }
+    free(r->name);
+    r->name = mem_strdup(meta_name(obj));
+    meta_init_new(obj, clock_wall_s());
+    json_object_del(meta_of(obj), "managedFields");
+    json_object_del(meta_of(obj), "generation");
+    if (r->kind->generation)
+        meta_set_int(obj, "generation", 1);
+    if (schema_find_sub(r->kind, STR("status")) && !r->hooks->keeps_status)
+        json_object_set_new(obj, "status", json_object());
+    if (!write_admit(r, "create", obj, NULL, true))
+        return;
+    defaults_apply(r->kind, obj);
+    if (r->hooks->prepare_create && r->hooks->prepare_create(&r->api->env, obj, &e)) {
+        if (e.code == ERR_INVALID)
+            field_add(&fe, FIELD_INVALID, NULL, "%s", e.text);
+        if (e.code == ERR_INVALID)
+            req_invalid(r, r->name, &fe);
+        else
+            req_err(r, &e);
+        return;
+    }
+    r->took = true;
+    validate_create(r->kind, obj, &fe);
+    if (r->hooks->validate)
+        r->hooks->validate(&r->api->env, obj, &fe);
+    if (fe.n || !write_admit(r, "create", obj, NULL, false)) {
+        if (r->hooks->undo_create)
+            r->hooks->undo_create(&r->api->env, obj);
+        r->took = false;
+        if (fe.n)
+            req_invalid(r, r->name, &fe);
+        return;
+    }
+    free(r->key);
+    r->key = resource_key(r->kind, req_ns(r), r->name);
+    r->text = encode_stored(r->kind, obj);
+    r->ok_code = 201;
+    write_commit(r);
+}
+
+static void create_start(struct api_req *r)
+{
+    if (!write_body(r, true) || !decode(r, r->in, buf_str(&r->body)) || !check_namespace(r, r->in))
+        return;
+    buf_deinit(&r->body);
+    if (*meta_str(r->in, "resourceVersion") && strcmp(meta_str(r->in, "resourceVersion"), "0")) {
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "resourceVersion should not be set on objects to be created"));
+        return;
+    }
+    if (r->kind->namespaced) {
+        read_namespace(r);
+        return;
+    }
+    create_build(r);
+}
+
+/* ---- update and patch ---- */
+
+/* Everything but metadata and status. */
+static bool spec_differs(const json_t *a, const json_t *b)
+{
+    const char *key;
+    json_t *v;
+
+    for (int turn = 0; turn < 2; turn++) {
+        json_object_foreach((json_t *)(turn ? b : a), key, v)
+        {
+            if (strcmp(key, "metadata") == 0 || strcmp(key, "status") == 0 ||
+                strcmp(key, "kind") == 0 || strcmp(key, "apiVersion") == 0)
+                continue;
+            if (!json_equal(v, json_object_get(turn ? a : b, key)))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The strategy of each endpoint: status keeps the spec, the object keeps the status. */
+static json_t *merge_strategy(struct api_req *r, json_t *obj_take)
+{
+    json_t *obj = obj_take;
+
+    if (sub_is(r, "status")) {
+        json_t *whole = json_deep_copy(r->old_doc);
+        json_t *status = json_object_get(obj, "status"), *meta = json_object_get(obj, "metadata");
+        json_t *owners = json_object_get(json_object_get(whole, "metadata"), "ownerReferences");
+
+        if (status)
+            json_object_set(whole, "status", status);
+        else
+            json_object_del(whole, "status");
+        if (owners)
+            json_object_set(meta, "ownerReferences", owners);
+        else
+            json_object_del(meta, "ownerReferences");
+        json_object_set(whole, "metadata", meta);
+        json_decref(obj);
+        return whole;
+    }
+    if (sub_is(r, "finalize")) { /* namespaces: spec.finalizers only */
+        json_t *whole = json_deep_copy(r->old_doc);
+        json_t *f = json_object_get(json_object_get(obj, "spec"), "finalizers");
+        json_t *spec = json_object_get(whole, "spec");
+
+        if (!spec) {
+            spec = json_object();
+            json_object_set_new(whole, "spec", spec);
+        }
+        if (json_array_size(f))
+            json_object_set(spec, "finalizers", f);
+        else
+            json_object_del(spec, "finalizers");
+        json_decref(obj);
+        return whole;
+    }
+    if (schema_find_sub(r->kind, STR("status"))) {
+        json_t *status = json_object_get(r->old_doc, "status");
+
+        if (status)
+            json_object_set(obj, "status", status);
+        else
+            json_object_del(obj, "status");
+    }
+    return obj;
+}
+
+static void answer_conflict(struct api_req *r)
+{
+    req_status(r, status_conflict(r->kind->group, r->kind->plural, r->name, NULL));
+}
+
+/* Takes the new object and goes to COMMIT, or answers. */
+static void update_build(struct api_req *r, json_t *obj_take)
+{
+    json_t *obj = obj_take;
+    auto_field_errors fe = { 0 };
+    bool status = sub_is(r, "status");
+    const char *uid = meta_uid(obj);
+    int64_t rev;
+    struct err e;
+
+    if (meta_resource_version(obj, &rev, &e)) {
+        json_decref(obj);
+        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
+        return;
+    }
+    if (*uid && strcmp(uid, meta_uid(r->old_doc)) != 0) {
+        auto_free char *why =
+            mem_printf("Precondition failed: UID in precondition: %s, UID in object meta: %s", uid,
+                       meta_uid(r->old_doc));
+
+        json_decref(obj);
+        req_status(r, status_conflict(r->kind->group, r->kind->plural, r->name, why));
+        return;
+    }
+    if (rev && rev != r->old->mod_rev) {
+        json_decref(obj);
+        answer_conflict(r);
+        return;
+    }
+    if (!rev && r->verb == VERB_UPDATE && r->hooks->needs_version)
+        field_invalid(&fe, FIELD_AT(FIELD_AT(NULL, "metadata"), "resourceVersion"), "0x0",
+                      "must be specified for an update");
+    meta_carry_over(obj, r->old_doc);
+    json_object_del(meta_of(obj), "managedFields");
+    obj = merge_strategy(r, obj);
+    set_object(r, obj);
+    defaults_apply(r->kind, obj);
+    int (*prepare)(struct resource_env *, json_t *, const json_t *, struct err *) =
+        status ? r->hooks->prepare_status : r->hooks->prepare_update;
+    if (prepare && prepare(&r->api->env, obj, r->old_doc, &e)) {
+        req_err(r, &e);
+        return;
+    }
+    json_object_del(meta_of(obj), "generation");
+    if (r->kind->generation) {
+        bool bump = !r->sub && spec_differs(obj, r->old_doc);
+
+        meta_set_int(obj, "generation", meta_generation(r->old_doc) + bump);
+    }
+    if (!write_admit(r, "update", obj, r->old_doc, true))
+        return;
+    if (status)
+        validate_status(r->kind, obj, r->old_doc, &fe);
+    else
+        validate_update(r->kind, obj, r->old_doc, &fe);
+    if (!r->sub && r->hooks->validate)
+        r->hooks->validate(&r->api->env, obj, &fe);
+    if (!r->sub && r->hooks->validate_update)
+        r->hooks->validate_update(&r->api->env, obj, r->old_doc, &fe);
+    if (fe.n) {
+        req_invalid(r, r->name, &fe);
+        return;
+    }
+    if (!write_admit(r, "update", obj, r->old_doc, false))
+        return;
+    r->text = encode_stored(r->kind, obj);
+    r->ok_code = 200;
+    /* the last finalizer of a deleted object is gone: so is the object */
+    r->removes = meta_is_deleting(obj) && !meta_has_finalizers(obj) &&
+                 json_i64_at(obj, "metadata.deletionGracePeriodSeconds", 0) == 0 &&
+                 (!r->hooks->is_finished || r->hooks->is_finished(obj));
+    if (!r->removes && str_eq(str_of(r->text), store_obj_value(r->old))) {
+        req_object(r, 200, store_obj_value(r->old), r->old->mod_rev); /* nothing changed */
+        return;
+    }
+    write_commit(r);
+}
+
+/* The patched document, new. NULL: answered. */
+static json_t *patched(struct api_req *r)
+{
+    json_t *out = NULL;
+    struct err e;
+    int rc;
+
+    switch (r->content_type) {
+    case CONTENT_JSON_PATCH:
+        rc = patch_json(&out, r->old_doc, r->in, &e);
+        break;
+    case CONTENT_MERGE_PATCH:
+        rc = patch_merge(&out, r->old_doc, r->in, &e);
+        break;
+    default:
+        rc = strategic_apply(&out, r->kind->type, r->old_doc, r->in, &e);
+        break;
+    }
+    if (rc == 0 && !json_is_object(out)) {
+        json_decref(out);
+        rc = err_set(&e, ERR_INVALID, "the patch leaves no object");
+    }
+    if (rc == 0)
+        return out;
+    if (r->content_type == CONTENT_JSON_PATCH && (rc == ERR_INVALID || rc == ERR_CONFLICT)) {
+        /* upstream: 422 Invalid for operations that do not apply */
+        auto_field_errors fe = { 0 };
+
+        field_add(&fe, FIELD_INVALID, FIELD_AT(NULL, "patch"), "%s", e.text);
+        req_invalid(r, r->name, &fe);
+    } else if (rc == ERR_LIMIT) {
+        req_status(r, status_new(STATUS_REQUEST_TOO_LARGE, "%s", e.text));
+    } else {
+        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
+    }
+    return NULL;
+}
+
+static void update_start(struct api_req *r)
+{
+    struct err e;
+
+    r->name = mem_strdup(r->route.name);
+    if (r->verb == VERB_PATCH) {
+        if (r->content_type == CONTENT_APPLY_PATCH) {
+            req_status(r, status_new(STATUS_UNSUPPORTED_MEDIA_TYPE,
+                                     "server-side apply (application/apply-patch+yaml) is not "
+                                     "supported by this version: use client-side apply"));
+            return;
+        }
+        if (r->content_type != CONTENT_JSON_PATCH && r->content_type != CONTENT_MERGE_PATCH &&
+            r->content_type != CONTENT_STRATEGIC_PATCH) {
+            req_status(r, status_new(STATUS_UNSUPPORTED_MEDIA_TYPE,
+                                     "the body of the request was in an unknown format - accepted "
+                                     "media types include: application/json-patch+json, "
+                                     "application/merge-patch+json, "
+                                     "application/strategic-merge-patch+json"));
+            return;
+        }
+        if (!r->in && json_parse(&r->in, buf_str(&r->body), &e)) {
+            req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
+            return;
+        }
+    } else {
+        if (!write_body(r, true) || !decode(r, r->in, buf_str(&r->body)) ||
+            !check_namespace(r, r->in))
+            return;
+        if (strcmp(meta_name(r->in), r->name) != 0) {
+            if (*meta_name(r->in))
+                req_status(r, status_new(STATUS_BAD_REQUEST,
+                                         "the name of the object (%s) does not match the name on "
+                                         "the URL (%s)",
+                                         meta_name(r->in), r->name));
+            else
+                req_status(r,
+                           status_new(STATUS_BAD_REQUEST, "name must be provided in the object"));
+            return;
+        }
+    }
+    buf_deinit(&r->body);
+    r->key = resource_key(r->kind, req_ns(r), r->name);
+    req_read(r);
+}
+
+/* r->old is what is there now. */
+static void update_apply(struct api_req *r)
+{
+    json_t *obj;
+
+    if (!r->old) {
+        if (r->verb == VERB_UPDATE && r->kind->create_on_update && !r->sub &&
+            !*meta_str(r->in, "resourceVersion")) {
+            if (r->kind->namespaced) {
+                r->state = REQ_START; /* the create's path from its start */
+                read_namespace(r);
+            } else {
+                create_build(r);
+            }
+            return;
+        }
+        req_not_found(r, r->name);
+        return;
+    }
+    if (!write_parse_old(r))
+        return;
+    if (r->verb == VERB_UPDATE) {
+        obj = json_deep_copy(r->in);
+    } else {
+        obj = patched(r);
+        if (!obj)
+            return;
+        if (!decode(r, obj, (struct str){ 0 })) {
+            json_decref(obj);
+            return;
+        }
+        if (strcmp(meta_name(obj), r->name) != 0 ||
+            strcmp(meta_namespace(obj), meta_namespace(r->old_doc)) != 0) {
+            json_decref(obj);
+            req_status(r, status_new(STATUS_BAD_REQUEST,
+                                     "the name or namespace of the object does not match the URL"));
+            return;
+        }
+    }
+    update_build(r, obj);
+}
+
+/* Did the client mean one version? Then a lost race is its affair. */
+static bool names_version(const struct api_req *r)
+{
+    const char *v = json_is_object(r->in) ? json_str_at(r->in, "metadata.resourceVersion", "") : "";
+
+    return *v && strcmp(v, "0") != 0;
+}
+
+static void commit_done(struct api_req *r)
+{
+    enum err_code code = r->err.code;
+
+    if (code == 0) {
+        if (r->removes)
+            req_object(r, 200, str_of(r->text), r->list_rev);
+        else
+            req_object(r, r->ok_code, str_of(r->text), r->list_rev);
+        return;
+    }
+    if (code == ERR_EXISTS && *meta_str(r->in, "generateName") && !*meta_name(r->in) &&
+        ++r->n_tries < TRIES_MAX) {
+        r->err = (struct err){ 0 };
+        create_build(r);
+        return;
+    }
+    if (code == ERR_EXISTS) {
+        req_status(r, status_already_exists(r->kind->group, r->kind->plural, r->name));
+        return;
+    }
+    if (code == ERR_NOT_FOUND) {
+        req_not_found(r, r->name);
+        return;
+    }
+    if (code == ERR_CONFLICT && (names_version(r) || ++r->n_tries >= TRIES_MAX)) {
+        answer_conflict(r);
+        return;
+    }
+    if (code == ERR_CONFLICT) {
+        r->err = (struct err){ 0 };
+        r->removes = false;
+        req_move(r, REQ_READ);
+        write_step(r); /* on the object that won */
+        return;
+    }
+    req_err(r, &r->err);
+}
+
+void write_step(struct api_req *r)
+{
+    bool binding = sub_is(r, "binding") || strcmp(r->route.resource, "bindings") == 0;
+
+    if (binding) {
+        bind_step(r);
+        return;
+    }
+    if (r->sub && !sub_is(r, "status") && !sub_is(r, "finalize") &&
+        !sub_is(r, "ephemeralcontainers")) {
+        req_status(r, status_new(STATUS_METHOD_NOT_ALLOWED, "%s/%s is not served by this version",
+                                 r->kind->plural, r->sub->name));
+        return;
+    }
+    switch (r->state) {
+    case REQ_BODY:
+        req_move(r, REQ_START);
+        /* fall through */
+    case REQ_START:
+        if (r->verb == VERB_CREATE)
+            create_start(r);
+        else
+            update_start(r);
+        break;
+    case REQ_NAMESPACE:
+        if (check_home(r))
+            create_build(r);
+        break;
+    case REQ_READ:
+        update_apply(r);
+        break;
+    case REQ_COMMIT:
+        commit_done(r);
+        break;
+    default:
+        break;
+    }
+}
