@@ -1,0 +1,103 @@
+#include "base/io/host.h"
+
+#include "base/core/str.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <unistd.h>
+
+int host_name(char out[HOST_NAME_BYTES], struct err *e)
+{
+    char name[HOST_NAME_BYTES] = "";
+    bool edge = true; /* at the start of a label */
+
+    if (gethostname(name, sizeof name - 1))
+        return err_sys(e, errno, "read the host name");
+    for (char *c = name; *c; c++) {
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c - 'A' + 'a');
+        bool alnum = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
+        if (!alnum && (edge || (*c != '-' && *c != '.')))
+            return err_set(
+                e, ERR_INVALID,
+                "the host name \"%s\" cannot name a node (lower-case letters, digits, '-' "
+                "and '.'): use --node-name",
+                name);
+        edge = *c == '.';
+    }
+    if (!name[0] || edge || name[strlen(name) - 1] == '-')
+        return err_set(e, ERR_INVALID, "the host name \"%s\" cannot name a node: use --node-name",
+                       name);
+    memcpy(out, name, sizeof name);
+    return 0;
+}
+
+/* The interface of the IPv4 default route with the lowest metric; "" without one
+ * (proc(5) /proc/net/route: Iface Destination Gateway Flags RefCnt Use Metric Mask). */
+static void default_interface(char out[IF_NAMESIZE])
+{
+    FILE *f = fopen("/proc/net/route", "re");
+    unsigned long best = ~0UL;
+    char line[256];
+
+    out[0] = '\0';
+    while (f && fgets(line, sizeof line, f)) {
+        char name[IF_NAMESIZE];
+        unsigned long dest, mask, metric;
+        unsigned flags;
+        if (sscanf(line, "%15s %lx %*x %x %*d %*d %lu %lx", name, &dest, &flags, &metric, &mask) ==
+                5 &&
+            dest == 0 && mask == 0 && (flags & 1) && metric < best) {
+            best = metric;
+            memcpy(out, name, sizeof name);
+        }
+    }
+    if (f)
+        fclose(f);
+}
+
+static bool is_global(const struct sockaddr *a, char text[HOST_IP_BYTES])
+{
+    if (a->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const void *)a;
+        uint32_t ip = ntohl(v4->sin_addr.s_addr);
+        inet_ntop(AF_INET, &v4->sin_addr, text, HOST_IP_BYTES);
+        return ip >> 24 != 127 && ip >> 16 != 0xa9fe;
+    }
+    if (a->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const void *)a;
+        inet_ntop(AF_INET6, &v6->sin6_addr, text, HOST_IP_BYTES);
+        return !IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) && !IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr);
+    }
+    return false;
+}
+
+int host_default_ips(char out[HOST_IPS_MAX][HOST_IP_BYTES], size_t *n_out, struct err *e)
+{
+    static const int families[HOST_IPS_MAX] = { AF_INET, AF_INET6 };
+    char name[IF_NAMESIZE];
+    struct ifaddrs *all;
+    size_t n = 0;
+
+    default_interface(name);
+    if (getifaddrs(&all))
+        return err_sys(e, errno, "list the host's addresses");
+    for (size_t f = 0; f < HOST_IPS_MAX; f++)
+        for (const struct ifaddrs *a = all; a; a = a->ifa_next) {
+            char text[HOST_IP_BYTES];
+            if (!a->ifa_addr || a->ifa_addr->sa_family != families[f] || !(a->ifa_flags & IFF_UP) ||
+                (name[0] && strcmp(a->ifa_name, name) != 0) || !is_global(a->ifa_addr, text))
+                continue;
+            memcpy(out[n++], text, sizeof text);
+            break;
+        }
+    freeifaddrs(all);
+    if (!n)
+        return err_set(e, ERR_NOT_FOUND, "this machine has no address but loopback: use --node-ip");
+    *n_out = n;
+    return 0;
+}
