@@ -53,8 +53,10 @@ static int load(struct authority *a, const char *cert_path, const char *key_path
 
     if (pemfile_read(&a->pem, cert_path, e) || pemfile_read(&key_pem, key_path, e))
         return (int)e->code;
-    if (x509_list_parse_pem(&all, buf_str(&a->pem), e))
+    if (x509_list_parse_pem(&all, buf_str(&a->pem), e)) {
+        e->code = ERR_INVALID; /* not "not found": the file is there */
         return err_wrap(e, "%s is broken (" RESTORE ")", cert_path);
+    }
     if (key_parse_pem(&a->key, buf_str(&key_pem), e))
         return err_wrap(e, "%s is broken (" RESTORE ")", key_path);
     a->cert = STEAL(all.v[0]);

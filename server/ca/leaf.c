@@ -112,7 +112,7 @@ static void leaf_init(struct leaf *l)
     *l = (struct leaf){ .pem = BUF(CA_FILE_MAX_BYTES), .key_pem = BUF_SECRET(KEY_PEM_MAX_BYTES) };
 }
 
-/* key_take_or_null: a key that stays in use. */
+/* key_or_null: one that stays in use; else a new one is made. */
 static int issue(struct leaf *l, const struct def *d, const struct conf *c,
                  const struct authority *a, struct key *key_or_null, int64_t now, struct err *e)
 {
@@ -156,24 +156,25 @@ static int leaf_open(struct leaf *l, const struct def *d, const struct conf *c,
     const char *sans[2 * NAMES_MAX], *why = NULL;
     struct issue_spec spec;
     struct err cert_e = { 0 }, key_e = { 0 };
+    bool key_missing, cert_missing;
 
     leaf_init(l);
     spec_of(&spec, d, c, sans);
-    if (pemfile_read(&l->key_pem, key_path, &key_e) ||
-        key_parse_pem(&key, buf_str(&l->key_pem), &key_e))
-        err_ignore(key_e.code); /* looked at below */
-    if (pemfile_read(&l->pem, cert_path, &cert_e) ||
-        x509_parse_pem(&l->cert, buf_str(&l->pem), &cert_e))
-        err_ignore(cert_e.code);
+    key_missing = pemfile_read(&l->key_pem, key_path, &key_e) == ERR_NOT_FOUND;
+    if (!key_e.code && key_parse_pem(&key, buf_str(&l->key_pem), &key_e))
+        key = NULL; /* looked at below */
+    cert_missing = pemfile_read(&l->pem, cert_path, &cert_e) == ERR_NOT_FOUND;
+    if (!cert_e.code && x509_parse_pem(&l->cert, buf_str(&l->pem), &cert_e))
+        l->cert = NULL;
 
     if (key_e.code == ERR_DENIED || cert_e.code == ERR_DENIED) { /* not ours to mend */
         *e = key_e.code == ERR_DENIED ? key_e : cert_e;
         return (int)e->code;
     }
     if (!key)
-        why = key_e.code == ERR_NOT_FOUND ? "its key is missing" : "its key is broken";
+        why = key_missing ? "its key is missing" : "its key is broken";
     else if (!l->cert)
-        why = cert_e.code == ERR_NOT_FOUND ? "it is missing" : "it is broken";
+        why = cert_missing ? "it is missing" : "it is broken";
     else if (!x509_fits_key(l->cert, key))
         why = "its key is another";
     else
@@ -183,8 +184,7 @@ static int leaf_open(struct leaf *l, const struct def *d, const struct conf *c,
     if (!a->created)
         log_info("making a new certificate", kv("file", cert_path), kv("why", why));
     /* a key outlives only the plain loss of its certificate (spec 2.4) */
-    return issue(l, d, c, a, key && cert_e.code == ERR_NOT_FOUND && !a->created ? key : NULL, now,
-                 e);
+    return issue(l, d, c, a, key && cert_missing && !a->created ? key : NULL, now, e);
 }
 
 int ca_leaves_open(struct leaf *l, const struct conf *c, const struct authority *a, int64_t now,
