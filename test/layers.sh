@@ -18,7 +18,7 @@ make -s -f "$tmp/p.mk" p >"$tmp/arrows"
 cat >"$tmp/adapters" <<'EOF'
 nghttp2/ base/http/h2.c
 llhttp.h base/http/h1.c
-openssl/ base/io/tls base/pki/
+openssl/ base/io/tls base/io/digest.c base/pki/
 sqlite3.h base/data/db.c
 wslay/ base/http/ws.c
 libwebsockets.h tunnel/client_ws.c

@@ -1,6 +1,9 @@
 #pragma once
-/* Digest: hashes of bytes in memory, by OpenSSL. Any thread. */
+/* Digest: hashes of short byte strings (FIPS 180-4), on OpenSSL. Any thread. */
 #include "base/core/str.h"
 
-void digest_sha1(unsigned char out[20], struct str bytes); /* RFC 6455 4.2.2 wants it */
-void digest_sha256(unsigned char out[32], struct str bytes);
+#define DIGEST_SHA1_BYTES   20 /* only where a protocol demands it: RFC 6455 4.2.2 */
+#define DIGEST_SHA256_BYTES 32
+
+void digest_sha1(unsigned char out[DIGEST_SHA1_BYTES], struct str s);
+void digest_sha256(unsigned char out[DIGEST_SHA256_BYTES], struct str s);
