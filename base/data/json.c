@@ -176,7 +176,7 @@ int json_path(json_t **out, const json_t *j, const char *path, struct err *e)
 
 int json_path_str(const char **out, const json_t *j, const char *path, struct err *e)
 {
-    json_t *v;
+    json_t *v = NULL; /* gcc cannot see that json_path sets it on success */
 
     if (json_path(&v, j, path, e))
         return (int)e->code;
@@ -188,7 +188,7 @@ int json_path_str(const char **out, const json_t *j, const char *path, struct er
 
 int json_path_i64(int64_t *out, const json_t *j, const char *path, struct err *e)
 {
-    json_t *v;
+    json_t *v = NULL; /* gcc cannot see that json_path sets it on success */
 
     if (json_path(&v, j, path, e))
         return (int)e->code;
@@ -200,7 +200,7 @@ int json_path_i64(int64_t *out, const json_t *j, const char *path, struct err *e
 
 int json_path_bool(bool *out, const json_t *j, const char *path, struct err *e)
 {
-    json_t *v;
+    json_t *v = NULL; /* gcc cannot see that json_path sets it on success */
 
     if (json_path(&v, j, path, e))
         return (int)e->code;
