@@ -218,8 +218,8 @@ static void an_upgrade_leaves_what_is_behind_the_head(void **state)
 {
     static const char *const heads[] = {
         "GET /exec HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n",
-        "POST /exec HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: keep-alive, "
-        "Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n",
+        ("POST /exec HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\nConnection: keep-alive, "
+         "Upgrade\r\nUpgrade: SPDY/3.1\r\n\r\n"),
         "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
     };
     (void)state;
