@@ -97,8 +97,10 @@ unit_src   := $(shell find test/unit test/golden -name '*_test.c' 2>/dev/null | 
 unit_src   := $(if $(T),$(filter test/unit/$(T)/% test/golden/$(T)/%,$(unit_src)),$(unit_src))
 unit_bins  := $(patsubst %.c,$(BUILD)/%,$(unit_src))
 
+# What several tests of a folder share lies beside them, without _test in its name.
+test_objs = $(BUILD)/$(1:.c=.o) $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard $(dir $(1))*.c)))
 define test_rule
-$(BUILD)/$(1:.c=): $(BUILD)/$(1:.c=.o) $(call libs_of,$(patsubst test/golden/%/,%,$(patsubst test/unit/%/,%,$(dir $(1)))))
+$(BUILD)/$(1:.c=): $(call test_objs,$(1)) $(call libs_of,$(patsubst test/golden/%/,%,$(patsubst test/unit/%/,%,$(dir $(1)))))
 	$$(call say,LD,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LDLIBS) -lcmocka
 endef
 $(foreach t,$(unit_src),$(eval $(call test_rule,$(t))))
