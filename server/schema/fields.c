@@ -1,0 +1,95 @@
+#include "server/schema/fields.h"
+
+#include <stdio.h>
+
+/* Labels that every kind has. */
+static bool is_common(const char *label)
+{
+    return strcmp(label, "metadata.name") == 0 || strcmp(label, "metadata.namespace") == 0;
+}
+
+static bool is_supported(const struct schema_kind *k, const char *label)
+{
+    for (const char *const *s = k->selectable; *s; s++)
+        if (strcmp(*s, label) == 0)
+            return true;
+    return is_common(label);
+}
+
+/* "a.b.c" down the object and, beside it, the type */
+static const json_t *walk(const struct schema_kind *k, const json_t *obj, const char *path,
+                          const struct schema_type **type)
+{
+    struct str part, rest = str_of(path);
+    const json_t *at = obj;
+    bool more;
+
+    *type = k->type;
+    do {
+        char name[128];
+        more = str_cut(rest, '.', &part, &rest);
+        snprintf(name, sizeof name, STR_FMT, STR_ARG(part));
+        at = json_object_get(at, name);
+        const struct schema_field *f = *type ? schema_field(*type, name) : NULL;
+        *type = f ? f->type : NULL;
+    } while (more);
+    return at;
+}
+
+/* Labels that are not the path of a value (upstream's pod and event strategies). */
+static const char *alias_of(const struct schema_kind *k, const char *label)
+{
+    if (k->group[0] == '\0' && strcmp(k->kind, "Event") == 0 && strcmp(label, "source") == 0)
+        return "source.component";
+    if (strcmp(k->group, "batch") == 0 && strcmp(label, "status.successful") == 0)
+        return "status.succeeded";
+    return label;
+}
+
+const char *fields_value(const struct schema_kind *k, const json_t *obj, const char *label,
+                         char scratch[FIELDS_SCRATCH_MAX])
+{
+    const struct schema_type *type;
+    const json_t *v;
+
+    if (!is_supported(k, label))
+        return NULL;
+    v = walk(k, obj, alias_of(k, label), &type);
+    if (json_is_string(v))
+        return json_string_value(v);
+    if (json_is_true(v))
+        return "true";
+    if (json_is_integer(v)) {
+        snprintf(scratch, FIELDS_SCRATCH_MAX, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+        return scratch;
+    }
+    if (type && type->shape == SCHEMA_BOOL)
+        return "false";
+    return type && (type->shape == SCHEMA_INT32 || type->shape == SCHEMA_INT64) ? "0" : "";
+}
+
+int fields_check(const struct schema_kind *k, const struct field_selector *s, struct err *e)
+{
+    size_t n;
+    const struct selector_term *t = field_selector_terms(s, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (!is_supported(k, t[i].key))
+            return err_set(e, ERR_INVALID, "field label not supported: %.128s", t[i].key);
+    return 0;
+}
+
+bool fields_match(const struct schema_kind *k, const json_t *obj, const struct field_selector *s)
+{
+    char scratch[FIELDS_SCRATCH_MAX];
+    size_t n;
+    const struct selector_term *t = field_selector_terms(s, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        const char *have = fields_value(k, obj, t[i].key, scratch);
+        bool equal = have && strcmp(have, t[i].values[0]) == 0;
+        if (equal != (t[i].op == SELECTOR_EQ))
+            return false;
+    }
+    return true;
+}
