@@ -189,7 +189,7 @@ static void on_deadline(void *arg)
         what = list_empty(&c->ep->conns) ? "no connection" : "no free connection";
         list_each (k, &c->ep->conns, struct client_conn, link)
             if (k->state == CONN_DIALING || k->state == CONN_TLS)
-                what = k->state == CONN_TLS ? "tls: no handshake" : "no connection";
+                what = k->state == CONN_TLS ? "no TLS handshake" : "no connection";
     } else if (c->has_answer) {
         what = "the answer did not end";
     }

@@ -68,7 +68,8 @@ struct http_call_config {
 };
 
 /* Never fails at once: errors come by on_done. Their text names the phase: "dial HOST: ...",
- * "tls: ...", "HOST: no answer within N ms", "HOST: closed by the peer before the answer".
+ * "HOST: TLS handshake with NAME: ...", "HOST: no answer within N ms", "HOST: closed by the peer
+ * before the answer".
  * A call is started a second time, once and unseen, when a connection that had served others turns
  * out dead before any byte of the answer (idempotent methods), or when the peer says that it did
  * not touch it (h2 REFUSED_STREAM, GOAWAY); never after http_call_write has sent something.

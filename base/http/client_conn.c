@@ -138,8 +138,6 @@ static void on_tls(void *arg, struct stream *s, const struct err *e)
     }
     if (!s) {
         why = *e;
-        if (strncmp(why.text, "tls: ", 5) != 0)
-            err_wrap(&why, "tls");
         err_wrap(&why, "%s", ep->authority);
         fail_dial(k, &why);
         return;
@@ -147,7 +145,7 @@ static void on_tls(void *arg, struct stream *s, const struct err *e)
     peer = stream_tls_peer(s);
     is_h2 = peer && peer->alpn && strcmp(peer->alpn, "h2") == 0;
     if (ep->proto != HTTP_ALPN && is_h2 != (ep->proto == HTTP_H2)) {
-        err_set(&why, ERR_PROTOCOL, "%s: tls: the peer chose protocol \"%s\" where we need %s",
+        err_set(&why, ERR_PROTOCOL, "%s: TLS: the peer chose protocol \"%s\" where we need %s",
                 ep->authority, peer && peer->alpn ? peer->alpn : "",
                 ep->proto == HTTP_H2 ? "h2" : "http/1.1");
         stream_close(s);
