@@ -22,6 +22,7 @@
 #include "base/core/mem.h"
 #include "base/core/rand.h"
 #include "base/data/json.h"
+#include "base/io/backoff.h"
 #include "base/io/timer.h"
 #include "base/kube/metadata.h"
 
@@ -52,7 +53,8 @@ struct informer {
     bool synced;
     struct kube_call *call; /* runs, in LIST and WATCH */
     struct timer timer;     /* BACKOFF */
-    struct err err;         /* outcome of the last wait */
+    struct backoff backoff;
+    struct err err; /* outcome of the last wait */
     uint64_t retry_after_ms;
     unsigned n_failures; /* in a row */
 
@@ -234,6 +236,12 @@ static void start_list(struct informer *inf)
 
 /* ---- watch ---- */
 
+static void set_healthy(struct informer *inf)
+{
+    inf->n_failures = 0;
+    backoff_reset(&inf->backoff);
+}
+
 static void on_event(void *arg, enum kube_event_type type, json_t *object)
 {
     struct informer *inf = arg;
@@ -243,7 +251,7 @@ static void on_event(void *arg, enum kube_event_type type, json_t *object)
     if (inf->closing || inf->err.code)
         return;
     inf->watch_had_event = true;
-    inf->n_failures = 0;
+    set_healthy(inf);
     set_version(inf, meta_str(object, "resourceVersion"));
     if (type == KUBE_BOOKMARK)
         return;
@@ -364,7 +372,6 @@ static bool may_resume(const struct informer *inf)
 static void fail_step(struct informer *inf)
 {
     bool expired = inf->err.code == ERR_EXPIRED;
-    uint64_t ms;
 
     inf->n_failures++;
     drop_pages(inf);
@@ -376,10 +383,9 @@ static void fail_step(struct informer *inf)
         informer_move(inf, INFORMER_LIST);
         return;
     }
-    ms = (uint64_t)BACKOFF_MIN_MS << MIN(inf->n_failures - 1, 10u);
-    ms = rand_jitter_ms(MIN(ms, (uint64_t)BACKOFF_MAX_MS), BACKOFF_JITTER_PCT);
     informer_move(inf, INFORMER_BACKOFF);
-    timer_start_ms(&inf->timer, MAX(ms, inf->retry_after_ms), on_backoff_over, inf);
+    timer_start_ms(&inf->timer, MAX(backoff_next_ms(&inf->backoff), inf->retry_after_ms),
+                   on_backoff_over, inf);
     if (inf->events.on_error)
         inf->events.on_error(inf->arg, &inf->err);
 }
@@ -407,7 +413,7 @@ static void informer_step(struct informer *inf)
         informer_move(inf, INFORMER_WATCH);
         break;
     case INFORMER_WATCH:
-        inf->n_failures = 0;
+        set_healthy(inf);
         informer_move(inf, INFORMER_WATCH);
         break;
     case INFORMER_BACKOFF:
@@ -431,6 +437,9 @@ void informer_new(struct informer **out, const struct informer_config *c,
     inf->events = *events;
     inf->arg = arg;
     inf->objects = map_new();
+    inf->backoff = (struct backoff){ .min_ms = BACKOFF_MIN_MS,
+                                     .max_ms = BACKOFF_MAX_MS,
+                                     .jitter_percent = BACKOFF_JITTER_PCT };
     timer_init(&inf->timer, kube_client_loop(c->client));
     inf->state = INFORMER_LIST;
     start_list(inf);
