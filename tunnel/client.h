@@ -58,6 +58,10 @@ struct tunnel_client_options {
     size_t n_streams_max;                        /* 0: 1024 */
 };
 
+/* Are these credentials usable? ERR_INVALID and why not. */
+MUST_USE int tunnel_client_check(struct str ca_pem, struct str cert_chain_pem, struct str key_pem,
+                                 struct err *e);
+
 /* ERR_INVALID when the credentials or the address ("host:port", "[v6]:port") are not usable.
  * Connects at once, from the loop. */
 MUST_USE int tunnel_client_new(struct tunnel_client **out, uv_loop_t *loop, const char *address,

@@ -26,7 +26,6 @@ struct tunnel_flow {
     enum tunnel_flow_state state;
     bool hashed;  /* found by its number; not after the peer ended it */
     bool reading; /* the owner takes data */
-    bool tx_high; /* the queue was above STREAM_HIGH_BYTES: on_drain is owed */
     bool flush;   /* CLOSING: the queue goes out first */
     bool failed;  /* ENDED with an error of ours: what is buffered is dropped */
     bool heard;   /* the peer sent something on it */
@@ -90,8 +89,6 @@ struct tunnel_framing {
     void (*buffered)(struct tunnel_flow *f); /* bytes were added to f->rx */
     void (*consumed)(struct tunnel_flow *f); /* bytes were taken from f->rx */
 };
-
-extern const struct tunnel_framing tunnel_remotedialer;
 
 /* For framings. */
 struct tunnel_flow *tunnel_core_find(struct tunnel_session *s, int64_t number);

@@ -16,7 +16,6 @@
  */
 #include "base/core/mem.h"
 #include "base/core/rand.h"
-#include "base/io/stream.h"
 #include "tunnel/framing.h"
 
 #include <stdio.h>
@@ -412,16 +411,6 @@ void tunnel_core_answer(struct tunnel_session *s, int64_t number, struct str tex
     tunnel_core_work(s);
 }
 
-/* The queue of f went down: tell an owner who waits. Last: f may be gone. */
-static void drained(struct tunnel_flow *f)
-{
-    if (!f->tx_high || f->tx.n > STREAM_HIGH_BYTES / 2)
-        return;
-    f->tx_high = false;
-    if (f->events && f->state != FLOW_CLOSING)
-        f->events->on_drain(f->arg);
-}
-
 bool tunnel_session_next(struct tunnel_session *s, struct str *out, uint64_t now_ms)
 {
     const struct tunnel_framing *framing = s->c.framing;
@@ -437,6 +426,7 @@ bool tunnel_session_next(struct tunnel_session *s, struct str *out, uint64_t now
         return true;
     while ((l = list_pop(&s->tx_ready))) {
         struct tunnel_flow *f = container_of(l, struct tunnel_flow, tx_link);
+        size_t queued = f->tx.n;
         bool gone = false;
 
         if (!framing->sendable(f))
@@ -448,7 +438,8 @@ bool tunnel_session_next(struct tunnel_session *s, struct str *out, uint64_t now
         }
         if (framing->sendable(f))
             list_push(&s->tx_ready, &f->tx_link);
-        drained(f);
+        if (f->tx.n < queued && f->events && f->events->on_sent)
+            f->events->on_sent(f->arg); /* last: f may be gone */
         return true;
     }
     return false;
@@ -465,10 +456,13 @@ static uint64_t silence_deadline(const struct tunnel_session *s)
 
 uint64_t tunnel_session_deadline(const struct tunnel_session *s)
 {
+    uint64_t next = silence_deadline(s);
+
     if (s->dead)
         return UINT64_MAX;
-    return MIN(MIN(silence_deadline(s), s->flow_deadline_ms),
-               MIN(s->next_ping_ms, s->next_sync_ms));
+    next = MIN(next, s->flow_deadline_ms);
+    next = MIN(next, s->next_ping_ms);
+    return MIN(next, s->next_sync_ms);
 }
 
 static void flow_late(struct tunnel_flow *f)
@@ -590,8 +584,6 @@ void tunnel_flow_write(struct tunnel_flow *f, const void *p, size_t n)
         return;
     }
     tunnel_fifo_add(&f->tx, p, n);
-    if (f->tx.n > STREAM_HIGH_BYTES)
-        f->tx_high = true;
     tunnel_core_kick(f);
 }
 

@@ -28,6 +28,9 @@ struct tunnel_session;
 struct tunnel_flow;
 struct tunnel_framing;
 
+/* The wire protocols there are. */
+extern const struct tunnel_framing tunnel_remotedialer;
+
 enum tunnel_role { TUNNEL_SERVER, TUNNEL_CLIENT };
 
 #define TUNNEL_FLOWS_MAX 1024 /* per session, when the config says 0 */
@@ -53,7 +56,8 @@ struct tunnel_session_events {
 
 struct tunnel_flow_events {
     void (*on_data)(void *arg, const char *p, size_t n); /* p is valid during the call */
-    void (*on_drain)(void *arg); /* queued fell to half of STREAM_HIGH_BYTES after being above it */
+    /* Something of what was queued went out; tunnel_flow_queued tells what is left. */
+    void (*on_sent)(void *arg);
     /* Over, both ways. e: NULL for a graceful end, else why. Last event. */
     void (*on_end)(void *arg, const struct err *e);
 };

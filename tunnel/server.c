@@ -1,0 +1,384 @@
+/*
+ * Tunnel server: nodes by name, each with its sessions, oldest first; dials take the last one.
+ *
+ * A node's record lives longer than its sessions, because "why is it not there" is asked after it
+ * left. Results of dials are handed out from an idle handle, so that done never comes from inside
+ * the call. Closing counts: the last link and the handle free the whole.
+ */
+#include "tunnel/server.h"
+
+#include "base/core/clock.h"
+#include "base/core/list.h"
+#include "base/core/log.h"
+#include "base/core/map.h"
+#include "base/core/mem.h"
+#include "base/http/ws.h"
+#include "base/io/tcp.h"
+#include "tunnel/link.h"
+#include "tunnel/stream.h"
+
+#include <stdio.h>
+
+#define SILENCE_MS     60000
+#define N_SESSIONS_MAX 8192
+/* Records of nodes without a session: as many as a large cluster has nodes. */
+#define N_NODES_MAX 16384
+
+struct tunnel_server {
+    uv_loop_t *loop;
+    struct tunnel_server_config c;
+    struct map *nodes; /* name -> struct node */
+    size_t n_sessions;
+    struct list dials; /* results to hand out */
+    uv_idle_t idle;
+    bool closing, idle_closed;
+    void (*closed)(void *arg);
+    void *closed_arg;
+};
+
+struct node {
+    char *name;
+    struct list sessions; /* oldest first */
+    size_t n_sessions;
+    size_t n_refs; /* the map's, and one per session until its link is gone */
+    struct tunnel_node_state st;
+    uint64_t last_frame_ms;
+};
+
+struct node_session {
+    struct tunnel_server *ts;
+    struct node *node;
+    struct list link_in_node;
+    struct tunnel_link *link;
+    bool left; /* not in its node any more, the link is closing */
+};
+
+struct dial {
+    struct list link;
+    struct stream *s;
+    struct err e;
+    http_dialed_fn done;
+    void *arg;
+};
+
+static void maybe_gone(struct tunnel_server *ts)
+{
+    void (*closed)(void *arg) = ts->closed;
+    void *arg = ts->closed_arg;
+
+    if (!ts->closing || ts->n_sessions || !ts->idle_closed)
+        return;
+    map_free(ts->nodes);
+    free(ts);
+    if (closed)
+        closed(arg);
+}
+
+/* ---- nodes and their sessions --------------------------------------------------------------- */
+
+static void node_unref(struct node *n)
+{
+    if (--n->n_refs)
+        return;
+    free(n->name);
+    free(n);
+}
+
+static struct node *node_get(struct tunnel_server *ts, struct str name)
+{
+    struct node *n = map_get(ts->nodes, name);
+
+    if (n)
+        return n;
+    n = mem_alloc(sizeof *n);
+    n->name = str_dup(name);
+    n->n_refs = 1;
+    list_init(&n->sessions);
+    n->st.since_unix_s = clock_wall_s();
+    map_set(ts->nodes, name, n);
+    return n;
+}
+
+static struct node_session *newest(const struct node *n)
+{
+    return n && n->n_sessions ? container_of(n->sessions.prev, struct node_session, link_in_node)
+                              : NULL;
+}
+
+/* Takes the session out of its node; the link is closed by the caller. on_node comes last. */
+static void session_leave(struct node_session *x, const char *why)
+{
+    struct tunnel_server *ts = x->ts;
+    struct node *n = x->node;
+
+    if (x->left)
+        return;
+    x->left = true;
+    list_remove(&x->link_in_node);
+    n->n_sessions--;
+    n->last_frame_ms =
+        MAX(n->last_frame_ms, tunnel_session_last_seen_ms(tunnel_link_session(x->link)));
+    snprintf(n->st.last_error, sizeof n->st.last_error, "%s", why);
+    log_info("node's tunnel ended", kv("node", n->name), kv("err", why),
+             kv("n_sessions", n->n_sessions));
+    if (n->n_sessions)
+        return;
+    n->st.since_unix_s = clock_wall_s();
+    if (ts->c.on_node && !ts->closing)
+        ts->c.on_node(ts->c.arg, n->name, false);
+}
+
+static void on_link_dead(void *arg, const struct err *e)
+{
+    struct node_session *x = arg;
+    struct err why = *e;
+
+    session_leave(x, why.text);
+    tunnel_link_close(x->link, why.text);
+}
+
+static void on_link_closed(void *arg)
+{
+    struct node_session *x = arg;
+    struct tunnel_server *ts = x->ts;
+
+    node_unref(x->node);
+    free(x);
+    ts->n_sessions--;
+    maybe_gone(ts);
+}
+
+static void session_end(struct node_session *x, const char *why)
+{
+    session_leave(x, why);
+    tunnel_link_close(x->link, why);
+}
+
+static void session_new(struct tunnel_server *ts, struct str name, struct stream *stream_take,
+                        struct str leftover)
+{
+    struct node *n = node_get(ts, name);
+    struct node_session *x = mem_alloc(sizeof *x);
+    struct tunnel_link_config c = { .role = TUNNEL_SERVER,
+                                    .key = n->name,
+                                    .silence_ms = ts->c.silence_ms,
+                                    .n_flows_max = ts->c.n_streams_max,
+                                    .on_dead = on_link_dead,
+                                    .on_closed = on_link_closed,
+                                    .arg = x };
+    struct sockaddr_storage peer;
+
+    snprintf(n->st.remote, sizeof n->st.remote, "unknown");
+    if (stream_peer_addr(stream_take, &peer))
+        tcp_addr_text(n->st.remote, (struct sockaddr *)&peer);
+    x->ts = ts;
+    x->node = n;
+    n->n_refs++;
+    ts->n_sessions++;
+    list_push(&n->sessions, &x->link_in_node);
+    n->n_sessions++;
+    n->st.n_connects++;
+    tunnel_link_new(&x->link, stream_take, leftover, &c);
+    log_info("node's tunnel connected", kv("node", n->name), kv("remote", n->st.remote),
+             kv("n_sessions", n->n_sessions));
+    if (n->n_sessions > 1)
+        return;
+    n->st.since_unix_s = clock_wall_s();
+    if (ts->c.on_node)
+        ts->c.on_node(ts->c.arg, n->name, true);
+}
+
+/* Room for one more record: forgets some node that is away. */
+static void make_room(struct tunnel_server *ts)
+{
+    struct str name;
+    void *value;
+
+    if (map_len(ts->nodes) < N_NODES_MAX)
+        return;
+    for (size_t i = 0; map_next(ts->nodes, &i, &name, &value);) {
+        struct node *n = value;
+
+        if (n->n_sessions)
+            continue;
+        map_remove(ts->nodes, name);
+        node_unref(n);
+        return;
+    }
+}
+
+void tunnel_server_accept(struct tunnel_server *ts, struct http_req *r, struct str node)
+{
+    auto_buf leftover = BUF(HTTP_HEADERS_MAX_BYTES);
+    struct stream *stream;
+    struct err e;
+
+    if (ts->closing || ts->n_sessions >= ts->c.n_sessions_max) {
+        http_reply(r, 503, "text/plain", STR("too many tunnels\n"), NULL, 0);
+        return;
+    }
+    if (ws_upgrade_request(r, &stream, &leftover, &e)) /* it has answered 400 */
+        return;
+    make_room(ts);
+    session_new(ts, node, stream, buf_str(&leftover));
+}
+
+/* ---- dialing -------------------------------------------------------------------------------- */
+
+static void on_idle(uv_idle_t *h)
+{
+    struct tunnel_server *ts = h->data;
+    struct list ready = LIST(ready);
+    struct list *l;
+
+    uv_idle_stop(h);
+    list_move_all(&ready, &ts->dials);
+    while ((l = list_pop(&ready))) {
+        struct dial *d = container_of(l, struct dial, link);
+        struct dial copy = *d;
+
+        free(d);
+        copy.done(copy.arg, copy.s, copy.s ? NULL : &copy.e);
+    }
+}
+
+void tunnel_server_dial(struct tunnel_server *ts, const char *node, const char *address,
+                        uint64_t timeout_ms, http_dialed_fn done, void *arg)
+{
+    struct node_session *x = newest(map_get(ts->nodes, str_of(node)));
+    struct dial *d = mem_alloc(sizeof *d);
+    char name[128];
+
+    d->done = done;
+    d->arg = arg;
+    list_push(&ts->dials, &d->link);
+    snprintf(name, sizeof name, "node %s", node);
+    if (ts->closing)
+        err_set(&d->e, ERR_CANCELED, "%s: the tunnel server is closing", name);
+    else if (!x)
+        err_set(&d->e, ERR_NOT_FOUND, "failed to find Session for client %s", node);
+    else if (tunnel_stream_open(&d->s, ts->loop, tunnel_link_session(x->link), name,
+                                str_of(address), timeout_ms, &d->e))
+        d->s = NULL;
+    if (!ts->idle_closed)
+        uv_idle_start(&ts->idle, on_idle);
+}
+
+void tunnel_server_http_dial(void *dial_arg, uint64_t timeout_ms, http_dialed_fn done, void *arg)
+{
+    const struct tunnel_dial_target *t = dial_arg;
+
+    tunnel_server_dial(t->ts, t->node, t->address, timeout_ms, done, arg);
+}
+
+/* ---- what is known -------------------------------------------------------------------------- */
+
+bool tunnel_server_has(const struct tunnel_server *ts, const char *node)
+{
+    return newest(map_get(ts->nodes, str_of(node))) != NULL;
+}
+
+size_t tunnel_server_n_sessions(const struct tunnel_server *ts)
+{
+    return ts->n_sessions;
+}
+
+bool tunnel_server_node(const struct tunnel_server *ts, const char *node,
+                        struct tunnel_node_state *out)
+{
+    const struct node *n = map_get(ts->nodes, str_of(node));
+    const struct node_session *x = newest(n);
+    uint64_t last_ms;
+
+    if (!n)
+        return false;
+    *out = n->st;
+    out->connected = x != NULL;
+    out->n_sessions = n->n_sessions;
+    last_ms = n->last_frame_ms;
+    if (x) {
+        const struct tunnel_session *s = tunnel_link_session(x->link);
+
+        out->n_streams = tunnel_session_n_flows(s);
+        last_ms = MAX(last_ms, tunnel_session_last_seen_ms(s));
+    }
+    out->last_frame_ago_ms = uv_now(ts->loop) - last_ms;
+    return true;
+}
+
+static void node_end(struct node *n, const char *why)
+{
+    while (n->n_sessions)
+        session_end(newest(n), why);
+}
+
+void tunnel_server_forget(struct tunnel_server *ts, const char *node)
+{
+    struct node *n = map_remove(ts->nodes, str_of(node));
+
+    if (!n)
+        return;
+    node_end(n, "the node was deleted");
+    node_unref(n);
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+void tunnel_server_new(struct tunnel_server **out, uv_loop_t *loop,
+                       const struct tunnel_server_config *c)
+{
+    struct tunnel_server *ts = mem_alloc(sizeof *ts);
+
+    ts->loop = loop;
+    ts->c = *c;
+    ts->c.silence_ms = c->silence_ms ? c->silence_ms : SILENCE_MS;
+    ts->c.n_sessions_max = c->n_sessions_max ? c->n_sessions_max : N_SESSIONS_MAX;
+    ts->nodes = map_new();
+    list_init(&ts->dials);
+    uv_idle_init(loop, &ts->idle); /* never fails */
+    ts->idle.data = ts;
+    *out = ts;
+}
+
+static void on_idle_closed(uv_handle_t *h)
+{
+    struct tunnel_server *ts = h->data;
+
+    ts->idle_closed = true;
+    maybe_gone(ts);
+}
+
+/* Streams that nobody took yet are closed, and their dials canceled. */
+static void cancel_dials(struct tunnel_server *ts)
+{
+    list_each (d, &ts->dials, struct dial, link) {
+        if (!d->s)
+            continue;
+        stream_close(STEAL(d->s));
+        err_set(&d->e, ERR_CANCELED, "the tunnel server is closing");
+    }
+}
+
+static void on_last_idle(uv_idle_t *h)
+{
+    on_idle(h);
+    uv_close((uv_handle_t *)h, on_idle_closed);
+}
+
+void tunnel_server_close(struct tunnel_server *ts, void (*done)(void *arg), void *arg)
+{
+    struct str name;
+    void *value;
+
+    ts->closing = true;
+    ts->closed = done;
+    ts->closed_arg = arg;
+    for (size_t i = 0; map_next(ts->nodes, &i, &name, &value);) {
+        map_remove(ts->nodes, name);
+        node_end(value, "the server is closing");
+        node_unref(value);
+    }
+    cancel_dials(ts);
+    uv_idle_stop(&ts->idle);
+    uv_idle_start(&ts->idle, on_last_idle);
+}
