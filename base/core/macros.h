@@ -1,6 +1,9 @@
 #pragma once
 /* Language helpers that every file uses: must-use results, cleanup attributes, container_of. */
 #include <stddef.h>
+#include <sys/param.h> /* has a MIN and MAX too and comes with uv.h: now, so that ours stay */
+#undef MIN
+#undef MAX
 
 #define MUST_USE              __attribute__((warn_unused_result))
 #define PRINTF_FMT(fmt, args) __attribute__((format(printf, fmt, args)))
