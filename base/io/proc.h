@@ -47,6 +47,9 @@ struct proc_config {
 /* ERR_NOT_FOUND: no such program (or cwd); ERR_DENIED: it cannot be executed. */
 MUST_USE int proc_start(struct proc **out, uv_loop_t *loop, const struct proc_config *c,
                         struct err *e);
+/* Descriptors above 2 that we were started with are not passed on to children. For main. */
+void proc_seal_descriptors(void);
+
 int proc_pid(const struct proc *p);
 /* SIGTERM now, SIGKILL after grace_ms. on_exit still comes. Again is fine: the shorter grace
  * counts. */

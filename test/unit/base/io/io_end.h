@@ -203,23 +203,24 @@ static inline int end_is_closed(void *arg)
     return ((struct end *)arg)->n_closed;
 }
 
-static inline void run_until_late(uv_timer_t *t)
+static inline void run_until_tick(uv_timer_t *t)
 {
-    *(bool *)t->data = true;
+    ++*(int *)t->data;
 }
 
-/* Runs the loop until the condition holds; 20 s without it is a failure, not a hang. */
+/* Runs the loop until the condition holds; 20 s without it is a failure, not a hang. The tick looks
+ * again when a timer made it true: UV_RUN_ONCE would go on to sleep. */
 static inline void run_until(uv_loop_t *loop, int (*is_true)(void *arg), void *arg)
 {
-    uv_timer_t watchdog;
-    bool late = false;
+    uv_timer_t tick;
+    int n_ticks = 0;
 
-    uv_timer_init(loop, &watchdog);
-    watchdog.data = &late;
-    uv_timer_start(&watchdog, run_until_late, 20000, 0);
-    while (!is_true(arg) && !late)
+    uv_timer_init(loop, &tick);
+    tick.data = &n_ticks;
+    uv_timer_start(&tick, run_until_tick, 5, 5);
+    while (!is_true(arg) && n_ticks < 4000)
         uv_run(loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&watchdog, NULL);
+    uv_close((uv_handle_t *)&tick, NULL);
     uv_run(loop, UV_RUN_NOWAIT);
-    assert_false(late);
+    assert_true(n_ticks < 4000);
 }
