@@ -149,10 +149,13 @@ int key_load_or_create(struct key **out, const char *path, enum key_kind kind, b
 {
     auto_buf pem = BUF_SECRET(KEY_PEM_MAX_BYTES);
     AUTO(key) struct key *k = NULL;
-    int r = pemfile_read(&pem, path, e);
+    struct err read_e = { 0 };
+    int r = pemfile_read(&pem, path, &read_e);
 
-    if (r && r != ERR_NOT_FOUND)
+    if (r && r != ERR_NOT_FOUND) {
+        *e = read_e;
         return r;
+    }
     if (!r) {
         if (key_parse_pem(&k, buf_str(&pem), e))
             return err_wrap(e, "%s (move it away to have a new one made)", path);

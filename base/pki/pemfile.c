@@ -40,7 +40,7 @@ int pemfile_read(struct buf *out, const char *path, struct err *e)
     }
 }
 
-static int write_all(int fd, struct str s)
+static int write_all(int fd, struct str s, bool durable)
 {
     while (s.n) {
         ssize_t n = write(fd, s.p, s.n);
@@ -51,7 +51,7 @@ static int write_all(int fd, struct str s)
         s.p += n;
         s.n -= (size_t)n;
     }
-    return fsync(fd) ? errno : 0;
+    return durable && fsync(fd) ? errno : 0;
 }
 
 static int sync_folder_of(const char *path)
@@ -64,7 +64,7 @@ static int sync_folder_of(const char *path)
     return fd < 0 || (fsync(fd) && errno != EINVAL) ? errno : 0; /* some filesystems cannot */
 }
 
-int pemfile_write(const char *path, struct str bytes, mode_t mode, struct err *e)
+static int replace(const char *path, struct str bytes, mode_t mode, bool durable, struct err *e)
 {
     auto_free char *tmp = mem_printf("%s.tmp", path);
     auto_close int fd = -1;
@@ -74,15 +74,34 @@ int pemfile_write(const char *path, struct str bytes, mode_t mode, struct err *e
     fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return err_sys(e, errno, "create %s", tmp);
-    sys = fchmod(fd, mode) ? errno : write_all(fd, bytes); /* whatever the umask says */
+    sys = fchmod(fd, mode) ? errno : write_all(fd, bytes, durable); /* whatever the umask says */
     if (!sys && rename(tmp, path))
         sys = errno;
     if (sys) {
         unlink(tmp);
         return err_sys(e, sys, "write %s", path);
     }
-    sys = sync_folder_of(path);
+    sys = durable ? sync_folder_of(path) : 0;
     return sys ? err_sys(e, sys, "sync the folder of %s", path) : 0;
+}
+
+int pemfile_write(const char *path, struct str bytes, mode_t mode, struct err *e)
+{
+    return replace(path, bytes, mode, true, e);
+}
+
+int pemfile_write_lazy(const char *path, struct str bytes, mode_t mode, struct err *e)
+{
+    return replace(path, bytes, mode, false, e);
+}
+
+int pemfile_sync(const char *path, struct err *e)
+{
+    auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || syncfs(fd))
+        return err_sys(e, errno, "sync %s", path);
+    return 0;
 }
 
 int pemfile_mkdir(const char *path, mode_t mode, struct err *e)

@@ -31,17 +31,16 @@ static const struct {
     "restore it from a backup; removing both makes a new CA that no node and no token knows"
 
 /* The key is written first: a power cut then leaves a key without certificate, which the next start
- * completes as long as the server has never run (no cred/passwd yet). */
-static int create(struct authority *a, const char *prefix, const char *cert_path,
-                  const char *key_path, int64_t now, struct err *e)
+ * completes as long as no start has gone through (no cred/passwd yet). */
+static int create(struct authority *a, const struct conf *c, const char *prefix,
+                  const char *cert_path, const char *key_path, int64_t now, struct err *e)
 {
-    if (key_load_or_create(&a->key, key_path, KEY_P256, NULL, e) ||
-        issue_ca(&a->cert, a->key, prefix, now, e))
+    if (ca_key_open(&a->key, c, key_path, e) || issue_ca(&a->cert, a->key, prefix, now, e))
         return err_wrap(e, "new CA %s", prefix);
     if (x509_to_pem(a->cert, &a->pem))
         return err_set(e, ERR_LIMIT, "new CA %s: too large", prefix);
     a->created = true;
-    if (pemfile_write(cert_path, buf_str(&a->pem), 0644, e))
+    if (ca_write(c, cert_path, buf_str(&a->pem), 0644, e))
         return err_wrap(e, "new CA %s", prefix);
     return 0;
 }
@@ -74,7 +73,6 @@ static int authority_open(struct authority *a, size_t id, const struct conf *c, 
 {
     auto_free char *cert_path = ca_conf_path(c, table[id].cert);
     auto_free char *key_path = ca_conf_path(c, table[id].key);
-    auto_free char *passwd_path = ca_conf_path(c, "cred/passwd");
     bool has_cert, has_key;
 
     a->pem = BUF(CA_FILE_MAX_BYTES);
@@ -84,15 +82,15 @@ static int authority_open(struct authority *a, size_t id, const struct conf *c, 
         err_ignore(link(old_cert, cert_path)); /* mostly they do not exist, or the new ones do */
         err_ignore(link(old_key, key_path));
     }
-    has_cert = access(cert_path, F_OK) == 0;
-    has_key = access(key_path, F_OK) == 0;
-    if (has_key && !has_cert && access(passwd_path, F_OK) != 0)
-        return create(a, table[id].prefix, cert_path, key_path, now, e);
+    has_cert = ca_has(c, cert_path);
+    has_key = ca_has(c, key_path);
+    if (has_key && !has_cert && c->fresh)
+        return create(a, c, table[id].prefix, cert_path, key_path, now, e);
     if (has_cert != has_key)
         return err_set(e, ERR_INVALID, "%s is missing but %s is there: " RESTORE,
                        has_cert ? key_path : cert_path, has_cert ? cert_path : key_path);
     if (!has_cert)
-        return create(a, table[id].prefix, cert_path, key_path, now, e);
+        return create(a, c, table[id].prefix, cert_path, key_path, now, e);
     if (load(a, cert_path, key_path, e))
         return (int)e->code;
     if (a->cert->not_after_unix_s < now)

@@ -7,6 +7,8 @@
 #include "base/pki/pemfile.h"
 #include "server/ca/ca_int.h"
 
+#include <unistd.h>
+
 static int make_folders(const struct conf *c, struct err *e)
 {
     static const char *const folders[] = { "tls",
@@ -41,8 +43,7 @@ static int open_parts(struct ca *ca, int64_t now, struct err *e)
         ca_component_kubeconfigs(c, e) ||
         ca_admin_kubeconfig(c, &ca->authorities[AUTH_SERVER], &ca->leaves[LEAF_ADMIN], e))
         return (int)e->code;
-    /* last: cred/passwd says that a first start went through (authority.c) */
-    return ca_secrets_open(&ca->secrets, c, ca->hash, e);
+    return 0;
 }
 
 int ca_open(struct ca **out, const struct ca_options *o, struct err *e)
@@ -55,13 +56,16 @@ int ca_open(struct ca **out, const struct ca_options *o, struct err *e)
     ca->service_key = BUF_SECRET(CA_FILE_MAX_BYTES);
     if (ca_conf_init(&ca->conf, o, e) || make_folders(&ca->conf, e))
         return err_wrap(e, "server identity");
+    auto_free char *passwd = ca_path(ca, "cred/passwd");
+    ca->conf.fresh = access(passwd, F_OK) != 0;
     service_key = ca_service_key_begin(&ca->conf);
     r = open_parts(ca, clock_wall_s(), e);
     if (ca_service_key_wait(service_key, r ? NULL : &ca->service_key, &key_e)) {
         *e = key_e;
         r = (int)e->code;
     }
-    if (r)
+    /* last: cred/passwd says that a first start went through */
+    if (r || ca_secrets_open(&ca->secrets, &ca->conf, ca->hash, e))
         return err_wrap(e, "server identity");
     *out = STEAL(ca);
     return 0;

@@ -34,6 +34,7 @@ struct conf {  /* options, copied and completed */
     char *kubeconfig, *kubeconfig_default, *kubeconfig_name, *kubeconfig_group;
     mode_t kubeconfig_mode;
     bool no_kubeconfig;
+    bool fresh; /* no start has gone through yet: there is no cred/passwd */
 };
 int ca_conf_init(struct conf *c, const struct ca_options *o, struct err *e);
 void ca_conf_deinit(struct conf *c);
@@ -140,7 +141,13 @@ int ca_service_key_wait(struct service_key *s_take, struct buf *out, struct err 
 int ca_component_kubeconfigs(const struct conf *c, struct err *e);
 int ca_admin_kubeconfig(const struct conf *c, const struct authority *server,
                         const struct leaf *admin, struct err *e);
-/* Writes only when contents or mode differ: flash wears out. */
+/* Durable; in a first start lazy, with one sync before it counts as done. */
+int ca_write(const struct conf *c, const char *path, struct str bytes, mode_t mode, struct err *e);
+/* Is it there? Empty files of a first start that was cut short are not. */
+bool ca_has(const struct conf *c, const char *path);
+int ca_key_open(struct key **out, const struct conf *c, const char *path, struct err *e);
+/* For files that are made again at every start. Writes only when contents or mode differ: flash
+ * wears out. */
 int ca_write_if_changed(const char *path, struct str bytes, mode_t mode, struct err *e);
 
 struct ca {

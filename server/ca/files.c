@@ -23,12 +23,40 @@ int ca_write_if_changed(const char *path, struct str bytes, mode_t mode, struct 
     if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 07777) == mode &&
         !pemfile_read(&old, path, &old_e) && str_eq(buf_str(&old), bytes))
         return 0;
-    return pemfile_write(path, bytes, mode, e);
+    return pemfile_write_lazy(path, bytes, mode, e);
+}
+
+int ca_write(const struct conf *c, const char *path, struct str bytes, mode_t mode, struct err *e)
+{
+    return c->fresh ? pemfile_write_lazy(path, bytes, mode, e)
+                    : pemfile_write(path, bytes, mode, e);
+}
+
+bool ca_has(const struct conf *c, const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && !(c->fresh && st.st_size == 0);
+}
+
+int ca_key_open(struct key **out, const struct conf *c, const char *path, struct err *e)
+{
+    auto_buf pem = BUF_SECRET(KEY_PEM_MAX_BYTES);
+    AUTO(key) struct key *k = NULL;
+
+    if (ca_has(c, path))
+        return key_load_or_create(out, path, KEY_P256, NULL, e);
+    if (key_generate(&k, KEY_P256, e) || key_to_pem(k, &pem, e) ||
+        ca_write(c, path, buf_str(&pem), 0600, e))
+        return err_wrap(e, "new key");
+    *out = STEAL(k);
+    return 0;
 }
 
 /* ---- the ServiceAccount key ---- */
 
 struct service_key {
+    const struct conf *conf;
     char *path, *current_path;
     uv_thread_t thread;
     bool running;
@@ -48,9 +76,10 @@ struct service_key *ca_service_key_begin(const struct conf *c)
 {
     struct service_key *s = mem_alloc(sizeof *s);
 
+    s->conf = c;
     s->path = ca_conf_path(c, "tls/service.key");
     s->current_path = ca_conf_path(c, "tls/service.current.key");
-    if (access(s->path, F_OK) == 0)
+    if (ca_has(c, s->path))
         return s;
     s->running = uv_thread_create(&s->thread, generate, s) == 0;
     if (!s->running)
@@ -66,7 +95,7 @@ static int finish(struct service_key *s, struct buf *out, struct err *e)
     struct str rest;
 
     if (s->key) {
-        if (key_to_pem(s->key, out, e) || pemfile_write(s->path, buf_str(out), 0600, e))
+        if (key_to_pem(s->key, out, e) || ca_write(s->conf, s->path, buf_str(out), 0600, e))
             return err_wrap(e, "new ServiceAccount key");
     } else if (s->err.code) {
         *e = s->err;

@@ -1,5 +1,6 @@
-/* The server's own certificates. They are cheap to make again, so whatever is wrong with one (also
- * bytes that a power cut broke) is mended by a new one, with a line in the log that says why. */
+/* The server's own certificates. They are cheap to make again, so whatever is wrong with one is
+ * mended by a new one, with a line in the log that says why. That also covers files that a power
+ * cut left empty, so nobody waits for the disk here. */
 #include "server/ca/ca_int.h"
 
 #include "base/core/log.h"
@@ -17,16 +18,18 @@ static const struct def {
     bool client, server;
     enum sans sans;
 } table[N_LEAVES] = {
-    [LEAF_ADMIN] = { "tls/client-admin", "system:admin", "system:masters", AUTH_CLIENT, true },
+    [LEAF_ADMIN] = { "tls/client-admin", "system:admin", "system:masters", AUTH_CLIENT,
+                     .client = true },
     [LEAF_SUPERVISOR] = { "tls/client-supervisor", "system:k3s-supervisor", "system:masters",
-                          AUTH_CLIENT, true },
+                          AUTH_CLIENT, .client = true },
     [LEAF_CONTROLLER] = { "tls/client-controller", "system:kube-controller-manager", NULL,
-                          AUTH_CLIENT, true },
-    [LEAF_SCHEDULER] = { "tls/client-scheduler", "system:kube-scheduler", NULL, AUTH_CLIENT, true },
+                          AUTH_CLIENT, .client = true },
+    [LEAF_SCHEDULER] = { "tls/client-scheduler", "system:kube-scheduler", NULL, AUTH_CLIENT,
+                         .client = true },
     [LEAF_API_SERVER] = { "tls/client-kube-apiserver", "system:apiserver", "system:masters",
-                          AUTH_CLIENT, true },
+                          AUTH_CLIENT, .client = true },
     [LEAF_CLOUD] = { "tls/client-k3s-cloud-controller", "k3s-cloud-controller-manager", NULL,
-                     AUTH_CLIENT, true },
+                     AUTH_CLIENT, .client = true },
     [LEAF_API_SERVING] = { "tls/serving-kube-apiserver", "kube-apiserver", NULL, AUTH_SERVER, false,
                            true, SANS_API },
     [LEAF_SCHEDULER_SERVING] = { "tls/kube-scheduler/kube-scheduler", "kube-scheduler", NULL,
@@ -34,12 +37,14 @@ static const struct def {
     [LEAF_CONTROLLER_SERVING] = { "tls/kube-controller-manager/kube-controller-manager",
                                   "kube-controller-manager", NULL, AUTH_SERVER, false, true,
                                   SANS_LOCAL },
-    [LEAF_AUTH_PROXY] = { "tls/client-auth-proxy", "system:auth-proxy", NULL, AUTH_HEADER, true },
+    [LEAF_AUTH_PROXY] = { "tls/client-auth-proxy", "system:auth-proxy", NULL, AUTH_HEADER,
+                          .client = true },
     [LEAF_ETCD_SERVER] = { "tls/etcd/server-client", "etcd-server", NULL, AUTH_ETCD_SERVER, true,
                            true, SANS_ETCD },
     [LEAF_ETCD_PEER] = { "tls/etcd/peer-server-client", "etcd-peer", NULL, AUTH_ETCD_PEER, true,
                          true, SANS_ETCD },
-    [LEAF_ETCD_CLIENT] = { "tls/etcd/client", "etcd-client", NULL, AUTH_ETCD_SERVER, true },
+    [LEAF_ETCD_CLIENT] = { "tls/etcd/client", "etcd-client", NULL, AUTH_ETCD_SERVER,
+                           .client = true },
 };
 
 /* The wanted certificate; names point into c and constants, out->sans is the caller's array. */
@@ -136,8 +141,8 @@ static int issue(struct leaf *l, const struct def *d, const struct conf *c,
         goto fail;
     }
     if (ca_authority_add_bundle(&fresh.pem, a, e) ||
-        (made && pemfile_write(key_path, buf_str(&fresh.key_pem), 0600, e)) ||
-        pemfile_write(cert_path, buf_str(&fresh.pem), 0644, e))
+        (made && pemfile_write_lazy(key_path, buf_str(&fresh.key_pem), 0600, e)) ||
+        pemfile_write_lazy(cert_path, buf_str(&fresh.pem), 0644, e))
         goto fail;
     leaf_deinit(l);
     *l = fresh;

@@ -114,7 +114,7 @@ static int save(const struct listener *l, const struct conf *c, struct err *e)
     auto_free char *path = ca_conf_path(c, "tls/dynamic-cert.json");
     auto_buf text = BUF_SECRET(4 * CA_FILE_MAX_BYTES);
 
-    return ca_listener_json(l, &text, e) || pemfile_write(path, buf_str(&text), 0600, e)
+    return ca_listener_json(l, &text, e) || pemfile_write_lazy(path, buf_str(&text), 0600, e)
                ? (int)e->code
                : 0;
 }
@@ -217,7 +217,12 @@ int ca_listener_open(struct listener *l, const struct conf *c, const struct auth
         why = "tls/dynamic-cert-regenerate asks for it";
         ca_names_deinit(&l->names);
     }
-    if (!why) {
+    if (!why) { /* the chain of today: old K3s stored only the leaf */
+        buf_clear(&l->pem);
+        if (x509_to_pem(l->cert, &l->pem))
+            return err_set(e, ERR_LIMIT, "the supervisor's certificate is too large");
+        if (ca_authority_add_bundle(&l->pem, server, e))
+            return (int)e->code;
         r = wanted(&names, c, e);
         spec_of(&spec, &names);
         why = r ? NULL : ca_leaf_reason(l->cert, server, &spec, now);

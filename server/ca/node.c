@@ -29,8 +29,7 @@ int ca_shared_open(struct shared *s, const struct conf *c, struct err *e)
         auto_free char *path = ca_conf_path(c, shared_files[i]);
 
         s[i].pem = BUF_SECRET(KEY_PEM_MAX_BYTES);
-        if (key_load_or_create(&s[i].key, path, KEY_P256, NULL, e) ||
-            key_to_pem(s[i].key, &s[i].pem, e))
+        if (ca_key_open(&s[i].key, c, path, e) || key_to_pem(s[i].key, &s[i].pem, e))
             return err_wrap(e, "shared node key");
     }
     for (size_t i = 0; i < ARRAY_LEN(stale); i++) { /* older K3s kept certificates beside them */

@@ -212,14 +212,17 @@ int passwd_parse(struct passwd **out, struct str csv, struct err *e)
 int passwd_load(struct passwd **out, const char *path, struct err *e)
 {
     auto_buf csv = BUF_SECRET(PASSWD_MAX_BYTES);
-    int r = pemfile_read(&csv, path, e);
+    struct err read_e = { 0 };
+    int r = pemfile_read(&csv, path, &read_e);
 
     if (r == ERR_NOT_FOUND) {
         *out = passwd_new();
         return 0;
     }
-    if (r)
+    if (r) {
+        *e = read_e;
         return r;
+    }
     if (passwd_parse(out, buf_str(&csv), e))
         return err_wrap(e, "%s (repair it, or move it away to have it made anew from --token)",
                         path);

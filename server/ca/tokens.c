@@ -128,17 +128,22 @@ static int psk_open(struct secrets *s, const struct conf *c, struct err *e)
     auto_buf text = BUF_SECRET(1024);
     char hex[PSK_HEX + 2];
     struct str psk;
-    int r = pemfile_read(&text, path, e);
+    struct err read_e = { 0 };
+    int r = pemfile_read(&text, path, &read_e);
 
-    if (r == ERR_NOT_FOUND) {
-        rand_hex(hex, PSK_HEX / 2);
-        r = buf_add(&text, hex, PSK_HEX) || buf_addc(&text, '\n')
-                ? err_set(e, ERR_LIMIT, "%s", path)
-                : pemfile_write(path, buf_str(&text), 0600, e);
-        explicit_bzero(hex, sizeof hex);
-    }
-    if (r)
+    if (r && r != ERR_NOT_FOUND) {
+        *e = read_e;
         return r;
+    }
+    if (r || (c->fresh && !text.n)) {
+        rand_hex(hex, PSK_HEX / 2);
+        hex[PSK_HEX] = '\n';
+        r = buf_add(&text, hex, PSK_HEX + 1) ? err_set(e, ERR_LIMIT, "%s", path)
+                                             : ca_write(c, path, buf_str(&text), 0600, e);
+        explicit_bzero(hex, sizeof hex);
+        if (r)
+            return r;
+    }
     psk = str_trim(buf_str(&text));
     s->psk = mem_strndup(psk.p ? psk.p : "", psk.n);
     return 0;
@@ -149,6 +154,9 @@ int ca_secrets_open(struct secrets *s, const struct conf *c, const char *ca_hash
     char *server_pw = NULL, *agent_pw = NULL;
     int r = psk_open(s, c, e);
 
+    /* cred/passwd says that a first start went through: all else must be on the disk by then */
+    if (!r && c->fresh)
+        r = pemfile_sync(c->dir, e);
     if (!r)
         r = passwd_open(s, c, ca_hash, &server_pw, &agent_pw, e);
     if (!r)

@@ -75,6 +75,7 @@ static struct ca *opened(const struct disk *d)
 
     if (ca_open(&ca, &d->o, &e))
         fail_msg("%s", e.text);
+    assert_string_equal(e.text, ""); /* untouched on success */
     return ca;
 }
 
@@ -359,11 +360,16 @@ static void a_first_start_cut_short_is_completed(void **state)
     auto_free char *key_path = path_of(d, "tls/server-ca.key");
     struct err e = { 0 };
 
-    write_rel(d, "tls/x", STR(""));
+    write_rel(d, "tls/client-ca.key", STR("")); /* what a power cut leaves of unsynced files */
+    write_rel(d, "tls/client-ca.crt", STR(""));
+    write_rel(d, "tls/service.key", STR(""));
+    write_rel(d, "tls/client-kubelet.key", STR(""));
+    write_rel(d, "cred/ipsec.psk", STR(""));
     assert_int_equal(key_load_or_create(&k, key_path, KEY_P256, NULL, &e), 0);
     ca = opened(d);
     x = cert_of(d, "tls/server-ca.crt");
     assert_true(x509_fits_key(x, k));
+    assert_int_equal(strlen(ca_ipsec_psk(ca)), 96);
 }
 
 static void broken_leaves_are_mended(void **state)
