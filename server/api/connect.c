@@ -92,9 +92,12 @@ static void link_closed(void *arg)
 {
     struct node_link *l = arg;
 
+    struct api *a = l->api;
+
     free(l->node);
     free(l->host_port);
     free(l);
+    api_handle_closed(a);
 }
 
 static struct node_link *link_of(struct api *a, const char *node, uint16_t port)
@@ -132,6 +135,7 @@ void connect_deinit(struct api *a)
     for (size_t i = 0; map_next(a->nodes, &i, &key, &v);) {
         struct node_link *l = v;
 
+        a->n_open_handles++;
         http_endpoint_close(l->ep, link_closed, l);
     }
     map_free(a->nodes);

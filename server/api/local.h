@@ -25,7 +25,8 @@ struct local_ref {
     const char *subresource;
 };
 
-/* e NULL: code is 2xx and obj the answer (object, List or Status). Else code is the HTTP code, e
+/* Items of a List carry no kind and apiVersion, as upstream's.
+ * e NULL: code is 2xx and obj the answer (object, List or Status). Else code is the HTTP code, e
  * says it in our codes (ERR_NOT_FOUND, ERR_EXISTS, ERR_CONFLICT, ERR_INVALID, ...) and obj is the
  * Status. */
 typedef void (*local_fn)(void *arg, int code, const json_t *obj, const struct err *e);
@@ -67,6 +68,9 @@ struct local_watch_events {
     void (*on_event)(void *arg, enum local_event ev, const json_t *obj);
     /* Once, when the first list has been delivered; may be NULL. */
     void (*on_synced)(void *arg);
+    /* Keep no documents: _get and _each find nothing, and a DELETED that was missed during a lost
+     * watch carries only name and namespace. For who keeps his own extract of many objects. */
+    bool no_cache;
 };
 /* r->name, subresource must be NULL; o may be NULL. Events begin later, from the loop. */
 void local_watch_start(struct local_watch **out, struct api *a, const struct local_ref *r,

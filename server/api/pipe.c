@@ -89,7 +89,13 @@ static void on_closed(void *arg)
 void pipe_start(struct pipe **out, struct stream *a_take, struct str a_leftover,
                 struct stream *b_take, struct str b_leftover, void (*done)(void *arg), void *arg)
 {
-    static const struct stream_events events = { on_data, on_end, on_drain, on_error, on_closed };
+    static const struct stream_events events = {
+        .on_data = on_data,
+        .on_end = on_end,
+        .on_drain = on_drain,
+        .on_error = on_error,
+        .on_closed = on_closed,
+    };
     struct pipe *p = mem_alloc(sizeof *p);
 
     p->done = done;

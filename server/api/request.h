@@ -218,11 +218,16 @@ struct api {
     struct map *nodes;   /* node name -> struct node_link (connect.c) */
     struct list checks;
     bool serving;
-    struct store_watch *pods_watch;
-    struct boot *boot; /* api_start's progress */
-    struct list local_queue;
+    struct local_watch *pods_watch; /* feeds graph */
+    void (*started)(void *arg, const struct err *e);
+    void *started_arg;
+    struct err start_err;
+    unsigned n_starting;     /* steps of api_start under way */
+    struct list local_queue; /* api_call's, for the next turn */
     uv_idle_t local_idle;
+    struct list watches; /* local_watch_start's */
     struct timer close_timer;
+    uint64_t close_deadline_ms;
     unsigned n_open_handles;
     void (*closed)(void *arg);
     void *closed_arg;
@@ -231,7 +236,12 @@ struct api {
 
 void api_count(struct api_req *r, int code);
 void api_metrics_text(struct api *a, struct buf *b);
-void connect_deinit(struct api *a);
+/* The lines of /readyz?verbose or /livez?verbose; true: all are well. */
+bool api_checks_text(struct api *a, bool live, struct buf *b);
+/* The version of a kind that is stored (local.c). */
+const char *local_version(const struct api *a, const char *group, const char *resource);
+void connect_deinit(struct api *a); /* its handles count in n_open_handles */
+void api_handle_closed(struct api *a);
 /* One call with its whole answer in memory, as local.h makes them; identity is taken. body may be
  * NULL, borrowed. Deferred to the next turn. content_type NULL: JSON. */
 void api_call(struct api *a, struct identity *id_take, const char *method, const char *target,

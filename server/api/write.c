@@ -152,6 +152,14 @@ bool write_admit(struct api_req *r, const char *verb, json_t *obj, const json_t 
 
 /* ---- commit ---- */
 
+/* Nothing is stored: what the hooks took is free again. */
+static void give_back(struct api_req *r)
+{
+    if (r->took && r->hooks->undo)
+        r->hooks->undo(&r->api->env, r->obj, r->old_doc);
+    r->took = false;
+}
+
 static void on_commit(void *arg, int64_t rev, size_t failed, struct store_obj *current,
                       const struct err *e)
 {
@@ -163,8 +171,8 @@ static void on_commit(void *arg, int64_t rev, size_t failed, struct store_obj *c
     r->list_rev = rev;
     if (!e && r->hooks->after_commit)
         r->hooks->after_commit(&r->api->env, r->removes ? NULL : r->obj, r->old_doc);
-    if (e && r->took && r->hooks->undo_create)
-        r->hooks->undo_create(&r->api->env, r->obj);
+    if (e)
+        give_back(r);
     r->took = false;
     if (e && e->code == ERR_CONFLICT) { /* saves a read */
         store_obj_unref(r->old);
@@ -187,9 +195,7 @@ void write_commit(struct api_req *r)
 
     req_move(r, REQ_COMMIT);
     if (r->params.dry_run) {
-        if (r->took && r->hooks->undo_create)
-            r->hooks->undo_create(&r->api->env, r->obj);
-        r->took = false;
+        give_back(r);
         r->list_rev = r->old ? r->old->mod_rev : 0;
         api_step(r);
         return;
@@ -281,6 +287,19 @@ static bool check_home(struct api_req *r)
     return true;
 }
 
+/* A hook could not prepare the object: a wrong field, or something ran out. */
+static void answer_unprepared(struct api_req *r, const struct err *e)
+{
+    auto_field_errors fe = { 0 };
+
+    if (e->code != ERR_INVALID && e->code != ERR_EXISTS && e->code != ERR_LIMIT) {
+        req_err(r, e);
+        return;
+    }
+    field_add(&fe, FIELD_INVALID, FIELD_AT(NULL, "spec"), "%s", e->text);
+    req_invalid(r, r->name, &fe);
+}
+
 static void create_build(struct api_req *r)
 {
     json_t *obj = json_deep_copy(r->in);
@@ -307,12 +326,7 @@ static void create_build(struct api_req *r)
         return;
     defaults_apply(r->kind, obj);
     if (r->hooks->prepare_create && r->hooks->prepare_create(&r->api->env, obj, &e)) {
-        if (e.code == ERR_INVALID)
-            field_add(&fe, FIELD_INVALID, NULL, "%s", e.text);
-        if (e.code == ERR_INVALID)
-            req_invalid(r, r->name, &fe);
-        else
-            req_err(r, &e);
+        answer_unprepared(r, &e);
         return;
     }
     r->took = true;
@@ -320,9 +334,7 @@ static void create_build(struct api_req *r)
     if (r->hooks->validate)
         r->hooks->validate(&r->api->env, obj, &fe);
     if (fe.n || !write_admit(r, "create", obj, NULL, false)) {
-        if (r->hooks->undo_create)
-            r->hooks->undo_create(&r->api->env, obj);
-        r->took = false;
+        give_back(r);
         if (fe.n)
             req_invalid(r, r->name, &fe);
         return;
@@ -464,19 +476,24 @@ static void update_build(struct api_req *r, json_t *obj_take)
     set_object(r, obj);
     defaults_apply(r->kind, obj);
     int (*prepare)(struct resource_env *, json_t *, const json_t *, struct err *) =
-        status ? r->hooks->prepare_status : r->hooks->prepare_update;
+        status   ? r->hooks->prepare_status
+        : r->sub ? NULL
+                 : r->hooks->prepare_update;
     if (prepare && prepare(&r->api->env, obj, r->old_doc, &e)) {
-        req_err(r, &e);
+        answer_unprepared(r, &e);
         return;
     }
+    r->took = true;
     json_object_del(meta_of(obj), "generation");
     if (r->kind->generation) {
         bool bump = !r->sub && spec_differs(obj, r->old_doc);
 
         meta_set_int(obj, "generation", meta_generation(r->old_doc) + bump);
     }
-    if (!write_admit(r, "update", obj, r->old_doc, true))
+    if (!write_admit(r, "update", obj, r->old_doc, true)) {
+        give_back(r);
         return;
+    }
     if (status)
         validate_status(r->kind, obj, r->old_doc, &fe);
     else
@@ -485,12 +502,12 @@ static void update_build(struct api_req *r, json_t *obj_take)
         r->hooks->validate(&r->api->env, obj, &fe);
     if (!r->sub && r->hooks->validate_update)
         r->hooks->validate_update(&r->api->env, obj, r->old_doc, &fe);
-    if (fe.n) {
-        req_invalid(r, r->name, &fe);
+    if (fe.n || !write_admit(r, "update", obj, r->old_doc, false)) {
+        give_back(r);
+        if (fe.n)
+            req_invalid(r, r->name, &fe);
         return;
     }
-    if (!write_admit(r, "update", obj, r->old_doc, false))
-        return;
     r->text = encode_stored(r->kind, obj);
     r->ok_code = 200;
     /* the last finalizer of a deleted object is gone: so is the object */

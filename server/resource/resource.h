@@ -34,8 +34,9 @@ struct resource_hooks {
     void (*validate)(struct resource_env *env, const json_t *obj, struct field_errors *fe);
     void (*validate_update)(struct resource_env *env, const json_t *obj, const json_t *old,
                             struct field_errors *fe);
-    /* What prepare_create took (an address) is given back: nothing was stored. */
-    void (*undo_create)(struct resource_env *env, const json_t *obj);
+    /* What prepare_* took for obj and old does not have (an address) is given back: nothing was
+     * stored. old is NULL for a create. */
+    void (*undo)(struct resource_env *env, const json_t *obj, const json_t *old);
     /* The change is durable. obj NULL: deleted; old NULL: created. */
     void (*after_commit)(struct resource_env *env, const json_t *obj, const json_t *old);
 

@@ -1,0 +1,544 @@
+/*
+ * The server's life, and where requests come from: HTTP exchanges and callers on this loop.
+ *
+ * api_start: the services are listed (addresses in use), the system namespaces made, the pods
+ * followed (node graph); each step counts in n_starting and the last one tells the owner.
+ * api_close: streams and watches are ended, the rest may finish within CLOSE_MS; every handle
+ * counts in n_open_handles, and the last one frees.
+ */
+#include "server/api/api.h"
+
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/map.h"
+#include "base/core/mem.h"
+#include "base/data/json.h"
+#include "base/kube/status.h"
+#include "server/api/local.h"
+#include "server/api/request.h"
+#include "server/auth/node_graph.h"
+#include "server/resource/service_ip.h"
+#include "server/schema/discovery.h"
+
+#define CLOSE_MS 5000
+
+/* ---- HTTP ---- */
+
+static void http_sink_reply(struct api_req *r, int code, const char *content_type, struct str body,
+                            const struct http_header *extra, size_t n_extra)
+{
+    http_reply(r->http, code, content_type, body, extra, n_extra);
+}
+
+static void http_sink_start(struct api_req *r, int code, const char *content_type)
+{
+    struct http_header h = { STR("Content-Type"), str_of(content_type) };
+
+    http_reply_start(r->http, code, &h, 1, -1);
+}
+
+static void http_sink_write(struct api_req *r, struct str bytes)
+{
+    http_reply_write(r->http, bytes.p, bytes.n);
+}
+
+static size_t http_sink_queued(struct api_req *r)
+{
+    return http_reply_queued(r->http);
+}
+
+static void http_sink_end(struct api_req *r)
+{
+    http_reply_end(r->http);
+}
+
+static void http_sink_abort(struct api_req *r)
+{
+    http_reply_abort(r->http);
+}
+
+static const struct req_sink http_sink = { http_sink_reply,  http_sink_start, http_sink_write,
+                                           http_sink_queued, http_sink_end,   http_sink_abort };
+
+static void on_http_body(struct http_req *http, void *arg, const char *p, size_t n)
+{
+    struct api_req *r = arg;
+
+    if (r->verb == VERB_CONNECT && r->kind) {
+        connect_body(r, p, n);
+        return;
+    }
+    if (r->state != REQ_BODY)
+        return;
+    if (buf_add(&r->body, p, n)) {
+        http_req_set_close(http); /* the rest of it is not worth reading */
+        req_status(r, status_new(STATUS_REQUEST_TOO_LARGE, "Request entity too large: limit is %d",
+                                 API_BODY_MAX_BYTES));
+    }
+}
+
+static void on_http_body_end(struct http_req *http, void *arg)
+{
+    struct api_req *r = arg;
+
+    (void)http;
+    if (r->verb == VERB_CONNECT && r->kind)
+        connect_body_end(r);
+    else if (r->state == REQ_BODY)
+        api_step(r);
+}
+
+static void on_http_drain(struct http_req *http, void *arg)
+{
+    struct api_req *r = arg;
+
+    (void)http;
+    if (r->watch)
+        watch_drain(r);
+    else if (r->connect)
+        connect_drain(r);
+    else
+        read_drain(r);
+}
+
+static void on_http_done(struct http_req *http, void *arg, const struct err *e)
+{
+    struct api_req *r = arg;
+
+    (void)http;
+    (void)e;
+    if (!r->http)
+        return; /* upgraded: the pipe is what lives on */
+    r->http = NULL;
+    req_gone(r);
+}
+
+void api_handle(struct api *a, struct http_req *http)
+{
+    static const struct http_req_events events = { on_http_body, on_http_body_end, on_http_drain,
+                                                   on_http_done };
+    const struct http_headers *h = http_req_headers(http);
+    auto_free char *method = str_dup(http_req_method(http));
+    struct api_req *r = req_new(a, &http_sink, method, http_req_path(http), http_req_query(http));
+    struct err e = { 0 };
+
+    r->http = http;
+    http_req_accept(http, &events, r);
+    if (a->closing) {
+        req_status(r, status_new(STATUS_SERVICE_UNAVAILABLE, "the server is shutting down"));
+        return;
+    }
+    enum authn_result who = authn_check_req(a->authn, http, &r->id, &e);
+    if (who == AUTHN_FAILED || (who == AUTHN_NONE && !a->config.anonymous)) {
+        static struct log_limit limit = LOG_LIMIT(10, 1000);
+
+        if (who == AUTHN_FAILED && log_allowed(&limit))
+            log_warn("request with bad credentials", kv("path", http_req_path(http)),
+                     kv("err", e.text));
+        req_status(r, status_new(STATUS_UNAUTHORIZED, "Unauthorized"));
+        return;
+    }
+    req_begin(r, method, http_headers_get(h, "accept"), http_headers_get(h, "content-type"));
+}
+
+/* ---- callers on this loop ---- */
+
+static void local_sink_reply(struct api_req *r, int code, const char *content_type, struct str body,
+                             const struct http_header *extra, size_t n_extra)
+{
+    json_auto_t *doc = NULL;
+    struct err e;
+
+    (void)content_type;
+    (void)extra;
+    (void)n_extra;
+    if (json_parse(&doc, body, &e)) { /* a plain path */
+        code = 500;
+        doc = status_new(STATUS_INTERNAL_ERROR, "%s", e.text);
+    }
+    r->local_done(r->local_arg, code, doc);
+    req_gone(r);
+}
+
+/* Local callers ask for nothing that streams: lists come in one piece, watches are local_watch. */
+static void local_sink_start(struct api_req *r, int code, const char *content_type)
+{
+    (void)r;
+    (void)code;
+    (void)content_type;
+}
+
+static void local_sink_write(struct api_req *r, struct str bytes)
+{
+    (void)r;
+    (void)bytes;
+}
+
+static size_t local_sink_queued(struct api_req *r)
+{
+    (void)r;
+    return 0;
+}
+
+static void local_sink_end(struct api_req *r)
+{
+    json_auto_t *s = status_new(STATUS_METHOD_NOT_ALLOWED, "streams are not for local callers");
+
+    r->local_done(r->local_arg, 405, s);
+    req_gone(r);
+}
+
+static const struct req_sink local_sink = { local_sink_reply,  local_sink_start, local_sink_write,
+                                            local_sink_queued, local_sink_end,   local_sink_end };
+
+struct local_job {
+    struct list link;
+    struct api_req *req;
+    char *method, *content_type;
+};
+
+static void on_local_idle(uv_idle_t *h)
+{
+    struct api *a = h->data;
+    struct list jobs = LIST(jobs), *l;
+
+    uv_idle_stop(h);
+    list_move_all(&jobs, &a->local_queue);
+    while ((l = list_pop(&jobs))) {
+        struct local_job *j = container_of(l, struct local_job, link);
+        struct api_req *r = j->req;
+        auto_free char *method = j->method, *type = j->content_type;
+
+        free(j);
+        r->n_pending--;
+        if (a->closing)
+            req_status(r, status_new(STATUS_SERVICE_UNAVAILABLE, "the server is shutting down"));
+        else
+            req_begin(r, method, (struct str){ 0 }, str_of(type));
+    }
+}
+
+void api_call(struct api *a, struct identity *id_take, const char *method, const char *target,
+              const char *content_type, const json_t *body,
+              void (*done)(void *arg, int code, json_t *doc), void *arg)
+{
+    struct local_job *j = mem_alloc(sizeof *j);
+    struct str path, query;
+
+    str_cut(str_of(target), '?', &path, &query);
+    j->req = req_new(a, &local_sink, method, path, query);
+    j->req->id = id_take;
+    j->req->local_done = done;
+    j->req->local_arg = arg;
+    j->req->in = body ? json_deep_copy(body) : NULL;
+    j->req->n_pending = 1;
+    j->method = mem_strdup(method);
+    j->content_type = mem_strdup(content_type ? content_type : "application/json");
+    list_push(&a->local_queue, &j->link);
+    uv_idle_start(&a->local_idle, on_local_idle);
+}
+
+/* ---- checks ---- */
+
+struct check {
+    struct list link;
+    char *name;
+    bool ok, live;
+};
+
+void api_check_set(struct api *a, const char *name, bool ok, bool live)
+{
+    struct check *c;
+
+    list_each (x, &a->checks, struct check, link) {
+        if (strcmp(x->name, name) != 0)
+            continue;
+        x->ok = ok;
+        return;
+    }
+    c = mem_alloc(sizeof *c);
+    c->name = mem_strdup(name);
+    c->ok = ok;
+    c->live = live;
+    list_push(&a->checks, &c->link);
+}
+
+bool api_is_ready(const struct api *a)
+{
+    if (!a->serving || a->closing)
+        return false;
+    list_each (x, &((struct api *)a)->checks, struct check, link)
+        if (!x->ok)
+            return false;
+    return true;
+}
+
+bool api_checks_text(struct api *a, bool live, struct buf *b)
+{
+    bool ok = live || (a->serving && !a->closing);
+
+    err_ignore(buf_addf(b, "[+]ping ok\n")); /* a health page that is cut is still one */
+    if (!live)
+        err_ignore(buf_addf(b, a->serving ? "[+]start ok\n" : "[-]start failed: not ready\n"));
+    list_each (x, &a->checks, struct check, link) {
+        if (live && !x->live)
+            continue;
+        ok = ok && x->ok;
+        err_ignore(buf_addf(b, x->ok ? "[+]%s ok\n" : "[-]%s failed: not ready\n", x->name));
+    }
+    return ok;
+}
+
+/* ---- counting ---- */
+
+void api_count(struct api_req *r, int code)
+{
+    const char *verb =
+        r->route.is_resource && r->verb < VERBS_N ? req_verb_names[r->verb] : "other";
+    auto_free char *key =
+        mem_printf("verb=\"%s\",group=\"%s\",resource=\"%s\",subresource=\"%s\",code=\"%d\"", verb,
+                   req_group(r), r->kind ? r->kind->plural : "", r->sub ? r->sub->name : "", code);
+    uintptr_t n = (uintptr_t)map_get(r->api->metrics, str_of(key));
+
+    map_set(r->api->metrics, str_of(key), (void *)(n + 1));
+}
+
+void api_metrics_text(struct api *a, struct buf *b)
+{
+    static const char *const classes[] = { "readOnly", "mutating", "watch", "stream" };
+    struct str key;
+    void *v;
+
+    err_ignore(buf_adds(b, "# TYPE apiserver_request_total counter\n")); /* cut is fine */
+    for (size_t i = 0; map_next(a->metrics, &i, &key, &v);)
+        err_ignore(buf_addf(b, "apiserver_request_total{" STR_FMT "} %zu\n", STR_ARG(key),
+                            (size_t)(uintptr_t)v));
+    err_ignore(buf_adds(b, "# TYPE apiserver_current_inflight_requests gauge\n"));
+    for (size_t i = 0; i < ARRAY_LEN(classes); i++)
+        err_ignore(buf_addf(b, "apiserver_current_inflight_requests{request_kind=\"%s\"} %u\n",
+                            classes[i], a->n_running[i]));
+    struct store_stats s;
+    store_stats(a->store, &s);
+    err_ignore(buf_addf(b,
+                        "# TYPE apiserver_storage_objects gauge\n"
+                        "apiserver_storage_objects %llu\n"
+                        "# TYPE apiserver_storage_size_bytes gauge\n"
+                        "apiserver_storage_size_bytes %llu\n",
+                        (unsigned long long)s.n_objects, (unsigned long long)s.db_bytes));
+}
+
+/* ---- life ---- */
+
+int api_new(struct api **out, const struct api_config *c, struct err *e)
+{
+    struct service_ips *ips;
+
+    if (service_ips_new(&ips, c->service_cidr, e))
+        return err_wrap(e, "service CIDR");
+    struct api *a = mem_alloc(sizeof *a);
+    a->config = *c;
+    a->loop = c->loop;
+    a->store = c->store;
+    a->authn = c->authn;
+    a->env.service_ips = ips;
+    a->git_version = mem_printf("v1.32.0+coracle%s%s", c->version && *c->version ? "." : "",
+                                c->version ? c->version : "");
+    a->schema = schema_new();
+    a->discovery = discovery_new(a->schema, c->advertise_host_port ? c->advertise_host_port : "",
+                                 a->git_version);
+    node_graph_new(&a->graph);
+    authz_new(&a->authz, a->graph);
+    a->metrics = map_new();
+    a->nodes = map_new();
+    list_init(&a->reqs);
+    list_init(&a->checks);
+    list_init(&a->local_queue);
+    list_init(&a->watches);
+    uv_idle_init(a->loop, &a->local_idle);
+    a->local_idle.data = a;
+    timer_init(&a->close_timer, a->loop);
+    *out = a;
+    return 0;
+}
+
+struct authz *api_authz(struct api *a)
+{
+    return a->authz;
+}
+
+/* ---- start ---- */
+
+static void started_step(struct api *a, const struct err *e)
+{
+    if (e && !a->start_err.code)
+        a->start_err = *e;
+    if (--a->n_starting > 0)
+        return;
+    a->serving = a->start_err.code == 0;
+    a->started(a->started_arg, a->serving ? NULL : &a->start_err);
+}
+
+static void on_namespace_made(void *arg, int code, const json_t *obj, const struct err *e)
+{
+    (void)code;
+    (void)obj;
+    started_step(arg, e && e->code != ERR_EXISTS ? e : NULL);
+}
+
+static void make_namespaces(struct api *a)
+{
+    static const char *const names[] = { "default", "kube-system", "kube-public",
+                                         "kube-node-lease" };
+    struct local_ref ref = { .resource = "namespaces" };
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        json_auto_t *ns = json_pack("{s:{s:s}}", "metadata", "name", names[i]);
+
+        a->n_starting++;
+        local_create(a, &ref, ns, on_namespace_made, a);
+    }
+}
+
+static void on_services(void *arg, const struct store_list *l, const struct err *e)
+{
+    struct api *a = arg;
+    const struct schema_kind *k = schema_find(a->schema, STR(""), STR("v1"), STR("services"));
+
+    for (size_t i = 0; !e && i < l->n; i++) {
+        const json_t *doc = req_parsed(a, l->v[i], k);
+
+        if (doc)
+            service_ips_hold(a->env.service_ips, doc);
+    }
+    if (!e)
+        make_namespaces(a);
+    started_step(a, e);
+}
+
+static void on_pod(void *arg, enum local_event ev, const json_t *pod)
+{
+    struct api *a = arg;
+
+    if (ev == LOCAL_DELETED)
+        node_graph_remove_pod(a->graph, json_str_at(pod, "metadata.namespace", ""),
+                              json_str_at(pod, "metadata.name", ""));
+    else
+        node_graph_set_pod(a->graph, pod);
+}
+
+static void on_pods_synced(void *arg)
+{
+    started_step(arg, NULL);
+}
+
+void api_start(struct api *a, void (*done)(void *arg, const struct err *e), void *arg)
+{
+    static const struct local_watch_events events = { .on_event = on_pod,
+                                                      .on_synced = on_pods_synced,
+                                                      .no_cache = true };
+    struct local_ref pods = { .resource = "pods" };
+    auto_free char *prefix =
+        resource_prefix(schema_find(a->schema, STR(""), STR("v1"), STR("services")), "");
+
+    a->started = done;
+    a->started_arg = arg;
+    a->n_starting = 2;
+    store_list(a->store, str_of(prefix), &(struct store_list_opts){ 0 }, on_services, a);
+    local_watch_start(&a->pods_watch, a, &pods, NULL, &events, a);
+}
+
+/* ---- end ---- */
+
+static void api_free(struct api *a)
+{
+    void (*closed)(void *) = a->closed;
+    void *arg = a->closed_arg;
+
+    for (size_t i = 0; i < API_PARSED_N; i++) {
+        store_obj_unref(a->parsed[i].o);
+        json_decref(a->parsed[i].doc);
+    }
+    struct list *l;
+    while ((l = list_pop(&a->checks))) {
+        struct check *c = container_of(l, struct check, link);
+
+        free(c->name);
+        free(c);
+    }
+    map_free(a->metrics);
+    authz_free(a->authz);
+    node_graph_free(a->graph);
+    service_ips_free(a->env.service_ips);
+    discovery_free(a->discovery);
+    schema_free(a->schema);
+    free(a->git_version);
+    free(a);
+    closed(arg);
+}
+
+void api_handle_closed(struct api *a)
+{
+    if (--a->n_open_handles == 0)
+        api_free(a);
+}
+
+static void on_idle_closed(uv_handle_t *h)
+{
+    api_handle_closed(h->data);
+}
+
+static void on_close_timer_closed(void *arg)
+{
+    api_handle_closed(arg);
+}
+
+static void close_poll(void *arg);
+
+/* Requests under way still need us; they end by themselves or with their connections. */
+static void close_step(struct api *a)
+{
+    if (!list_empty(&a->reqs) || !list_empty(&a->local_queue) || !list_empty(&a->watches)) {
+        timer_start_ms(&a->close_timer, 10, close_poll, a);
+        return;
+    }
+    a->n_open_handles = 3;
+    uv_close((uv_handle_t *)&a->local_idle, on_idle_closed);
+    timer_close(&a->close_timer, on_close_timer_closed, a);
+    connect_deinit(a);
+    api_handle_closed(a);
+}
+
+static void close_poll(void *arg)
+{
+    struct api *a = arg;
+
+    if (uv_now(a->loop) >= a->close_deadline_ms)
+        list_each (r, &a->reqs, struct api_req, link)
+            if (r->http)
+                http_reply_abort(r->http);
+    close_step(a);
+}
+
+void api_close(struct api *a, void (*done)(void *arg), void *arg)
+{
+    struct list reqs = LIST(reqs), *l;
+
+    a->closing = true;
+    a->closed = done;
+    a->closed_arg = arg;
+    a->close_deadline_ms = uv_now(a->loop) + CLOSE_MS;
+    if (a->pods_watch)
+        local_watch_stop(a->pods_watch);
+    a->pods_watch = NULL;
+    list_move_all(&reqs, &a->reqs);
+    while ((l = list_pop(&reqs))) {
+        struct api_req *r = container_of(l, struct api_req, link);
+
+        list_push(&a->reqs, &r->link);
+        if (r->connect && !r->http)
+            connect_stop(r);
+        else if (r->watch || r->connect)
+            http_reply_abort(r->http);
+    }
+    close_step(a);
+}

@@ -1,0 +1,297 @@
+/*
+ * The informer of local.h, straight on the store:
+ *
+ *   LISTING --> FOLLOWING --(expired)--> LISTING
+ *      +--(failed)--> timer --> LISTING
+ *
+ * Every object is known by its key and revision; a list after a lost watch is compared with what
+ * is known, and the differences are told as events.
+ */
+#include "base/core/log.h"
+#include "base/core/map.h"
+#include "base/core/mem.h"
+#include "base/core/rand.h"
+#include "base/data/json.h"
+#include "base/kube/selector.h"
+#include "server/api/local.h"
+#include "server/api/request.h"
+#include "server/schema/fields.h"
+
+#define RETRY_MS 1000
+
+struct entry {
+    int64_t rev;
+    json_t *doc; /* NULL with no_cache */
+    bool seen;
+};
+
+struct local_watch {
+    struct list link; /* api.watches */
+    struct api *api;
+    const struct schema_kind *kind;
+    char *prefix;
+    struct label_selector *labels;
+    struct field_selector *fields;
+    struct local_watch_events events;
+    void *arg;
+    struct map *objs; /* key -> struct entry */
+    struct store_watch *sw;
+    struct timer timer;
+    unsigned n_busy; /* a list under way, or our own frames on the stack */
+    bool synced, stopped, closing;
+};
+
+static void list_again(void *arg);
+
+/* ---- end ---- */
+
+static void on_timer_closed(void *arg)
+{
+    struct local_watch *w = arg;
+    struct str key;
+    void *v;
+
+    for (size_t i = 0; map_next(w->objs, &i, &key, &v);) {
+        struct entry *e = v;
+
+        json_decref(e->doc);
+        free(e);
+    }
+    map_free(w->objs);
+    label_selector_free(w->labels);
+    field_selector_free(w->fields);
+    list_remove(&w->link);
+    free(w->prefix);
+    free(w);
+}
+
+static void release(struct local_watch *w)
+{
+    if (!w->stopped || w->n_busy || w->closing)
+        return;
+    w->closing = true;
+    timer_close(&w->timer, on_timer_closed, w);
+}
+
+void local_watch_stop(struct local_watch *w)
+{
+    w->stopped = true;
+    if (w->sw)
+        store_watch_stop(w->sw);
+    w->sw = NULL;
+    release(w);
+}
+
+/* ---- events; each may stop the watch, the caller holds n_busy ---- */
+
+static bool matches(const struct local_watch *w, const json_t *doc)
+{
+    return label_selector_match(w->labels,
+                                json_object_get(json_object_get(doc, "metadata"), "labels")) &&
+           (!w->fields || fields_match(w->kind, doc, w->fields));
+}
+
+static json_t *parse(const struct local_watch *w, const struct store_obj *o, int64_t rev)
+{
+    json_t *doc;
+    struct err e;
+
+    if (encode_parse(&doc, w->kind, store_obj_value(o), rev, &e)) {
+        log_error("stored object is damaged", kv("key", store_obj_key(o)), kv("err", e.text));
+        return NULL;
+    }
+    return doc;
+}
+
+static void forget(struct local_watch *w, struct str key, const json_t *last)
+{
+    struct entry *e = map_remove(w->objs, key);
+    json_auto_t *doc = NULL;
+
+    if (!e)
+        return;
+    doc = e->doc ? e->doc : json_incref((json_t *)last);
+    free(e);
+    if (!doc) { /* missed, and not kept: what the key tells */
+        auto_free char *rest = str_dup(str_n(key.p + strlen(w->prefix), key.n - strlen(w->prefix)));
+        char *slash = strchr(rest, '/');
+
+        doc = slash ? json_pack("{s:{s:s%, s:s}}", "metadata", "namespace", rest,
+                                (size_t)(slash - rest), "name", slash + 1)
+                    : json_pack("{s:{s:s}}", "metadata", "name", rest);
+    }
+    if (doc)
+        w->events.on_event(w->arg, LOCAL_DELETED, doc);
+}
+
+static void learn(struct local_watch *w, struct str key, int64_t rev, json_t *doc_take)
+{
+    struct entry *e = map_get(w->objs, key);
+    enum local_event ev = e ? LOCAL_MODIFIED : LOCAL_ADDED;
+    json_auto_t *doc = doc_take;
+
+    if (!e) {
+        e = mem_alloc(sizeof *e);
+        map_set(w->objs, key, e);
+    }
+    e->rev = rev;
+    e->seen = true;
+    if (!w->events.no_cache) {
+        json_decref(e->doc);
+        e->doc = json_incref(doc);
+    }
+    w->events.on_event(w->arg, ev, doc);
+}
+
+static bool on_event(void *arg, const struct store_event *ev)
+{
+    struct local_watch *w = arg;
+    struct str key = store_obj_key(ev->now ? ev->now : ev->prev);
+    json_t *doc;
+
+    w->n_busy++;
+    doc = parse(w, ev->now ? ev->now : ev->prev, ev->rev);
+    if (ev->now && doc && matches(w, doc)) {
+        learn(w, key, ev->rev, STEAL(doc));
+    } else {
+        forget(w, key, doc);
+    }
+    json_decref(doc);
+    w->n_busy--;
+    release(w);
+    return true;
+}
+
+static void on_end(void *arg, const struct err *e)
+{
+    struct local_watch *w = arg;
+
+    w->sw = NULL;
+    if (e->code == ERR_CANCELED)
+        return; /* the store closes */
+    timer_start_ms(&w->timer, e->code == ERR_EXPIRED ? 1 : rand_jitter_ms(RETRY_MS, 20), list_again,
+                   w);
+}
+
+/* ---- the list ---- */
+
+static void compare(struct local_watch *w, const struct store_list *l)
+{
+    struct str key;
+    void *v;
+
+    for (size_t i = 0; map_next(w->objs, &i, &key, &v);)
+        ((struct entry *)v)->seen = false;
+    for (size_t i = 0; i < l->n && !w->stopped; i++) {
+        struct entry *e = map_get(w->objs, store_obj_key(l->v[i]));
+
+        if (e && e->rev == l->v[i]->mod_rev) {
+            e->seen = true;
+            continue;
+        }
+        json_t *doc = parse(w, l->v[i], l->v[i]->mod_rev);
+        if (doc && matches(w, doc))
+            learn(w, store_obj_key(l->v[i]), l->v[i]->mod_rev, STEAL(doc));
+        json_decref(doc);
+    }
+    for (size_t i = 0; !w->stopped && map_next(w->objs, &i, &key, &v);) {
+        if (((struct entry *)v)->seen)
+            continue;
+        auto_free char *copy = str_dup(key); /* the map's own goes away */
+
+        forget(w, str_n(copy, strlen(copy)), NULL);
+    }
+}
+
+static void on_list(void *arg, const struct store_list *l, const struct err *e)
+{
+    static const struct store_watch_events events = { on_event, NULL, on_end };
+    struct local_watch *w = arg;
+
+    if (!w->stopped && !e) {
+        compare(w, l);
+        if (!w->stopped && !w->synced) {
+            w->synced = true;
+            if (w->events.on_synced)
+                w->events.on_synced(w->arg);
+        }
+        if (!w->stopped)
+            store_watch_start(&w->sw, w->api->store, str_of(w->prefix), l->rev, &events, w);
+    } else if (!w->stopped && e->code != ERR_CANCELED) {
+        log_warn("listing for a controller failed, will retry", kv("prefix", w->prefix),
+                 kv("err", e->text));
+        timer_start_ms(&w->timer, rand_jitter_ms(RETRY_MS, 20), list_again, w);
+    }
+    w->n_busy--;
+    release(w);
+}
+
+static void list_again(void *arg)
+{
+    struct local_watch *w = arg;
+
+    w->n_busy++;
+    store_list(w->api->store, str_of(w->prefix), &(struct store_list_opts){ 0 }, on_list, w);
+}
+
+/* ---- start and cache ---- */
+
+void local_watch_start(struct local_watch **out, struct api *a, const struct local_ref *r,
+                       const struct local_list_opts *o, const struct local_watch_events *events,
+                       void *arg)
+{
+    struct local_watch *w = mem_alloc(sizeof *w);
+    const char *group = r->group ? r->group : "";
+    const char *version = r->version ? r->version : local_version(a, group, r->resource);
+    struct err e;
+
+    w->kind = schema_find(a->schema, str_of(group), str_of(version), str_of(r->resource));
+    if (!w->kind ||
+        (o && o->label_selector &&
+         label_selector_parse(&w->labels, str_of(o->label_selector), &e)) ||
+        (o && o->field_selector &&
+         (field_selector_parse(&w->fields, str_of(o->field_selector), &e) ||
+          fields_check(w->kind, w->fields, &e))))
+        abort(); /* constants of our own controllers */
+    w->api = a;
+    w->prefix = resource_prefix(w->kind, r->ns ? r->ns : "");
+    w->events = *events;
+    w->arg = arg;
+    w->objs = map_new();
+    timer_init(&w->timer, a->loop);
+    list_push(&a->watches, &w->link);
+    *out = w;
+    list_again(w);
+}
+
+const json_t *local_watch_get(const struct local_watch *w, const char *ns, const char *name)
+{
+    auto_free char *key = resource_key(w->kind, w->kind->namespaced ? ns : "", name);
+    const struct entry *e = map_get(w->objs, str_of(key));
+
+    return e ? e->doc : NULL;
+}
+
+size_t local_watch_len(const struct local_watch *w)
+{
+    return map_len(w->objs);
+}
+
+bool local_watch_is_synced(const struct local_watch *w)
+{
+    return w->synced;
+}
+
+void local_watch_each(const struct local_watch *w, bool (*fn)(void *arg, const json_t *obj),
+                      void *arg)
+{
+    struct str key;
+    void *v;
+
+    for (size_t i = 0; map_next(w->objs, &i, &key, &v);) {
+        const struct entry *e = v;
+
+        if (e->doc && !fn(arg, e->doc))
+            return;
+    }
+}

@@ -1,0 +1,14 @@
+#pragma once
+/*
+ * Kinds: the hooks that exist, one file each. Inside server/resource only.
+ */
+#include "server/resource/resource.h"
+
+extern const struct resource_hooks resource_pods;            /* pod.c */
+extern const struct resource_hooks resource_nodes;           /* node.c */
+extern const struct resource_hooks resource_namespaces;      /* namespace.c */
+extern const struct resource_hooks resource_services;        /* service.c */
+extern const struct resource_hooks resource_leases;          /* small.c */
+extern const struct resource_hooks resource_serviceaccounts; /* small.c */
+extern const struct resource_hooks resource_configmaps;      /* config.c */
+extern const struct resource_hooks resource_secrets;         /* config.c */

@@ -1,0 +1,34 @@
+#include "server/resource/resource.h"
+
+#include "base/core/mem.h"
+#include "server/resource/kinds.h"
+
+#include <string.h>
+
+const struct resource_hooks *resource_hooks_find(const struct schema_kind *k)
+{
+    static const struct resource_hooks none = { 0 };
+    static const struct resource_hooks *const all[] = {
+        &resource_pods,   &resource_nodes,           &resource_namespaces, &resource_services,
+        &resource_leases, &resource_serviceaccounts, &resource_configmaps, &resource_secrets,
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(all); i++)
+        if (strcmp(all[i]->plural, k->plural) == 0 && strcmp(all[i]->group, k->group) == 0)
+            return all[i];
+    return &none;
+}
+
+char *resource_prefix(const struct schema_kind *k, const char *ns)
+{
+    const char *group = k->storage_group && *k->storage_group ? k->storage_group : "core";
+
+    return mem_printf("/registry/%s/%s/%s%s", group, k->plural, ns, *ns ? "/" : "");
+}
+
+char *resource_key(const struct schema_kind *k, const char *ns, const char *name)
+{
+    auto_free char *prefix = resource_prefix(k, ns);
+
+    return mem_printf("%s%s", prefix, name);
+}
