@@ -44,7 +44,7 @@ enum ws_role { WS_SERVER, WS_CLIENT }; /* the client masks what it sends */
 
 struct ws_events {
     /* A message (binary, or text in UTF-8). With ws_config.pieces it comes in parts, first and last
-     * marked; else whole, both true. */
+     * marked (the last one may be empty); else whole, both true. */
     void (*on_message)(void *arg, bool text, const char *p, size_t n, bool first, bool last);
     /* The peer's ping, already answered, and pong. May be NULL. */
     void (*on_ping)(void *arg, const char *p, size_t n);
@@ -65,8 +65,9 @@ struct ws *ws_new(const struct ws_config *c);
 void ws_free(struct ws *w);
 DEFINE_AUTO(ws);
 
-/* ERR_PROTOCOL, ERR_LIMIT: the peer broke the rules; a Close frame that says so waits in ws_pull,
- * then close the stream. Bytes behind a Close are dropped. */
+/* ERR_PROTOCOL (a message beyond the maximum too), ERR_LIMIT (a piece beyond it, a flood of control
+ * frames): a Close frame that says which waits in ws_pull, then close the stream. Bytes behind a
+ * Close are dropped. */
 MUST_USE int ws_feed(struct ws *w, const char *p, size_t n, struct err *e);
 
 /* Queue a message, in one frame; copies. Dropped after ws_close or the peer's Close. */
