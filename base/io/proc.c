@@ -3,6 +3,7 @@
 #include "base/core/buf.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "base/io/loop.h"
 #include "base/io/timer.h"
 
 #include <errno.h>
@@ -356,6 +357,7 @@ int proc_start(struct proc **out, uv_loop_t *loop, const struct proc_config *c, 
     struct proc *p = mem_alloc(sizeof *p);
     auto_close int child_fd = -1;
 
+    loop_ignore_sigpipe(); /* the child may end before it has read its input */
     p->name = mem_strdup(c->name);
     p->mode = c->output;
     p->limit = (struct log_limit)LOG_LIMIT(50, 100);

@@ -1,10 +1,9 @@
 #include "base/io/sock.h"
 
 #include "base/core/mem.h"
+#include "base/io/loop.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -294,19 +293,11 @@ static const struct stream_ops sock_ops = {
     .peer_addr = sock_peer_addr,
 };
 
-/* A write to a socket whose peer has gone must be an error and not the end of the process; libuv
- * writes with write(2), which has no flag for that. Children get the default back (uv_spawn). */
-static void ignore_sigpipe(void)
-{
-    signal(SIGPIPE, SIG_IGN);
-}
-
 static struct sock *sock_new(uv_loop_t *loop, bool is_tcp)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct sock *k = mem_alloc(sizeof *k);
 
-    pthread_once(&once, ignore_sigpipe);
+    loop_ignore_sigpipe();
     stream_init(&k->s, loop, &sock_ops);
     k->is_tcp = is_tcp;
     k->out = k->sending = BUF(STREAM_QUEUE_MAX_BYTES);

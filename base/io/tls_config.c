@@ -13,6 +13,8 @@
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                                   \
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 
+#define SESSION_MAX_S 600
+
 #define CERTS_MAX 256 /* of one PEM text: the host's trust store has about 140 */
 
 static bool is_refusal(int reason)
@@ -231,6 +233,8 @@ static int server_ctx(struct tls_ctx **out, struct str cert_chain_pem, struct st
     SSL_CTX_set_session_id_context(c->ssl, session_id_context, sizeof session_id_context - 1);
     SSL_CTX_set_session_cache_mode(c->ssl, SSL_SESS_CACHE_OFF); /* tickets only: no memory here */
     SSL_CTX_set_num_tickets(c->ssl, 1);
+    /* A resumed session brings its first verdict on the client's certificate: not for long. */
+    SSL_CTX_set_timeout(c->ssl, SESSION_MAX_S);
     SSL_CTX_set_alpn_select_cb(c->ssl, on_alpn, c);
     *out = c;
     return 0;
