@@ -135,8 +135,8 @@ static void bytes_from_a_client_are_understood_or_refused(void **state)
                  { ROW("\x80\x83\0\0\0\0abc"), ERR_PROTOCOL, "" },        /* continues nothing */
                  { ROW("\x09\x80\0\0\0\0"), ERR_PROTOCOL, "" },           /* half a ping */
                  { ROW("\x81\x82\0\0\0\0\xc3\x28"), ERR_PROTOCOL, NULL }, /* not UTF-8 */
-                 { ROW("\x82\xe5\0\0\0\0"), ERR_PROTOCOL, "" },           /* 101 bytes */
-                 { ROW("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0"), ERR_PROTOCOL, "" }
+                 { ROW("\x82\xe5\0\0\0\0a"), ERR_PROTOCOL, "" },           /* 101 bytes */
+                 { ROW("\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0a"), ERR_PROTOCOL, "" }
     };
     (void)state;
 
