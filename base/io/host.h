@@ -5,12 +5,22 @@
  */
 #include "base/core/err.h"
 
+#include <stdbool.h>
+
 #define HOST_NAME_BYTES 254
 #define HOST_IP_BYTES   46
 
 /* The host name in lower case. ERR_INVALID when it could not name a Kubernetes node (RFC 1123
  * subdomain): the text says to use --node-name. */
 MUST_USE int host_name(char out[HOST_NAME_BYTES], struct err *e);
+
+/*
+ * The name of this machine's node: wanted (--node-name) or the host name, lower case, with
+ * "-<8 hex>" of the file <node_dir>/id behind it when with_id is set; the file is made when it is
+ * not there (0644, K3s's format: the digits and a newline), so that the name survives restarts.
+ */
+MUST_USE int host_node_name(char out[HOST_NAME_BYTES], const char *wanted, bool with_id,
+                            const char *node_dir, struct err *e);
 
 /*
  * The addresses by which others know this node: of the interface of the default route, the first
