@@ -22,7 +22,8 @@
 
 #include <stdio.h>
 
-#define VERIFIED_MAX 16384 /* nodes remembered; then the memory is dropped and scrypt pays again   \
+#define VERIFIED_MAX                                                                               \
+    16384                  /* nodes remembered; then the memory is dropped and scrypt pays again   \
                             */
 #define READS_MAX        3 /* create lost against somebody else so often: give up */
 #define EVENT_EVERY_MS   60000

@@ -1,0 +1,600 @@
+/*
+ * The server role put together.
+ *
+ *   server_new:  options -> CA and files -> database -> loop objects -> listening sockets
+ *   server_run:  api_start --> on_api_started: supervisor, egress, controllers, scheduler; ready
+ *   server_stop: listeners -> scheduler -> controllers -> egress -> API -> HTTP -> supervisor ->
+ *                tunnels -> store, each when the one before it is gone; then the loop is empty
+ *
+ * The order of the teardown follows who uses whom: whoever makes API calls goes before the API, and
+ * whoever answers requests goes before what the answers need.
+ */
+#include "server/boot/server.h"
+
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/http/server.h"
+#include "base/io/file.h"
+#include "base/io/host.h"
+#include "base/io/tcp.h"
+#include "base/io/timer.h"
+#include "base/io/tls.h"
+#include "server/api/api.h"
+#include "server/auth/authenticate.h"
+#include "server/boot/bootstrap_tokens.h"
+#include "server/boot/config_doc.h"
+#include "server/boot/egress.h"
+#include "server/boot/supervisor.h"
+#include "server/ca/ca.h"
+#include "server/controller/controllers.h"
+#include "server/scheduler/scheduler.h"
+#include "server/store/store.h"
+#include "tunnel/server.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define TOKEN_FILE_WAIT_S 240 /* K3s waits so long for --token-file to appear */
+#define TOKEN_FILE_MAX    4096
+#define CONFIG_DOC_MAX    (256 * 1024)
+#define RENEW_INTERVAL_MS (3600u * 1000)
+#define ADDRESSES_MAX     16
+#define LISTENERS_MAX     2
+
+struct server {
+    const struct server_options *o;
+    struct server_events events;
+    uv_loop_t loop;
+    bool loop_ready;
+    uv_async_t stop_async;
+    struct timer renew_timer;
+
+    char node_name[HOST_NAME_BYTES];
+    char ips[HOST_IPS_MAX][HOST_IP_BYTES];
+    const char *node_ips[ADDRESSES_MAX];
+    size_t n_node_ips;
+    const char *advertise_ip;
+    char service_ip[46];
+    char *url, *token, *agent_token, *agent_token_in;
+    struct buf config_doc;
+
+    struct ca *ca;
+    struct store *store;
+    struct authn *authn;
+    struct api *api;
+    struct http_server *http;
+    struct tunnel_server *tunnels;
+    struct egress *egress;
+    struct supervisor *supervisor;
+    struct bootstrap_tokens *bootstrap;
+    struct controllers *controllers;
+    struct scheduler *scheduler;
+    struct tls_server_config *tls;
+    struct tls_client_config *kubelet_tls;
+    struct listener *listeners[LISTENERS_MAX];
+    size_t n_listeners;
+    bool started, stopping;
+};
+
+/* ---- what the options mean
+ * ----------------------------------------------------------------------- */
+
+static int read_secret_file(char **out, const char *value, const char *path, struct err *e)
+{
+    auto_buf text = BUF_SECRET(TOKEN_FILE_MAX);
+
+    if (value || !path) {
+        *out = value ? mem_strdup(value) : NULL;
+        return 0;
+    }
+    for (unsigned waited_s = 0; !file_exists(path) && waited_s < TOKEN_FILE_WAIT_S; waited_s += 2) {
+        if (waited_s % 20 == 0)
+            log_info("waiting for the token file", kv("file", path));
+        sleep(2);
+    }
+    if (file_read(path, TOKEN_FILE_MAX, &text, e))
+        return err_wrap(e, "token file");
+    *out = str_dup(str_trim(buf_str(&text)));
+    return 0;
+}
+
+static int resolve_addresses(struct server *s, struct err *e)
+{
+    const struct node_options *n = &s->o->node;
+    size_t n_found = 0;
+    struct cidr c;
+
+    if (n->node_ip.n) {
+        for (size_t i = 0; i < n->node_ip.n && i < ADDRESSES_MAX; i++)
+            s->node_ips[s->n_node_ips++] = n->node_ip.v[i];
+    } else {
+        if (host_default_ips(s->ips, &n_found, e))
+            return (int)e->code;
+        for (size_t i = 0; i < n_found; i++)
+            s->node_ips[s->n_node_ips++] = s->ips[i];
+    }
+    s->advertise_ip = s->o->advertise_address ? s->o->advertise_address
+                      : n->node_external_ip.n ? n->node_external_ip.v[0]
+                                              : s->node_ips[0];
+    if (!s->o->service_cidr.n || !cidr_parse(&c, s->o->service_cidr.v[0]))
+        return err_set(e, ERR_INVALID, "--service-cidr: \"%s\" is not a network like 10.43.0.0/16",
+                       s->o->service_cidr.n ? s->o->service_cidr.v[0] : "");
+    cidr_nth(s->service_ip, &c, 1);
+    if (s->o->https_listen_port < 1 || s->o->https_listen_port > 65535 ||
+        s->o->advertise_port < 0 || s->o->advertise_port > 65535)
+        return err_set(e, ERR_INVALID, "--https-listen-port and --advertise-port: 1 to 65535");
+    return host_node_name(s->node_name, n->node_name, n->with_node_id, n->node_dir, e);
+}
+
+static uint16_t advertise_port(const struct server *s)
+{
+    return (uint16_t)(s->o->advertise_port ? s->o->advertise_port : s->o->https_listen_port);
+}
+
+/* A K3s left its datastore here: starting beside it would serve an empty cluster under its name. */
+static int refuse_foreign_data(const char *server_dir, struct err *e)
+{
+    static const char *const marks[] = { "db/state.db", "db/etcd" };
+
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        auto_free char *path = mem_printf("%s/%s", server_dir, marks[i]);
+        if (file_exists(path))
+            return err_set(e, ERR_INVALID,
+                           "%s is the datastore of a K3s and cannot be taken over; use another "
+                           "--data-dir",
+                           path);
+    }
+    return 0;
+}
+
+static int open_ca(struct server *s, struct err *e)
+{
+    const struct server_options *o = s->o;
+    unsigned long mode = 0;
+    char *end = NULL;
+    auto_free char *token_in = NULL;
+
+    if (o->write_kubeconfig_mode) {
+        mode = strtoul(o->write_kubeconfig_mode, &end, 8);
+        if (!*o->write_kubeconfig_mode || *end || mode > 0777)
+            return err_set(e, ERR_INVALID, "--write-kubeconfig-mode: \"%s\" is not an octal mode",
+                           o->write_kubeconfig_mode);
+    }
+    if (read_secret_file(&token_in, o->node.token, o->node.token_file, e) ||
+        read_secret_file(&s->agent_token_in, o->agent_token, o->agent_token_file, e))
+        return (int)e->code;
+    struct ca_options co = {
+        .data_dir = o->node.data_dir,
+        .node_name = s->node_name,
+        .node_ips = s->node_ips,
+        .n_node_ips = s->n_node_ips,
+        .node_external_ips = (const char *const *)o->node.node_external_ip.v,
+        .n_node_external_ips = o->node.node_external_ip.n,
+        .tls_sans = (const char *const *)o->tls_san.v,
+        .n_tls_sans = o->tls_san.n,
+        .advertise_ip = s->advertise_ip,
+        .service_ip = s->service_ip,
+        .cluster_domain = o->cluster_domain,
+        .bind_address = o->bind_address,
+        .https_port = (unsigned)o->https_listen_port,
+        .ipv6 = strchr(s->service_ip, ':') != NULL,
+        .token = token_in,
+        .agent_token = s->agent_token_in,
+        .kubeconfig = o->write_kubeconfig,
+        /* With a kubeconfig of its own elsewhere, the host's default path is left alone. */
+        .kubeconfig_default = o->write_kubeconfig,
+        .kubeconfig_name = o->write_kubeconfig_name,
+        .kubeconfig_mode = (mode_t)mode,
+        .kubeconfig_group = o->write_kubeconfig_group,
+    };
+    int r = ca_open(&s->ca, &co, e);
+    if (token_in)
+        explicit_bzero(token_in, strlen(token_in));
+    return r;
+}
+
+static int read_agent_token(struct server *s, struct err *e)
+{
+    auto_free char *path = ca_path(s->ca, "agent-token");
+    auto_buf text = BUF_SECRET(TOKEN_FILE_MAX);
+
+    if (file_read(path, TOKEN_FILE_MAX, &text, e))
+        return err_wrap(e, "agent token");
+    s->agent_token = str_dup(str_trim(buf_str(&text)));
+    return 0;
+}
+
+/* ---- TLS
+ * ----------------------------------------------------------------------------------------- */
+
+static const char *const server_alpn[] = { "h2", "http/1.1", NULL };
+
+static struct tls_client_options kubelet_tls_options(const struct server *s)
+{
+    return (struct tls_client_options){
+        .ca_pem = ca_cacerts(s->ca),
+        .cert_chain_pem = ca_client_cert(s->ca, CA_CLIENT_API_SERVER),
+        .key_pem = ca_client_key(s->ca, CA_CLIENT_API_SERVER),
+    };
+}
+
+static void reload_listener(struct server *s)
+{
+    struct err e;
+
+    if (tls_server_config_reload(s->tls, ca_listener_cert(s->ca), ca_listener_key(s->ca),
+                                 ca_client_ca(s->ca), &e))
+        log_error("new certificate not usable, the old one stays", kv("err", e.text));
+}
+
+static void on_renew_timer(void *arg)
+{
+    struct server *s = arg;
+    unsigned changed = 0;
+    struct err e;
+
+    if (ca_renew_due(s->ca, clock_wall_s(), &changed, &e))
+        log_error("certificate renewal failed, trying again in an hour", kv("err", e.text));
+    if (changed & CA_CHANGED_LISTENER)
+        reload_listener(s);
+    if (changed & CA_CHANGED_CLIENT) {
+        struct tls_client_options o = kubelet_tls_options(s);
+        if (tls_client_config_reload(s->kubelet_tls, &o, &e))
+            log_error("new client certificate not usable", kv("err", e.text));
+    }
+    if (changed)
+        log_info("certificates renewed");
+    timer_start_ms(&s->renew_timer, RENEW_INTERVAL_MS, on_renew_timer, s);
+}
+
+/* An address that clients reach us by belongs into the certificate (K3s's dynamiclistener). */
+static void add_local_address(struct server *s, const struct stream *stream)
+{
+    struct sockaddr_storage addr;
+    char text[INET6_ADDRSTRLEN] = "";
+    bool changed = false;
+    struct err e;
+
+    if (!stream_local_addr(stream, &addr))
+        return;
+    if (addr.ss_family == AF_INET) {
+        inet_ntop(AF_INET, &((struct sockaddr_in *)&addr)->sin_addr, text, sizeof text);
+    } else if (addr.ss_family == AF_INET6) {
+        const struct in6_addr *ip = &((struct sockaddr_in6 *)&addr)->sin6_addr;
+        if (IN6_IS_ADDR_V4MAPPED(ip))
+            inet_ntop(AF_INET, &ip->s6_addr[12], text, sizeof text);
+        else
+            inet_ntop(AF_INET6, ip, text, sizeof text);
+    }
+    if (!text[0])
+        return;
+    if (ca_listener_add_san(s->ca, text, &changed, &e)) {
+        static struct log_limit limit = LOG_LIMIT(1, 60000);
+        if (log_allowed(&limit))
+            log_warn("address not added to the certificate", kv("address", text),
+                     kv("err", e.text));
+    } else if (changed) {
+        log_info("address added to the certificate", kv("address", text));
+        reload_listener(s);
+    }
+}
+
+/* ---- requests
+ * ------------------------------------------------------------------------------------- */
+
+static void on_accept(void *arg, struct stream *raw)
+{
+    struct server *s = arg;
+
+    add_local_address(s, raw);
+    http_server_serve(s->http, tls_server_wrap(s->tls, raw));
+}
+
+static void on_request(struct http_req *r, void *arg)
+{
+    struct server *s = arg;
+
+    if (!supervisor_handle(s->supervisor, r))
+        api_handle(s->api, r);
+}
+
+/* ---- making it
+ * ------------------------------------------------------------------------------------ */
+
+static void on_stop_async(uv_async_t *h);
+
+static int make_config_doc(struct server *s, struct err *e)
+{
+    struct config_doc d = {
+        .o = s->o,
+        .node_name = s->node_name,
+        .advertise_ip = s->advertise_ip,
+        .private_ip = s->node_ips[0],
+        .ipsec_psk = ca_ipsec_psk(s->ca),
+        .sans = (const char *const *)s->o->tls_san.v,
+        .n_sans = s->o->tls_san.n,
+    };
+
+    s->config_doc = BUF_SECRET(CONFIG_DOC_MAX); /* the PSK is in it */
+    return config_doc_write(&s->config_doc, &d, e);
+}
+
+static int open_store(struct server *s, struct err *e)
+{
+    auto_free char *dir = ca_path(s->ca, "db");
+    auto_free char *path = ca_path(s->ca, "db/coracle.db");
+
+    if (file_mkdirs(dir, 0700, e))
+        return (int)e->code;
+    return store_sqlite_open(&s->store, &s->loop, path, e);
+}
+
+static int make_api(struct server *s, struct err *e)
+{
+    struct tls_client_options tls = kubelet_tls_options(s);
+    struct tunnel_server_config tc = { 0 };
+    struct egress_config ec = {
+        .loop = &s->loop,
+        .own_node = s->o->disable_agent ? "" : s->node_name,
+        .disabled = strcmp(s->o->egress_selector_mode, "disabled") == 0,
+    };
+    auto_free char *advertise = strchr(s->advertise_ip, ':')
+                                    ? mem_printf("[%s]:%u", s->advertise_ip, advertise_port(s))
+                                    : mem_printf("%s:%u", s->advertise_ip, advertise_port(s));
+
+    authn_new(&s->authn);
+    authn_set_passwd(s->authn, ca_passwd(s->ca));
+    tunnel_server_new(&s->tunnels, &s->loop, &tc);
+    ec.tunnels = s->tunnels;
+    egress_new(&s->egress, &ec);
+    if (tls_client_config_new(&s->kubelet_tls, &tls, e))
+        return err_wrap(e, "client certificate of the API server");
+    struct api_config ac = {
+        .loop = &s->loop,
+        .store = s->store,
+        .authn = s->authn,
+        .service_cidr = s->o->service_cidr.v[0],
+        .version = s->o->node.version,
+        .advertise_host_port = advertise,
+        .egress = { egress_dial, s->egress },
+        .kubelet_tls = s->kubelet_tls,
+    };
+    return api_new(&s->api, &ac, e);
+}
+
+static int make_supervisor(struct server *s, struct err *e)
+{
+    struct supervisor_config sc = {
+        .loop = &s->loop,
+        .ca = s->ca,
+        .authn = s->authn,
+        .api = s->api,
+        .tunnels = s->tunnels,
+        .egress = s->egress,
+        .config_doc = buf_cstr(&s->config_doc),
+    };
+    struct http_server_config hc = { .on_request = on_request, .arg = s };
+
+    supervisor_new(&s->supervisor, &sc);
+    http_server_new(&s->http, &s->loop, &hc);
+    return tls_server_config_new(&s->tls, ca_listener_cert(s->ca), ca_listener_key(s->ca),
+                                 ca_client_ca(s->ca), server_alpn, e);
+}
+
+static int listen_on(struct server *s, const char *address, struct err *e)
+{
+    if (tcp_listen(&s->listeners[s->n_listeners], &s->loop, address,
+                   (uint16_t)s->o->https_listen_port, on_accept, s, e))
+        return (int)e->code;
+    s->n_listeners++;
+    return 0;
+}
+
+static int open_listeners(struct server *s, struct err *e)
+{
+    const char *bind_address = s->o->bind_address ? s->o->bind_address : "";
+    bool all =
+        !*bind_address || strcmp(bind_address, "0.0.0.0") == 0 || strcmp(bind_address, "::") == 0;
+
+    if (listen_on(s, bind_address, e))
+        return (int)e->code;
+    if (!all && strcmp(bind_address, "127.0.0.1") != 0)
+        return listen_on(s, "127.0.0.1",
+                         e); /* the node of this machine and its kubeconfig use it */
+    return 0;
+}
+
+static int build(struct server *s, struct err *e)
+{
+    auto_free char *server_dir = mem_printf("%s/server", s->o->node.data_dir);
+
+    if (resolve_addresses(s, e) || refuse_foreign_data(server_dir, e) || open_ca(s, e) ||
+        read_agent_token(s, e) || make_config_doc(s, e))
+        return (int)e->code;
+    s->url = mem_printf("https://127.0.0.1:%u", (unsigned)s->o->https_listen_port);
+    uv_loop_init(&s->loop);
+    s->loop_ready = true;
+    uv_async_init(&s->loop, &s->stop_async, on_stop_async);
+    s->stop_async.data = s;
+    timer_init(&s->renew_timer, &s->loop);
+    if (open_store(s, e) || make_api(s, e) || make_supervisor(s, e) || open_listeners(s, e))
+        return (int)e->code;
+    return 0;
+}
+
+/* ---- stopping: one step each, the next when it is done
+ * -------------------------------------------- */
+
+static void stop_step(void *arg);
+
+static void on_api_gone(void *arg)
+{
+    struct server *s = arg;
+
+    s->api = NULL;
+    stop_step(s);
+}
+
+static void stop_step(void *arg)
+{
+    struct server *s = arg;
+
+    if (s->n_listeners) {
+        listener_close(s->listeners[--s->n_listeners], stop_step, s);
+    } else if (s->scheduler) {
+        scheduler_close(STEAL(s->scheduler), stop_step, s);
+    } else if (s->controllers) {
+        controllers_close(STEAL(s->controllers), stop_step, s);
+    } else if (s->egress) {
+        bootstrap_tokens_free(STEAL(s->bootstrap));
+        egress_close(STEAL(s->egress), stop_step, s);
+    } else if (s->api) {
+        api_close(s->api, on_api_gone, s);
+    } else if (s->http) {
+        http_server_close(STEAL(s->http), stop_step, s);
+    } else if (s->supervisor) {
+        supervisor_close(STEAL(s->supervisor), stop_step, s);
+    } else if (s->tunnels) {
+        tunnel_server_close(STEAL(s->tunnels), stop_step, s);
+    } else if (s->store) {
+        store_close(STEAL(s->store), stop_step, s);
+    } else {
+        timer_close(&s->renew_timer, NULL, NULL);
+        uv_close((uv_handle_t *)&s->stop_async, NULL);
+        /* nothing is left on the loop: uv_run returns */
+    }
+}
+
+static void on_stop_async(uv_async_t *h)
+{
+    struct server *s = h->data;
+
+    if (s->stopping)
+        return;
+    s->stopping = true;
+    timer_stop(&s->renew_timer);
+    stop_step(s);
+}
+
+void server_stop(struct server *s)
+{
+    uv_async_send(&s->stop_async);
+}
+
+/* ---- running
+ * -------------------------------------------------------------------------------------- */
+
+static void start_controllers(struct server *s)
+{
+    struct cidr c;
+    char dns[46] = "";
+
+    if (s->o->cluster_dns.n)
+        snprintf(dns, sizeof dns, "%s", s->o->cluster_dns.v[0]);
+    else if (cidr_parse(&c, s->o->service_cidr.v[0]))
+        cidr_nth(dns, &c, 10);
+    struct controllers_config cc = {
+        .loop = &s->loop,
+        .api = s->api,
+        .tunnels = s->tunnels,
+        .advertise_ip = s->advertise_ip,
+        .advertise_port = advertise_port(s),
+        .service_port = (uint16_t)s->o->https_listen_port,
+        .cluster_cidr = s->o->cluster_cidr.v[0],
+        .service_ip = s->service_ip,
+        .cluster_dns = dns,
+        .cluster_domain = s->o->cluster_domain,
+        .server_ca_pem = ca_cacerts(s->ca),
+        .own_node = s->o->disable_agent ? "" : s->node_name,
+        .disable_ccm = s->o->disable_cloud_controller,
+    };
+    controllers_start(&s->controllers, &cc);
+    if (!s->o->disable_scheduler)
+        scheduler_start(&s->scheduler, &s->loop, s->api);
+}
+
+static void on_api_started(void *arg, const struct err *e)
+{
+    struct server *s = arg;
+
+    if (e) {
+        log_error("the API cannot start", kv("err", e->text));
+        if (!s->stopping)
+            server_stop(s);
+        return;
+    }
+    if (s->stopping)
+        return;
+    s->started = true;
+    bootstrap_tokens_new(&s->bootstrap, s->api);
+    authn_add(s->authn, bootstrap_tokens_check, s->bootstrap);
+    supervisor_start(s->supervisor);
+    egress_start(s->egress, s->api);
+    start_controllers(s);
+    timer_start_ms(&s->renew_timer, RENEW_INTERVAL_MS, on_renew_timer, s);
+    log_info("server is ready", kv("port", s->o->https_listen_port), kv("node", s->node_name),
+             kv("advertise", s->advertise_ip));
+    if (s->events.on_ready)
+        s->events.on_ready(s->events.arg);
+}
+
+void server_run(struct server *s)
+{
+    api_start(s->api, on_api_started, s);
+    uv_run(&s->loop, UV_RUN_DEFAULT);
+    log_info("server has stopped");
+}
+
+int server_new(struct server **out, const struct server_options *o,
+               const struct server_events *events, struct err *e)
+{
+    struct server *s = mem_alloc(sizeof *s);
+
+    s->o = o;
+    s->events = *events;
+    if (build(s, e)) {
+        struct err keep = *e; /* the teardown may log, but must not change the reason */
+        if (s->loop_ready) {
+            s->stopping = true;
+            stop_step(s);
+            uv_run(&s->loop, UV_RUN_DEFAULT);
+        }
+        server_free(s);
+        *e = keep;
+        return (int)e->code;
+    }
+    *out = s;
+    return 0;
+}
+
+void server_free(struct server *s)
+{
+    if (!s)
+        return;
+    if (s->loop_ready && uv_loop_close(&s->loop))
+        log_error("the server's loop was not empty at the end");
+    tls_server_config_free(s->tls);
+    tls_client_config_free(s->kubelet_tls);
+    authn_free(s->authn);
+    ca_free(s->ca);
+    buf_deinit(&s->config_doc);
+    if (s->agent_token)
+        explicit_bzero(s->agent_token, strlen(s->agent_token));
+    free(s->agent_token);
+    free(s->agent_token_in);
+    free(s->token);
+    free(s->url);
+    free(s);
+}
+
+const char *server_url(const struct server *s)
+{
+    return s->url;
+}
+
+const char *server_agent_token(const struct server *s)
+{
+    return s->agent_token;
+}

@@ -1,0 +1,33 @@
+#pragma once
+/*
+ * Controllers: the loops that keep the cluster true to what its objects say: all of them, behind
+ * one door. Each is a file of this folder, level-triggered on informers of server/api/local.h. Loop
+ * thread only.
+ */
+#include "base/core/err.h"
+#include "base/core/str.h"
+
+#include <uv.h>
+
+struct api;
+struct controllers;
+struct tunnel_server;
+
+struct controllers_config { /* texts are copied; the rest is borrowed */
+    uv_loop_t *loop;
+    struct api *api;
+    struct tunnel_server *tunnels; /* conditions say why a node is out of reach */
+    const char *advertise_ip;      /* what the `kubernetes` endpoints say of this server */
+    uint16_t advertise_port;
+    uint16_t service_port;    /* targetPort of the `kubernetes` Service: https-listen-port */
+    const char *cluster_cidr; /* pod networks of nodes are cut from it, /24 (IPv6: /64) each */
+    const char *service_ip;   /* of the `kubernetes` Service: first address of the service CIDR */
+    const char *cluster_dns, *cluster_domain; /* ConfigMap kube-system/cluster-dns */
+    struct str server_ca_pem;                 /* ConfigMap kube-root-ca.crt of each namespace */
+    const char *own_node; /* this server's node: gets the control-plane role label; "": none */
+    bool disable_ccm;     /* node addresses, providerID and taints come from elsewhere */
+};
+
+void controllers_start(struct controllers **out, const struct controllers_config *c);
+/* Stops all of them; calls under way are waited for; then done, and it is gone. */
+void controllers_close(struct controllers *cs, void (*done)(void *arg), void *arg);
