@@ -1,21 +1,508 @@
+/* The suite of all backends, then what only SQLite's files can suffer. */
 #include "test/unit/server/store/suite.h"
 
 #include "base/core/mem.h"
+#include "base/data/db.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void path_of(char path[128], const char *place)
+{
+    snprintf(path, 128, "%s/state.db", place);
+}
 
 static int open_sqlite(struct store **out, uv_loop_t *loop, const char *place,
                        const struct store_limits *l, struct err *e)
 {
     char path[128];
 
-    snprintf(path, sizeof path, "%s/state.db", place);
+    path_of(path, place);
     return store_sqlite_open_with(out, loop, path, l, e);
 }
 
 static const struct suite_backend sqlite = { "sqlite", open_sqlite };
 
+static int setup(void **state)
+{
+    return fix_setup(state, &sqlite);
+}
+
+/* Opening must fail; the text is returned. */
+static const char *refusal(struct fix *f, enum err_code code)
+{
+    static struct err e;
+    struct store *s = NULL;
+
+    assert_int_equal(open_sqlite(&s, &f->loop, f->place, NULL, &e), code);
+    assert_null(s);
+    return e.text;
+}
+
+/* Changes the closed file by hand. */
+static void with_db(struct fix *f, const char *sql)
+{
+    char path[128];
+    auto_db *d = NULL;
+    struct err e;
+
+    path_of(path, f->place);
+    assert_int_equal(db_open(&d, path, NULL, &e), 0);
+    assert_int_equal(db_exec(d, sql, &e), 0);
+}
+
+static int64_t db_number(struct fix *f, const char *sql)
+{
+    char path[128];
+    auto_db *d = NULL;
+    struct err e;
+    int64_t n = -1;
+
+    path_of(path, f->place);
+    assert_int_equal(db_open(&d, path, NULL, &e), 0);
+    assert_int_equal(db_query_i64(d, sql, &n, &e), 0);
+    return n;
+}
+
+/* ---- who may open what ---- */
+
+static void a_second_process_is_refused_by_name(void **state)
+{
+    struct fix *f = *state;
+    const char *text = refusal(f, ERR_AGAIN);
+    char pid[32];
+
+    snprintf(pid, sizeof pid, "pid %ld", (long)getpid());
+    assert_non_null(strstr(text, "in use"));
+    assert_non_null(strstr(text, pid));
+    put(f, STORE_CREATE, "/r/x", "the first one goes on");
+}
+
+static void a_newer_format_is_refused(void **state)
+{
+    struct fix *f = *state;
+
+    fix_close(f);
+    with_db(f, "PRAGMA user_version=99");
+    assert_non_null(strstr(refusal(f, ERR_INVALID), "format 99"));
+}
+
+static void a_database_of_somebody_else_is_refused(void **state)
+{
+    struct fix *f = *state;
+
+    fix_close(f);
+    fix_remove_place(f->place);
+    assert_int_equal(mkdir(f->place, 0700), 0);
+    with_db(f, "CREATE TABLE kine (id INTEGER)");
+    assert_non_null(strstr(refusal(f, ERR_INVALID), "not made by coracle"));
+}
+
+static void a_missing_folder_is_named(void **state)
+{
+    struct fix *f = *state;
+    struct store *s = NULL;
+    struct err e = { 0 };
+
+    assert_int_equal(store_sqlite_open(&s, &f->loop, "/nonexistent/dir/state.db", &e),
+                     ERR_NOT_FOUND);
+    assert_non_null(strstr(e.text, "/nonexistent/dir"));
+}
+
+/* ---- disks ---- */
+
+static void a_full_disk_refuses_writes_and_still_reads(void **state)
+{
+    struct fix *f = *state;
+    const struct store_limits small = { .db_bytes_max = 256 * 1024 };
+    char *big = mem_alloc(20000);
+    int n_ok = 0;
+    struct answer a = { 0 };
+    char key[32];
+    int64_t rev;
+
+    fix_close(f);
+    fix_open(f, &small);
+    memset(big, 'x', 19999);
+    for (; n_ok < 100; n_ok++) {
+        struct store_op op = { .kind = STORE_CREATE, .value = str_of(big) };
+        snprintf(key, sizeof key, "/r/%02d", n_ok);
+        op.key = str_of(key);
+        a = do_commit(f, &op, 1);
+        if (a.err.code)
+            break;
+    }
+    assert_true(n_ok > 2 && n_ok < 20);
+    assert_int_equal(a.err.code, ERR_LIMIT);
+    assert_non_null(strstr(a.err.text, "full"));
+    assert_string_equal(get(f, key), "-");
+    assert_int_equal(get(f, "/r/00")[0], 'x');
+    rev = store_revision(f->s);
+    assert_int_equal(put(f, STORE_CREATE, "/r/small", "fits"), rev + 1); /* none was used up */
+    put(f, STORE_DELETE, "/r/small", "");
+    free(big);
+}
+
+static void churn_does_not_grow_the_file(void **state)
+{
+    struct fix *f = *state;
+    const struct store_limits eager = { .compact_ms = 10,
+                                        .compact_keep_revs = 50,
+                                        .compact_most_revs = 400,
+                                        .compact_slice_rows = 32 };
+    char value[1001], path[128];
+    struct stat st;
+
+    memset(value, 'v', 1000);
+    value[1000] = '\0';
+    fix_close(f);
+    fix_open(f, &eager);
+    for (int i = 0; i < 50; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "/r/%d", i);
+        put(f, STORE_CREATE, key, value);
+    }
+    for (int i = 0; i < 3000; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "/r/%d", i % 50);
+        put(f, STORE_UPDATE, key, value);
+    }
+    assert_true(store_compacted_rev(f->s) > 2000);
+    fix_close(f);
+    path_of(path, f->place);
+    assert_int_equal(stat(path, &st), 0);
+    /* 50 kB live, 450 kB of history, 1 MB of free pages that are kept for the next writes */
+    assert_true(st.st_size < 2 << 20);
+    assert_true(db_number(f, "SELECT count(*) FROM log") < 500);
+}
+
+static void renewing_a_lease_does_not_touch_the_disk(void **state)
+{
+    struct fix *f = *state;
+    struct store_stats before, after;
+
+    put_lease(f, STORE_CREATE, "/l/node", "0");
+    put_lease(f, STORE_UPDATE, "/l/node", "1"); /* reserves revisions */
+    store_stats(f->s, &before);
+    for (int i = 0; i < 500; i++)
+        put_lease(f, STORE_UPDATE, "/l/node", "2");
+    store_stats(f->s, &after);
+    assert_int_equal(after.n_groups - before.n_groups, 500);
+    fix_close(f);
+    assert_int_equal(db_number(f, "SELECT count(*) FROM log"), 2); /* create and checkpoint */
+}
+
+/* ---- kill -9 ---- */
+
+enum { KILL_KEYS = 16, KILL_ROUNDS = 20 };
+
+struct killed_note { /* what the child was told is durable, one write(2) each */
+    int64_t rev;
+    int key;
+    enum store_op_kind kind;
+    bool ephemeral;
+};
+
+struct kill_writer {
+    struct fix *f;
+    int fd, key;
+    unsigned seed;
+    enum store_op_kind kind;
+    bool live;
+};
+
+static void kill_write(struct kill_writer *w);
+static void on_kill_write(void *arg, int64_t rev, size_t failed, struct store_obj *current,
+                          const struct err *e)
+{
+    struct kill_writer *w = arg;
+    struct killed_note note = {
+        .rev = rev, .key = w->key, .kind = w->kind, .ephemeral = w->key % 4 == 0
+    };
+    (void)failed;
+
+    if (!e) {
+        w->live = w->kind != STORE_DELETE;
+        if (write(w->fd, &note, sizeof note) != sizeof note)
+            _exit(1);
+    } else {
+        w->live = current != NULL;
+    }
+    kill_write(w);
+}
+static void kill_write(struct kill_writer *w)
+{
+    char key[32], value[32];
+    struct store_op op = { .ephemeral = w->key % 4 == 0 };
+
+    w->seed = w->seed * 1103515245 + 12345;
+    w->kind = !w->live ? STORE_CREATE : (w->seed >> 16) % 5 == 0 ? STORE_DELETE : STORE_UPDATE;
+    snprintf(key, sizeof key, "/k/%02d", w->key);
+    snprintf(value, sizeof value, "%u", w->seed);
+    op.kind = w->kind;
+    op.key = str_of(key);
+    op.value = str_of(value);
+    store_commit(w->f->s, &op, 1, on_kill_write, w);
+}
+
+static void child_main(struct fix *parents, int fd, unsigned round)
+{
+    const struct store_limits busy = { .checkpoint_ms = 20,
+                                       .compact_ms = 10,
+                                       .compact_keep_revs = 20 };
+    static struct kill_writer w[KILL_KEYS];
+    static struct fix f;
+
+    f.b = parents->b;
+    memcpy(f.place, parents->place, sizeof f.place);
+    uv_loop_init(&f.loop);
+    fix_open(&f, &busy);
+    for (int i = 0; i < KILL_KEYS; i++) {
+        w[i] =
+            (struct kill_writer){ .f = &f, .fd = fd, .key = i, .seed = round * 31 + (unsigned)i };
+        kill_write(&w[i]);
+    }
+    uv_run(&f.loop, UV_RUN_DEFAULT);
+    _exit(1);
+}
+
+/* key -> what must be true after the crash */
+struct expected {
+    int64_t rev; /* of the newest acknowledged durable write */
+    bool live;
+};
+
+static int64_t live_rev(struct fix *f, int key)
+{
+    char name[32];
+    const char *got;
+    long long mod = 0;
+
+    snprintf(name, sizeof name, "/k/%02d", key);
+    got = get(f, name);
+    if (*got != '-')
+        assert_int_equal(sscanf(strchr(got, '@'), "@%lld", &mod), 1);
+    return mod;
+}
+
+/* Each key had one more write on its way, which may have become durable unheard of. */
+static void check_after_kill(struct fix *f, const struct expected *ex, int64_t acked)
+{
+    assert_true(store_revision(f->s) >= acked);
+    for (int i = 0; i < KILL_KEYS; i++) {
+        int64_t mod = live_rev(f, i);
+        char sql[128];
+        if (mod) {
+            assert_true(ex[i].live ? mod >= ex[i].rev : mod > ex[i].rev);
+        } else if (ex[i].live) {
+            snprintf(sql, sizeof sql,
+                     "SELECT count(*) FROM log WHERE key='/k/%02d' AND kind=2 AND id>%lld", i,
+                     (long long)store_pos_end(ex[i].rev));
+            assert_int_equal(db_number(f, sql), 1);
+        }
+    }
+}
+
+static void kill_minus_nine_loses_nothing_acknowledged(void **state)
+{
+    struct fix *f = *state;
+    struct expected ex[KILL_KEYS] = { { 0 } };
+    int64_t acked = 0;
+    size_t n_acked = 0;
+
+    fix_close(f);
+    for (unsigned round = 0; round < KILL_ROUNDS; round++) {
+        int fds[2], status;
+        struct killed_note note;
+        int64_t opened_at, last = 0;
+        pid_t pid;
+        assert_int_equal(pipe(fds), 0);
+        assert_int_equal(fcntl(fds[1], F_SETPIPE_SZ, 1 << 20) > 0, 1);
+        opened_at = acked;
+        pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            close(fds[0]);
+            child_main(f, fds[1], round);
+        }
+        close(fds[1]);
+        assert_int_equal(read(fds[0], &note, sizeof note), sizeof note); /* it is at work */
+        usleep((useconds_t)(round * 7919 % 60) * 1000);
+        kill(pid, SIGKILL);
+        do {
+            assert_true(note.rev > opened_at && note.rev > last); /* never back, never twice */
+            last = note.rev;
+            n_acked++;
+            if (!note.ephemeral || note.kind != STORE_UPDATE) {
+                ex[note.key].rev = note.rev;
+                ex[note.key].live = note.kind != STORE_DELETE;
+            }
+        } while (read(fds[0], &note, sizeof note) == sizeof note);
+        close(fds[0]);
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        acked = MAX(acked, last);
+        fix_open(f, NULL);
+        check_after_kill(f, ex, acked);
+        for (int i = 0; i < KILL_KEYS; i++) { /* what is there now is the next round's start */
+            ex[i].rev = live_rev(f, i);
+            ex[i].live = ex[i].rev != 0;
+        }
+        acked = MAX(acked, put(f, STORE_CREATE, "/other", ""));
+        acked = put(f, STORE_DELETE, "/other", "");
+        fix_close(f);
+        assert_int_equal(
+            db_number(f, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"),
+            1);
+    }
+    assert_true(n_acked > KILL_ROUNDS);
+}
+
+/* ---- damage ---- */
+
+static void on_get_any(void *arg, struct store_obj *o, int64_t rev, const struct err *e)
+{
+    (void)o;
+    (void)rev;
+    if (e && e->code != ERR_NOT_FOUND)
+        assert_true(strlen(e->text) > 0);
+    *(int *)arg -= 1;
+}
+static void on_list_any(void *arg, const struct store_list *l, const struct err *e)
+{
+    assert_true((l == NULL) == (e != NULL));
+    *(int *)arg -= 1;
+}
+static void on_commit_any(void *arg, int64_t rev, size_t failed, struct store_obj *current,
+                          const struct err *e)
+{
+    (void)rev;
+    (void)failed;
+    (void)current;
+    if (e)
+        assert_true(strlen(e->text) > 0);
+    *(int *)arg -= 1;
+}
+static bool on_event_any(void *arg, const struct store_event *ev)
+{
+    (void)arg;
+    assert_true(ev->now || ev->prev);
+    return true;
+}
+static void on_end_any(void *arg, const struct err *e)
+{
+    assert_true(strlen(e->text) > 0);
+    *(struct store_watch **)arg = NULL;
+}
+
+static void use_everything(struct fix *f, int64_t rev)
+{
+    static const struct store_watch_events events = { .on_event = on_event_any,
+                                                      .on_end = on_end_any };
+    const struct store_op ops[] = {
+        { .kind = STORE_UPDATE, .key = STR("/r/03"), .value = STR("new") },
+        { .kind = STORE_CREATE, .key = STR("/r/new"), .value = STR("new") },
+        { .kind = STORE_DELETE, .key = STR("/r/05") },
+    };
+    const struct store_list_opts past = { .at_rev = rev / 2, .limit = 7 };
+    struct store_watch *w = NULL;
+    int left = 7;
+
+    store_watch_start(&w, f->s, STR("/r/"), rev / 3, &events, &w);
+    store_get(f->s, STR("/r/01"), on_get_any, &left);
+    store_list(f->s, STR("/r/"), NULL, on_list_any, &left);
+    store_list(f->s, STR("/"), &past, on_list_any, &left);
+    for (size_t i = 0; i < ARRAY_LEN(ops); i++)
+        store_commit(f->s, &ops[i], 1, on_commit_any, &left);
+    store_get(f->s, STR("/r/07"), on_get_any, &left);
+    while (left)
+        uv_run(&f->loop, UV_RUN_ONCE);
+    uv_run(&f->loop, UV_RUN_NOWAIT);
+    if (w)
+        store_watch_stop(w);
+}
+
+static size_t slurp(const char *path, char **out)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    assert_int_equal(fstat(fd, &st), 0);
+    *out = mem_alloc((size_t)st.st_size);
+    assert_int_equal(read(fd, *out, (size_t)st.st_size), st.st_size);
+    close(fd);
+    return (size_t)st.st_size;
+}
+
+static void flipped_bytes_are_named_never_crashed_on(void **state)
+{
+    struct fix *f = *state;
+    char path[128], wal[160], shm[160], value[400];
+    auto_free char *good = NULL;
+    unsigned seed = 11;
+    size_t n, n_refused = 0;
+    int64_t rev;
+
+    memset(value, 'v', sizeof value);
+    value[sizeof value - 1] = '\0';
+    for (int i = 0; i < 120; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "/r/%02d", i % 40);
+        put(f, i < 40 ? STORE_CREATE : STORE_UPDATE, key, value + i);
+    }
+    rev = store_revision(f->s);
+    fix_close(f);
+    path_of(path, f->place);
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    snprintf(shm, sizeof shm, "%s-shm", path);
+    n = slurp(path, &good);
+    for (int round = 0; round < 150; round++) {
+        auto_free char *bad = mem_dup(good, n);
+        struct err e = { 0 };
+        int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+        unlink(wal);
+        unlink(shm);
+        for (int i = 0; i < 1 + round % 8; i++) {
+            size_t at, page = round % 3 ? n : 200; /* headers more often than their share */
+            seed = seed * 1103515245 + 12345;
+            at = (seed >> 8) % page;
+            if (round % 3 == 1) /* b-tree page headers and cell pointers */
+                at = at / 4096 * 4096 + at % 40;
+            bad[at] = (char)(bad[at] ^ (1 << (seed >> 4) % 8));
+        }
+        assert_int_equal(write(fd, bad, n), n);
+        close(fd);
+        if (open_sqlite(&f->s, &f->loop, f->place, NULL, &e)) {
+            assert_non_null(strstr(e.text, "state.db"));
+            n_refused++;
+            f->s = NULL;
+            continue;
+        }
+        use_everything(f, rev);
+        fix_close(f);
+    }
+    assert_true(n_refused > 5);
+}
+
 int main(void)
 {
-    return suite_run(&sqlite);
+#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, fix_teardown)
+    const struct CMUnitTest tests[] = {
+        T(a_second_process_is_refused_by_name),
+        T(a_newer_format_is_refused),
+        T(a_database_of_somebody_else_is_refused),
+        T(a_missing_folder_is_named),
+        T(a_full_disk_refuses_writes_and_still_reads),
+        T(churn_does_not_grow_the_file),
+        T(renewing_a_lease_does_not_touch_the_disk),
+        T(kill_minus_nine_loses_nothing_acknowledged),
+        T(flipped_bytes_are_named_never_crashed_on),
+    };
+    int failed = suite_run(&sqlite);
+
+    return failed + cmocka_run_group_tests_name("sqlite files", tests, NULL, NULL);
 }
