@@ -1,6 +1,9 @@
 #include "base/io/host.h"
 
+#include "base/core/mem.h"
+#include "base/core/rand.h"
 #include "base/core/str.h"
+#include "base/io/file.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,28 +13,86 @@
 #include <stdio.h>
 #include <unistd.h>
 
-int host_name(char out[HOST_NAME_BYTES], struct err *e)
+/* Lower-cases name in place and checks it (RFC 1123 subdomain). */
+static int check_name(char *name, const char *what, struct err *e)
 {
-    char name[HOST_NAME_BYTES] = "";
     bool edge = true; /* at the start of a label */
 
-    if (gethostname(name, sizeof name - 1))
-        return err_sys(e, errno, "read the host name");
     for (char *c = name; *c; c++) {
         if (*c >= 'A' && *c <= 'Z')
             *c = (char)(*c - 'A' + 'a');
         bool alnum = (*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9');
         if (!alnum && (edge || (*c != '-' && *c != '.')))
-            return err_set(
-                e, ERR_INVALID,
-                "the host name \"%s\" cannot name a node (lower-case letters, digits, '-' "
-                "and '.'): use --node-name",
-                name);
+            return err_set(e, ERR_INVALID,
+                           "%s \"%s\" cannot name a node (lower-case letters, digits, '-' and '.', "
+                           "beginning with a letter or digit): use --node-name",
+                           what, name);
         edge = *c == '.';
     }
     if (!name[0] || edge || name[strlen(name) - 1] == '-')
-        return err_set(e, ERR_INVALID, "the host name \"%s\" cannot name a node: use --node-name",
-                       name);
+        return err_set(e, ERR_INVALID, "%s \"%s\" cannot name a node: use --node-name", what, name);
+    return 0;
+}
+
+int host_name(char out[HOST_NAME_BYTES], struct err *e)
+{
+    char name[HOST_NAME_BYTES] = "";
+
+    if (gethostname(name, sizeof name - 1))
+        return err_sys(e, errno, "read the host name");
+    if (check_name(name, "the host name", e))
+        return (int)e->code;
+    memcpy(out, name, sizeof name);
+    return 0;
+}
+
+/* The node's id: 8 hex digits that outlive restarts. */
+static int node_id(char out[9], const char *node_dir, struct err *e)
+{
+    auto_free char *path = mem_printf("%s/id", node_dir);
+    auto_free char *line = NULL;
+    auto_buf text = BUF(64);
+    unsigned char bytes[4];
+
+    if (file_read(path, 64, &text, e) == 0) {
+        struct str id = str_trim(buf_str(&text));
+        if (!str_unhex(bytes, sizeof bytes, id))
+            return err_set(e, ERR_INVALID, "%s does not hold 8 hex digits: remove it for a new id",
+                           path);
+        str_hex(out, bytes, sizeof bytes);
+        return 0;
+    }
+    if (e->code != ERR_NOT_FOUND)
+        return (int)e->code;
+    rand_hex(out, 4);
+    line = mem_printf("%s\n", out);
+    if (file_mkdirs(node_dir, 0755, e) || file_write_atomic(path, str_of(line), 0644, e))
+        return (int)e->code;
+    return 0;
+}
+
+int host_node_name(char out[HOST_NAME_BYTES], const char *wanted, bool with_id,
+                   const char *node_dir, struct err *e)
+{
+    char name[HOST_NAME_BYTES] = "", id[9];
+
+    if (wanted && *wanted) {
+        if (strlen(wanted) >= sizeof name)
+            return err_set(e, ERR_INVALID, "--node-name is longer than %zu bytes", sizeof name - 1);
+        memcpy(name, wanted, strlen(wanted));
+        if (check_name(name, "--node-name", e))
+            return (int)e->code;
+    } else if (host_name(name, e)) {
+        return (int)e->code;
+    }
+    if (with_id) {
+        size_t n = strlen(name);
+        if (node_id(id, node_dir, e))
+            return err_wrap(e, "node id");
+        if (n + sizeof id + 1 > sizeof name)
+            return err_set(e, ERR_INVALID, "the node name is too long for an id behind it");
+        snprintf(name + n, sizeof name - n, "-%s", id);
+    }
     memcpy(out, name, sizeof name);
     return 0;
 }
