@@ -1,0 +1,12 @@
+#pragma once
+/*
+ * OpenAPI: the tables as OpenAPI v3 (one document per group and version) and v2 (one for all), as
+ * far as clients read them: schemas with their types, required fields, list and patch extensions,
+ * and the PATCH operations by which kubectl learns that fields are validated here. Any thread.
+ */
+#include "server/schema/schema.h"
+
+/* New references. group and version must be served. */
+json_t *openapi_v3(const struct schema *s, struct str group, struct str version,
+                   const char *git_version);
+json_t *openapi_v2(const struct schema *s, const char *git_version);
