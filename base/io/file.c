@@ -17,6 +17,7 @@ int file_read(const char *path, size_t max_bytes, struct buf *out, struct err *e
     auto_buf b = { .max = max_bytes, .secret = out->secret };
     struct stat st;
     ssize_t n;
+    bool full;
 
     if (fd < 0)
         return err_sys(e, errno, "open %s", path);
@@ -33,12 +34,13 @@ int file_read(const char *path, size_t max_bytes, struct buf *out, struct err *e
             continue;
         if (n < 0)
             return err_sys(e, errno, "read %s", path);
-        if (n && buf_add(&b, block, (size_t)n))
-            return err_set(e, ERR_LIMIT, "read %s: more than %zu bytes", path, max_bytes);
-        if (b.secret)
-            explicit_bzero(block, sizeof block);
         if (!n)
             break;
+        full = buf_add(&b, block, (size_t)n) != 0;
+        if (b.secret)
+            explicit_bzero(block, sizeof block);
+        if (full)
+            return err_set(e, ERR_LIMIT, "read %s: more than %zu bytes", path, max_bytes);
     }
     if (buf_add(out, b.p, b.n))
         return err_set(e, ERR_LIMIT, "read %s: does not fit the buffer", path);
