@@ -53,6 +53,8 @@ struct world {
     size_t n_wanted;       /* for is_connected */
     int refuse_status;     /* the server answers this instead of 101 */
     bool kubelet_hangs_up; /* at once */
+    bool kubelet_serves;   /* HTTPS, with the same server as the tunnel's end */
+    size_t kubelet_bytes;  /* sends so many as a pattern instead of an echo */
     char address[32], kubelet_address[32];
     int n_node_up, n_node_down, n_closed;
     struct end *survivor; /* a stream that outlives the tunnel server */
@@ -63,6 +65,10 @@ static void on_request(struct http_req *r, void *arg)
     struct world *w = arg;
     const struct tls_peer *peer = stream_tls_peer(http_req_stream(r));
 
+    if (str_is(http_req_path(r), "/healthz")) {
+        http_reply(r, 200, "text/plain", STR("ok"), NULL, 0);
+        return;
+    }
     assert_true(str_is(http_req_path(r), "/v1-k3s/connect"));
     assert_int_equal(peer->verify_error, 0);
     assert_true(peer->leaf_der.n > 0);
@@ -88,11 +94,16 @@ static void on_kubelet(void *arg, struct stream *s)
         stream_close(s);
         return;
     }
+    if (w->kubelet_serves) {
+        http_server_serve(w->http, tls_server_wrap(w->tls, s));
+        return;
+    }
     assert_true(w->n_echoes < N_ECHOES);
     d = w->echoes[w->n_echoes++] = mem_alloc(sizeof *d);
-    d->echo = true;
+    d->echo = !w->kubelet_bytes;
     d->close_on = END_END;
     end_open(d, s);
+    end_send_pattern(d, w->kubelet_bytes);
 }
 
 static void on_node(void *arg, const char *node, bool connected)
@@ -118,11 +129,11 @@ static void count_closed(void *arg)
     ((struct world *)arg)->n_closed++;
 }
 
-static void world_init(struct world *w)
+static void world_init(struct world *w, uint64_t silence_ms)
 {
     static const char *const alpn[] = { "h2", "http/1.1", NULL };
     struct http_server_config hc = { .on_request = on_request, .arg = w };
-    struct tunnel_server_config tc = { .on_node = on_node, .arg = w };
+    struct tunnel_server_config tc = { .silence_ms = silence_ms, .on_node = on_node, .arg = w };
     struct err e;
 
     memset(w, 0, sizeof *w);
@@ -173,7 +184,7 @@ static void connect_set(struct world *w, const struct cert *trust, const char *a
 
 static void connected_world_init(struct world *w)
 {
-    world_init(w);
+    world_init(w, 0);
     connect_set(w, &ca, w->address);
     w->n_wanted = 1;
     run_until(&w->loop, is_connected, w);
@@ -347,6 +358,124 @@ static void an_unknown_node_is_not_found_in_k3s_words(void **state)
     world_deinit(&w);
 }
 
+struct quiet {
+    struct end *sender;
+    size_t left;
+    int n_same;
+};
+
+static int has_stalled(void *arg)
+{
+    struct quiet *q = arg;
+
+    q->n_same = q->left == q->sender->pattern_left ? q->n_same + 1 : 0;
+    q->left = q->sender->pattern_left;
+    return q->n_same > 40; /* the loop turns every 5 ms when nothing happens */
+}
+
+static void a_stalled_reader_stops_its_sender_and_no_other(void **state)
+{
+    struct world w;
+    struct dialed d, d2;
+    struct end stalled = { .pause_at_data = true }, quick = { .want = 5 };
+    struct quiet q = { 0 };
+
+    (void)state;
+    connected_world_init(&w);
+    w.kubelet_bytes = 24 * 1024 * 1024;
+    dial(&w, "n1", w.kubelet_address, 15000, &d);
+    end_open(&stalled, d.s);
+    while (!w.n_echoes)
+        uv_run(&w.loop, UV_RUN_ONCE);
+    q.sender = w.echoes[0];
+    run_until(&w.loop, has_stalled, &q);
+    assert_true(q.left > 4 * 1024 * 1024);
+    assert_int_equal(stalled.n_errors, 0);
+
+    w.kubelet_bytes = 0;
+    dial(&w, "n1", w.kubelet_address, 15000, &d2);
+    end_open(&quick, d2.s);
+    stream_write(d2.s, "hello", 5);
+    run_until(&w.loop, end_got_want, &quick);
+
+    stalled.pause_at_data = false;
+    stalled.pattern_bytes = 24 * 1024 * 1024; /* what it expects */
+    stream_resume(d.s);
+    run_until(&w.loop, end_got_pattern, &stalled);
+    end_finish(&w, &stalled);
+    end_finish(&w, &quick);
+    world_deinit(&w);
+}
+
+struct fetched {
+    int n, status;
+    char body[16];
+    struct err err;
+};
+
+static void on_fetched(void *arg, int status, const struct http_headers *h, struct str body,
+                       const struct err *e)
+{
+    struct fetched *f = arg;
+
+    (void)h;
+    f->n++;
+    f->status = status;
+    snprintf(f->body, sizeof f->body, STR_FMT, STR_ARG(body));
+    if (e)
+        f->err = *e;
+}
+
+static int is_fetched(void *arg)
+{
+    return ((struct fetched *)arg)->n;
+}
+
+static void https_runs_over_a_stream(void **state)
+{
+    struct world w;
+    struct tunnel_dial_target target;
+    struct tls_client_options to = { .ca_pem = str_of(ca.cert_pem) };
+    struct http_endpoint_config ec = { .authority = "127.0.0.1:10250",
+                                       .dial = tunnel_server_http_dial,
+                                       .dial_arg = &target,
+                                       .proto = HTTP_H1 };
+    struct http_call_config cc = { .method = "GET", .target = "/healthz" };
+    struct tls_client_config *tls;
+    struct http_endpoint *ep;
+    struct fetched f;
+    struct err e;
+
+    (void)state;
+    connected_world_init(&w);
+    w.kubelet_serves = true;
+    target = (struct tunnel_dial_target){ w.ts, "n1", w.kubelet_address };
+    assert_int_equal(tls_client_config_new(&tls, &to, &e), 0);
+    ec.tls = tls;
+    http_endpoint_new(&ep, &w.loop, &ec);
+    for (unsigned i = 0; i < 3; i++) { /* the later ones on the kept connection */
+        f = (struct fetched){ 0 };
+        http_fetch(ep, &cc, 1024, on_fetched, &f);
+        run_until(&w.loop, is_fetched, &f);
+        assert_int_equal(f.status, 200);
+        assert_string_equal(f.body, "ok");
+    }
+    http_endpoint_close(ep, NULL, NULL);
+
+    /* the reason of a failed dial reaches who asked */
+    w.authorizer.kubelet_port = 1;
+    target.address = "127.0.0.1:1";
+    http_endpoint_new(&ep, &w.loop, &ec);
+    f = (struct fetched){ 0 };
+    http_fetch(ep, &cc, 1024, on_fetched, &f);
+    run_until(&w.loop, is_fetched, &f);
+    if (!strstr(f.err.text, "node n1: dial tcp 127.0.0.1:1: connect: connection refused"))
+        fail_msg("%s", f.err.text);
+    http_endpoint_close(ep, NULL, NULL);
+    world_deinit(&w);
+    tls_client_config_free(tls);
+}
+
 static void closing_the_server_cancels_dials_and_breaks_streams(void **state)
 {
     struct world w;
@@ -396,6 +525,25 @@ static void a_lost_session_is_remembered_and_comes_back(void **state)
     assert_int_equal(w.n_node_down, 1);
     run_until(&w.loop, was_reconnected, &w);
     end_finish(&w, &mine);
+    world_deinit(&w);
+}
+
+static int went_down(void *arg)
+{
+    return ((struct world *)arg)->n_node_down;
+}
+
+static void a_silent_node_is_dropped(void **state)
+{
+    struct world w;
+    struct tunnel_node_state st;
+
+    (void)state;
+    world_init(&w, 100); /* clients ping every 5 s only */
+    connect_set(&w, &ca, w.address);
+    run_until(&w.loop, went_down, &w);
+    assert_true(tunnel_server_node(w.ts, "n1", &st));
+    assert_string_equal(st.last_error, "no frame from n1 for 100 ms");
     world_deinit(&w);
 }
 
@@ -462,7 +610,7 @@ static void failures_say_where_they_happened(void **state)
     for (size_t i = 0; i < ARRAY_LEN(t); i++) {
         struct world w;
 
-        world_init(&w);
+        world_init(&w, 0);
         w.refuse_status = t[i].refuse_status;
         connect_set(&w, t[i].trust, t[i].address ? t[i].address : w.address);
         run_until(&w.loop, has_failed, &w);
@@ -577,6 +725,9 @@ int main(void)
         cmocka_unit_test(a_refused_connection_is_told_by_its_text),
         cmocka_unit_test(a_target_that_is_not_allowed_ends_that_stream_only),
         cmocka_unit_test(an_unknown_node_is_not_found_in_k3s_words),
+        cmocka_unit_test(a_stalled_reader_stops_its_sender_and_no_other),
+        cmocka_unit_test(https_runs_over_a_stream),
+        cmocka_unit_test(a_silent_node_is_dropped),
         cmocka_unit_test(closing_the_server_cancels_dials_and_breaks_streams),
         cmocka_unit_test(a_lost_session_is_remembered_and_comes_back),
         cmocka_unit_test(the_newest_of_two_sessions_is_used),
