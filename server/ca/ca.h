@@ -101,7 +101,8 @@ enum ca_changed {
     CA_CHANGED_OTHER = 1 << 2,    /* files only */
 };
 /* Re-issues what has lived two thirds of its life at now. *changed gets bits of enum ca_changed.
- * Call it about hourly. Failure leaves what is there in place. */
+ * Call it about hourly. Failure leaves the rest in place; *changed then tells what was renewed
+ * before it. */
 MUST_USE int ca_renew_due(struct ca *ca, int64_t now_unix_s, unsigned *changed, struct err *e);
 /* Appends the JSON of the Secret kube-system/k3s-serving as it should be in the store; secret. */
 #define CA_LISTENER_SECRET_MAX_BYTES (1024 * 1024)
