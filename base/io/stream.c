@@ -118,7 +118,7 @@ void stream_write(struct stream *s, const void *p, size_t n)
     s->n_calls++;
     s->ops->write(s, p, n);
     s->n_calls--;
-    if (s->ops->queued(s) > STREAM_HIGH_BYTES)
+    if (s->ops->queued(s) >= STREAM_HIGH_BYTES) /* a writer may stop at it exactly */
         s->above_high = true;
 }
 
