@@ -649,7 +649,7 @@ void h2_write(struct h2_stream *s, const void *p, size_t n)
         h2_reset(s, H2_INTERNAL_ERROR); /* a writer that never waits */
         return;
     }
-    if (h2_queued(s) > STREAM_HIGH_BYTES)
+    if (h2_queued(s) >= STREAM_HIGH_BYTES) /* a writer may stop at it exactly */
         s->above_high = true;
     go_on(s);
 }
