@@ -57,9 +57,15 @@ static const struct h1_events h1_events = {
     .on_end = on_end,
 };
 
+static void on_idle_long(void *arg)
+{
+    client_conn_close(arg);
+}
+
 void client_h1_open(struct client_conn *k)
 {
     k->h1 = h1_new(H1_RESPONSE, &h1_events, k);
+    timer_start_ms(&k->timer, CLIENT_IDLE_MS, on_idle_long, k); /* its call may have left */
 }
 
 void client_h1_free(struct client_conn *k)
@@ -134,11 +140,6 @@ void client_h1_end_body(struct client_conn *k)
 
 /* ---- between two calls ---- */
 
-static void on_idle_long(void *arg)
-{
-    client_conn_close(arg);
-}
-
 void client_h1_release_call(struct client_conn *k, struct http_call *c, bool complete)
 {
     if (!complete || !c->body_ended || !k->h1_keep_alive || k->h1_upgraded || k->draining ||
@@ -177,13 +178,15 @@ static void finish_upgrade(struct client_conn *k, struct str leftover)
 struct stream *http_call_take_stream(struct http_call *c, struct buf *leftover)
 {
     struct client_conn *k = c->conn;
+    struct str early;
     struct stream *s;
 
     assert(k && k->state == CONN_H1 && k->h1_may_take && c->upgrade);
     s = STEAL(k->stream);
-    *leftover = BUF(MAX(k->h1_leftover.n, (size_t)1));
-    err_ignore(buf_add_str(leftover, k->h1_leftover)); /* it is as long as that */
-    client_call_finish(c, NULL);                       /* closes what is left of the connection */
+    early = k->h1_leftover;
+    *leftover = BUF(early.n);
+    err_ignore(buf_add_str(leftover, early)); /* it is as long as that */
+    client_call_finish(c, NULL);              /* closes what is left of the connection */
     return s;
 }
 

@@ -29,9 +29,11 @@ static bool is_host(struct str s) /* DNS name or IPv4; '_' is in use although no
 {
     if (s.n == 0 || s.n > 253)
         return false;
-    for (size_t i = 0; i < s.n; i++)
-        if (!is_alnum((unsigned char)s.p[i]) && !memchr("-._", s.p[i], 3))
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (!is_alnum((unsigned char)c) && c != '-' && c != '.' && c != '_')
             return false;
+    }
     return true;
 }
 
