@@ -23,6 +23,9 @@
 #define N_SESSIONS_MAX 8192
 /* Records of nodes without a session: as many as a large cluster has nodes. */
 #define N_NODES_MAX 16384
+/* One per connection that is not known to be dead yet; an agent in a reconnect loop must not take
+ * the places of others. */
+#define N_NODE_SESSIONS_MAX 4
 
 struct tunnel_server {
     uv_loop_t *loop;
@@ -60,6 +63,8 @@ struct dial {
     http_dialed_fn done;
     void *arg;
 };
+
+static struct log_limit log_rate = LOG_LIMIT(50, 100); /* a node can come and go as it likes */
 
 static void maybe_gone(struct tunnel_server *ts)
 {
@@ -119,8 +124,9 @@ static void session_leave(struct node_session *x, const char *why)
     n->last_frame_ms =
         MAX(n->last_frame_ms, tunnel_session_last_seen_ms(tunnel_link_session(x->link)));
     snprintf(n->st.last_error, sizeof n->st.last_error, "%s", why);
-    log_info("node's tunnel ended", kv("node", n->name), kv("err", why),
-             kv("n_sessions", n->n_sessions));
+    if (log_allowed(&log_rate))
+        log_info("node's tunnel ended", kv("node", n->name), kv("err", why),
+                 kv("n_sessions", n->n_sessions));
     if (n->n_sessions)
         return;
     n->st.since_unix_s = clock_wall_s();
@@ -179,9 +185,13 @@ static void session_new(struct tunnel_server *ts, struct str name, struct stream
     n->n_sessions++;
     n->st.n_connects++;
     tunnel_link_new(&x->link, stream_take, leftover, &c);
-    log_info("node's tunnel connected", kv("node", n->name), kv("remote", n->st.remote),
-             kv("n_sessions", n->n_sessions));
-    if (n->n_sessions > 1)
+    if (n->n_sessions > N_NODE_SESSIONS_MAX)
+        session_end(list_first(&n->sessions, struct node_session, link_in_node),
+                    "the node has too many sessions");
+    if (log_allowed(&log_rate))
+        log_info("node's tunnel connected", kv("node", n->name), kv("remote", n->st.remote),
+                 kv("n_sessions", n->n_sessions));
+    if (n->n_sessions > 1) /* it was connected before */
         return;
     n->st.since_unix_s = clock_wall_s();
     if (ts->c.on_node)

@@ -4,8 +4,8 @@
  *
  * Keeps the sessions of every node. A node may have several for a moment (it reconnected before
  * the old connection was known to be dead): the newest is used for dials, older ones are closed
- * when nothing has come on them for 60 s. What is known of a node stays after its session ended
- * (tunnel_server_node), until tunnel_server_forget.
+ * when nothing has come on them for 60 s, or at once when there are more than four. What is known
+ * of a node stays after its session ended (tunnel_server_node), until tunnel_server_forget.
  *
  *   tunnel_server_accept --> session --> tunnel_server_dial* --> struct stream
  *                               |  silence 60 s, closed, protocol error

@@ -581,6 +581,36 @@ static void the_newest_of_two_sessions_is_used(void **state)
     world_deinit(&w);
 }
 
+static int has_evicted(void *arg)
+{
+    struct world *w = arg;
+
+    return w->last.state == TUNNEL_CLIENT_WAITING;
+}
+
+static void a_node_has_a_few_sessions_at_most(void **state)
+{
+    struct world w;
+    struct tunnel_client *more[4];
+    struct tunnel_client_options o;
+    struct tunnel_node_state st;
+    struct err e;
+
+    (void)state;
+    connected_world_init(&w);
+    o = options(&w, &ca);
+    o.on_state = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(more); i++)
+        assert_int_equal(tunnel_client_new(&more[i], &w.loop, w.address, &o, &e), 0);
+    run_until(&w.loop, has_evicted, &w); /* the first and oldest one */
+    assert_true(tunnel_server_node(w.ts, "n1", &st));
+    assert_true(st.n_sessions <= 4);
+    assert_string_equal(st.last_error, "the node has too many sessions");
+    for (size_t i = 0; i < ARRAY_LEN(more); i++)
+        tunnel_client_close(more[i], NULL, NULL);
+    world_deinit(&w);
+}
+
 /* ---- clients ---- */
 
 static int has_failed(void *arg)
@@ -731,6 +761,7 @@ int main(void)
         cmocka_unit_test(closing_the_server_cancels_dials_and_breaks_streams),
         cmocka_unit_test(a_lost_session_is_remembered_and_comes_back),
         cmocka_unit_test(the_newest_of_two_sessions_is_used),
+        cmocka_unit_test(a_node_has_a_few_sessions_at_most),
         cmocka_unit_test(failures_say_where_they_happened),
         cmocka_unit_test(a_list_of_servers_is_followed),
         cmocka_unit_test(broken_credentials_are_refused_and_the_old_ones_stay),
