@@ -82,6 +82,7 @@ void client_conn_fail(struct client_conn *k, const struct err *e)
         struct http_call *c = list_first(&calls, struct http_call, link);
         bool untouched = was_kept && client_call_is_idempotent(c) &&
                          (k->state != CONN_H1 || client_h1_is_unanswered(k));
+        c->wants_fresh = untouched;
         if (!untouched || !client_call_retry(c))
             client_call_finish(c, e);
     }
@@ -211,8 +212,8 @@ bool client_conn_has_room(const struct client_conn *k, const struct http_call *c
 {
     if (k->draining || (k->state != CONN_H1 && k->state != CONN_H2))
         return false;
-    if (c->retried && k->n_started > 0)
-        return false; /* its siblings may be as dead */
+    if (c->wants_fresh && k->n_started > 0)
+        return false;
     return k->state == CONN_H1 ? list_empty(&k->calls) : client_h2_has_room(k);
 }
 

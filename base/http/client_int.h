@@ -55,6 +55,7 @@ struct http_call {
     bool wants_drain;
     bool paused;
     bool retried;
+    bool wants_fresh; /* its kept connection was dead: siblings may be as dead */
 
     uint64_t timeout_ms, head_timeout_ms; /* 0: none */
     uint64_t started_ms;
