@@ -37,6 +37,8 @@ static int db_err(struct db *d, int rc, struct err *e)
     case SQLITE_IOERR:
         if (sys == ENOSPC || sys == EDQUOT || sys == EFBIG)
             return err_set(e, ERR_LIMIT, "database %s: the disk is full", d->path);
+        if (sys == EROFS)
+            return err_set(e, ERR_DENIED, "database %s: it or its disk is read-only", d->path);
         what = sqlite3_errstr(rc);
         break;
     case SQLITE_READONLY:
@@ -54,12 +56,12 @@ static int db_err(struct db *d, int rc, struct err *e)
             return err_sys(e, sys, "open database %s", d->path);
         break;
     case SQLITE_CORRUPT:
-        return err_set(e, ERR_INVALID,
+        return err_set(e, ERR_IO,
                        "database %s is malformed: keep a copy of it, then restore a snapshot or "
                        "rescue its rows with \"sqlite3 FILE .recover\"",
                        d->path);
     case SQLITE_NOTADB:
-        return err_set(e, ERR_INVALID,
+        return err_set(e, ERR_IO,
                        "database %s is malformed (not an SQLite file): move it away or restore a "
                        "snapshot",
                        d->path);
@@ -357,6 +359,15 @@ uint64_t db_wal_frames(const struct db *d)
     return d->wal_frames;
 }
 
+static uint64_t n_pages(struct db *d)
+{
+    int64_t n = INT64_MAX;
+    struct err e;
+
+    err_ignore(db_query_i64(d, "PRAGMA page_count", &n, &e)); /* then the bound is the frames' */
+    return (uint64_t)n;
+}
+
 int db_checkpoint(struct db *d, enum db_checkpoint_mode mode, struct err *e)
 {
     static const int modes[] = { SQLITE_CHECKPOINT_PASSIVE, SQLITE_CHECKPOINT_RESTART,
@@ -364,9 +375,8 @@ int db_checkpoint(struct db *d, enum db_checkpoint_mode mode, struct err *e)
     int n_log = -1, n_moved = -1;
     int rc = sqlite3_wal_checkpoint_v2(d->h, NULL, modes[mode], &n_log, &n_moved);
 
-    if (n_moved > 0)
-        d->ckpt_bytes +=
-            (uint64_t)n_moved * d->page_bytes; /* at most: a page counts once a frame */
+    if (n_moved > 0) /* at most this: a page that is in the log several times is moved once */
+        d->ckpt_bytes += MIN((uint64_t)n_moved, n_pages(d)) * d->page_bytes;
     if (rc != SQLITE_OK)
         return db_err(d, rc, e);
     if (mode == DB_CHECKPOINT_TRUNCATE)
@@ -388,7 +398,7 @@ int db_check(struct db *d, struct err *e)
         return e->code;
     if (row && str_is(db_col_str(st, 0), "ok"))
         return 0;
-    return err_set(e, ERR_INVALID, "database %s is malformed: " STR_FMT, d->path,
+    return err_set(e, ERR_IO, "database %s is malformed: " STR_FMT, d->path,
                    STR_ARG(row ? db_col_str(st, 0) : STR("no answer")));
 }
 

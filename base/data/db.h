@@ -7,8 +7,8 @@
  * Any thread, one at a time per connection; several connections may share a file. Strings that are
  * read from a statement lie inside it until its next step or reset. SQL is constant text of ours;
  * data travels in bindings only. Errors: ERR_LIMIT the disk is full; ERR_DENIED it is read-only or
- * not ours to open; ERR_AGAIN another connection holds the lock; ERR_INVALID the file is malformed
- * or no database (the text says what to do); ERR_CANCELED db_interrupt; ERR_IO the rest.
+ * not ours to open; ERR_AGAIN another connection holds the lock; ERR_CANCELED db_interrupt; ERR_IO
+ * the rest, also a malformed file or one that is no database: the text says so, and what to do.
  */
 #include "base/core/err.h"
 #include "base/core/str.h"
@@ -73,10 +73,11 @@ uint64_t db_wal_frames(const struct db *d);
 enum db_checkpoint_mode { DB_CHECKPOINT_PASSIVE, DB_CHECKPOINT_RESTART, DB_CHECKPOINT_TRUNCATE };
 MUST_USE int db_checkpoint(struct db *d, enum db_checkpoint_mode mode, struct err *e);
 
-/* Bytes this connection has given to the kernel so far: log frames and checkpointed pages. */
+/* Bytes this connection has given to the kernel so far: log frames, and checkpointed pages as an
+ * upper bound (SQLite does not tell how many frames held the same page). */
 uint64_t db_written_bytes(struct db *d);
 
-/* Reads every page once: 0, or ERR_INVALID with the first damage in words. Slow. */
+/* Reads every page once: 0, or ERR_IO with the first damage in words. Slow. */
 MUST_USE int db_check(struct db *d, struct err *e);
 
 void db_interrupt(struct db *d); /* any thread: what runs now ends with ERR_CANCELED */

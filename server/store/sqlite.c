@@ -98,7 +98,7 @@ static int state_load(struct sqlite *q, struct err *e)
     st->durable = store_pos_rev(newest);
     if (newest < 0 || reserved < 0 || compacted < 0 || st->durable > REV_MAX ||
         reserved > REV_MAX || compacted > MAX(reserved, st->durable))
-        return err_set(e, ERR_INVALID,
+        return err_set(e, ERR_IO,
                        "database %s is malformed (revisions %lld, %lld, %lld): keep a copy, then "
                        "restore a snapshot",
                        q->path, (long long)st->durable, (long long)reserved, (long long)compacted);

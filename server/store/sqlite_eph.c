@@ -44,7 +44,7 @@ int eph_write_out(struct sqlite *q, struct eph *en, struct err *e)
     if (db_step(w->find, &found, e))
         return e->code;
     if (!found)
-        return err_set(e, ERR_INVALID,
+        return err_set(e, ERR_IO,
                        "database %s is malformed (no row of " STR_FMT "): restore a snapshot",
                        q->path, STR_ARG(store_obj_key(o)));
     row = db_col_i64(w->find, 0);

@@ -157,7 +157,7 @@ static void snap_close(struct snap *s, struct reader *r)
 
 static int malformed(const struct reader *r, struct str key, struct err *e)
 {
-    return err_set(e, ERR_INVALID,
+    return err_set(e, ERR_IO,
                    "database %s is malformed (history of " STR_FMT "): restore a snapshot",
                    r->q->path, STR_ARG(key));
 }

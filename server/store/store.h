@@ -77,7 +77,10 @@ struct store_op {
 };
 /* All ops happen, at one revision, or none. Errors: ERR_EXISTS (create of a live key),
  * ERR_NOT_FOUND, ERR_CONFLICT (if_mod_rev differs); then *failed is the op's index, and current the
- * live object of its key or NULL (borrowed). ERR_LIMIT: the queue or the disk is full; ERR_IO. */
+ * live object of its key or NULL (borrowed). ERR_LIMIT: the queue or the disk is full; ERR_DENIED:
+ * the disk is read-only; ERR_AGAIN: another program holds the database; ERR_INVALID: impossible
+ * ops (no key, a key twice, too large); ERR_CANCELED: the store is closing; ERR_IO.
+ * Ephemeral holds for updates: creates and deletes of a Lease are durable like any other. */
 typedef void (*store_commit_fn)(void *arg, int64_t rev, size_t failed, struct store_obj *current,
                                 const struct err *e);
 /* Copies keys and values. n ops, at most STORE_OPS_MAX. */

@@ -127,7 +127,7 @@ static void a_file_that_is_no_database_is_named(void **state)
     for (int i = 0; i < 1000; i++)
         fputs("not a database ", f);
     fclose(f);
-    assert_int_equal(db_open(&d, path, NULL, &e), ERR_INVALID);
+    assert_int_equal(db_open(&d, path, NULL, &e), ERR_IO);
     assert_non_null(strstr(e.text, path));
     assert_non_null(strstr(e.text, "malformed"));
     assert_null(d);
