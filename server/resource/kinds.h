@@ -10,5 +10,3 @@ extern const struct resource_hooks resource_namespaces;      /* namespace.c */
 extern const struct resource_hooks resource_services;        /* service.c */
 extern const struct resource_hooks resource_leases;          /* small.c */
 extern const struct resource_hooks resource_serviceaccounts; /* small.c */
-extern const struct resource_hooks resource_configmaps;      /* config.c */
-extern const struct resource_hooks resource_secrets;         /* config.c */

@@ -9,8 +9,8 @@ const struct resource_hooks *resource_hooks_find(const struct schema_kind *k)
 {
     static const struct resource_hooks none = { 0 };
     static const struct resource_hooks *const all[] = {
-        &resource_pods,   &resource_nodes,           &resource_namespaces, &resource_services,
-        &resource_leases, &resource_serviceaccounts, &resource_configmaps, &resource_secrets,
+        &resource_pods,     &resource_nodes,  &resource_namespaces,
+        &resource_services, &resource_leases, &resource_serviceaccounts,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(all); i++)

@@ -1,7 +1,8 @@
 #pragma once
 /*
- * Resource: what a kind does beyond its schema table. One struct of hooks per kind, one file each
- * (server/resource/<kind>.c), found by storage group and plural; NULL hooks mean "as every kind".
+ * Resource: what a kind does beyond its schema (tables, defaults, validation): the parts that need
+ * memory or a policy. One struct of hooks per kind, one file each (server/resource/<kind>.c), found
+ * by group and plural; NULL hooks mean "as every kind".
  *
  * Hooks run on the loop thread, between decoding/defaulting and the store, on documents they may
  * change (prepare_*) or only read (validate*). Problems of a field go to the list (422); an error

@@ -133,25 +133,12 @@ static void after_commit(struct resource_env *env, const json_t *obj, const json
         service_ips_release(env->service_ips, old, obj);
 }
 
-static void validate_update(struct resource_env *env, const json_t *obj, const json_t *old,
-                            struct field_errors *fe)
-{
-    const char *was = json_str_at(old, "spec.clusterIP", "");
-    const char *now = json_str_at(obj, "spec.clusterIP", "");
-
-    (void)env;
-    if (wants_ip(obj) && wants_ip(old) && *was && strcmp(was, now) != 0)
-        field_invalid(fe, FIELD_INDEX(FIELD_AT(FIELD_AT(NULL, "spec"), "clusterIPs"), 0), now,
-                      "may not change once set");
-}
-
 const struct resource_hooks resource_services = {
     .group = "",
     .plural = "services",
     .returns_deleted = true,
     .prepare_create = prepare_create,
     .prepare_update = prepare_update,
-    .validate_update = validate_update,
     .undo = undo,
     .after_commit = after_commit,
 };

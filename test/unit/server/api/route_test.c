@@ -1,0 +1,213 @@
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include "server/api/accept.h"
+#include "server/api/cursor.h"
+#include "server/api/params.h"
+#include "server/api/route.h"
+
+#include <stdlib.h>
+
+static void paths_are_taken_apart(void **state)
+{
+    static const struct {
+        const char *path, *group, *version, *ns, *resource, *name, *sub, *rest;
+    } rows[] = {
+        { "/api/v1/pods", "", "v1", "", "pods", "", "", "" },
+        { "/api/v1/pods/", "", "v1", "", "pods", "", "", "" },
+        { "/api/v1/namespaces/a/pods", "", "v1", "a", "pods", "", "", "" },
+        { "/api/v1/namespaces/a/pods/b", "", "v1", "a", "pods", "b", "", "" },
+        { "/api/v1/namespaces/a/pods/b/log", "", "v1", "a", "pods", "b", "log", "" },
+        { "/api/v1/namespaces", "", "v1", "", "namespaces", "", "", "" },
+        /* a namespace is in itself, for authorization */
+        { "/api/v1/namespaces/a", "", "v1", "a", "namespaces", "a", "", "" },
+        { "/api/v1/namespaces/a/status", "", "v1", "a", "namespaces", "a", "status", "" },
+        { "/api/v1/namespaces/a/finalize", "", "v1", "a", "namespaces", "a", "finalize", "" },
+        { "/api/v1/nodes/n/proxy/a%2Fb/c", "", "v1", "", "nodes", "n", "proxy", "/a%2Fb/c" },
+        { "/api/v1/nodes/n/proxy/", "", "v1", "", "nodes", "n", "proxy", "/" },
+        { "/apis/apps/v1/deployments", "apps", "v1", "", "deployments", "", "", "" },
+        { "/apis/apps/v1/namespaces/a/deployments/d%2Ee/scale", "apps", "v1", "a", "deployments",
+          "d.e", "scale", "" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct route r;
+        struct err e = { 0 };
+
+        if (route_parse(&r, str_of(rows[i].path), &e))
+            fail_msg("%s: %s", rows[i].path, e.text);
+        assert_true(r.is_resource);
+        assert_string_equal(r.group, rows[i].group);
+        assert_string_equal(r.version, rows[i].version);
+        assert_string_equal(r.namespace_, rows[i].ns);
+        assert_string_equal(r.resource, rows[i].resource);
+        assert_string_equal(r.name, rows[i].name);
+        assert_string_equal(r.subresource, rows[i].sub);
+        assert_true(str_is(r.rest, rows[i].rest));
+        route_deinit(&r);
+    }
+}
+
+static void other_paths_are_plain(void **state)
+{
+    static const char *const rows[] = { "/",           "/healthz",      "/api",
+                                        "/api/v1",     "/apis/apps/v1", "/openapi/v3/apis/apps/v1",
+                                        "/readyz/ping" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct route r;
+        struct err e = { 0 };
+
+        assert_int_equal(route_parse(&r, str_of(rows[i]), &e), 0);
+        assert_false(r.is_resource);
+        assert_string_equal(r.path, rows[i]);
+        route_deinit(&r);
+    }
+}
+
+static void old_watch_paths_are_understood(void **state)
+{
+    struct route r;
+    struct err e = { 0 };
+
+    (void)state;
+    assert_int_equal(route_parse(&r, STR("/api/v1/watch/namespaces/a/pods"), &e), 0);
+    assert_true(r.old_watch);
+    assert_string_equal(r.resource, "pods");
+    assert_string_equal(r.namespace_, "a");
+    route_deinit(&r);
+}
+
+static void bad_paths_are_refused(void **state)
+{
+    static const char *const rows[] = { "",
+                                        "api/v1",
+                                        "/api/v1/pods/..",
+                                        "/api/v1/pods/%zz",
+                                        "/api/v1/pods/%00",
+                                        "/api/v1//pods",
+                                        "/api/v1/namespaces/%2e%2e/pods" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct route r;
+        struct err e = { 0 };
+
+        assert_int_equal(route_parse(&r, str_of(rows[i]), &e), ERR_INVALID);
+    }
+}
+
+static void parameters_are_typed(void **state)
+{
+    struct params p;
+    struct err e = { 0 };
+
+    (void)state;
+    assert_int_equal(params_parse(&p,
+                                  STR("watch&limit=5&resourceVersion=7&labelSelector=a%3Db%2Cc&"
+                                      "allowWatchBookmarks=false&timeoutSeconds=3&nonsense=1&"
+                                      "fieldSelector=metadata.name%3Dx&sendInitialEvents=1"),
+                                  &e),
+                     0);
+    assert_true(p.watch);
+    assert_false(p.allow_watch_bookmarks);
+    assert_true(p.has_send_initial_events && p.send_initial_events);
+    assert_int_equal(p.limit, 5);
+    assert_int_equal(p.resource_version, 7);
+    assert_int_equal(p.timeout_s, 3);
+    assert_int_equal(p.grace_period_s, -1);
+    assert_string_equal(p.label_selector, "a=b,c");
+    assert_string_equal(p.field_selector, "metadata.name=x");
+    params_deinit(&p);
+}
+
+static void bad_parameters_are_refused(void **state)
+{
+    static const char *const rows[] = { "limit=x", "limit=-1", "resourceVersion=1.5", "dryRun=Some",
+                                        "labelSelector=%z" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct params p;
+        struct err e = { 0 };
+
+        assert_int_equal(params_parse(&p, str_of(rows[i]), &e), ERR_INVALID);
+    }
+}
+
+static void accept_headers_choose_the_form(void **state)
+{
+    static const struct {
+        const char *accept;
+        bool ok;
+        enum accept_as as;
+    } rows[] = {
+        { "", true, ACCEPT_OBJECT },
+        { "*/*", true, ACCEPT_OBJECT },
+        { "application/json", true, ACCEPT_OBJECT },
+        { "application/json;as=Table;v=v1;g=meta.k8s.io,application/json", true, ACCEPT_TABLE },
+        /* kubectl: v1, then v1beta1, then plain */
+        { "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", true,
+          ACCEPT_OBJECT },
+        { "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", true,
+          ACCEPT_PARTIAL },
+        { "application/vnd.kubernetes.protobuf,application/json", true, ACCEPT_OBJECT },
+        { "application/vnd.kubernetes.protobuf, */*", true, ACCEPT_OBJECT },
+        { "application/vnd.kubernetes.protobuf", false, ACCEPT_OBJECT },
+        { "text/html", false, ACCEPT_OBJECT },
+        { "application/json;q=0.1,application/json;as=Table;v=v1;g=meta.k8s.io;q=0.9", true,
+          ACCEPT_TABLE },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        enum accept_as as = ACCEPT_OBJECT;
+
+        if (accept_parse(&as, str_of(rows[i].accept)) != rows[i].ok)
+            fail_msg("%s", rows[i].accept);
+        if (rows[i].ok)
+            assert_int_equal(as, rows[i].as);
+    }
+}
+
+static void continue_tokens_come_back(void **state)
+{
+    char *t = cursor_text(42, STR("/registry/core/pods/a/b"));
+    auto_buf key = BUF(1024);
+    int64_t rev;
+    struct err e = { 0 };
+
+    (void)state;
+    assert_null(strpbrk(t, "+/=&"));
+    assert_int_equal(cursor_parse(t, STR("/registry/core/pods/"), &rev, &key, &e), 0);
+    assert_int_equal(rev, 42);
+    assert_string_equal(buf_cstr(&key), "/registry/core/pods/a/b");
+    buf_clear(&key);
+    /* a token must not reach into another resource */
+    assert_int_equal(cursor_parse(t, STR("/registry/core/secrets/"), &rev, &key, &e), ERR_INVALID);
+    assert_int_equal(cursor_parse("xx", STR("/registry/"), &rev, &key, &e), ERR_INVALID);
+    free(t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paths_are_taken_apart),
+        cmocka_unit_test(other_paths_are_plain),
+        cmocka_unit_test(old_watch_paths_are_understood),
+        cmocka_unit_test(bad_paths_are_refused),
+        cmocka_unit_test(parameters_are_typed),
+        cmocka_unit_test(bad_parameters_are_refused),
+        cmocka_unit_test(accept_headers_choose_the_form),
+        cmocka_unit_test(continue_tokens_come_back),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
