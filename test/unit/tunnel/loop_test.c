@@ -656,6 +656,33 @@ static void failures_say_where_they_happened(void **state)
     }
 }
 
+static void a_client_may_be_closed_at_any_moment(void **state)
+{
+    struct world w;
+    struct err e;
+
+    (void)state;
+    world_init(&w, 0);
+    for (unsigned n_turns = 0; n_turns < 40; n_turns++) {
+        struct tunnel_client_options o = options(&w, &ca);
+        struct tunnel_client *c;
+
+        assert_int_equal(tunnel_client_new(&c, &w.loop, w.address, &o, &e), 0);
+        for (unsigned i = 0; i < n_turns; i++) {
+            uv_run(&w.loop, UV_RUN_NOWAIT);
+            if (n_turns % 2) /* half of them get further: the kernel needs time too */
+                uv_sleep(1);
+        }
+        w.n_closed = 0;
+        tunnel_client_close(c, count_closed, &w);
+        assert_int_equal(w.n_closed, 0);
+        while (!w.n_closed)
+            uv_run(&w.loop, UV_RUN_ONCE);
+    }
+    w.n_closed = 0;
+    world_deinit(&w);
+}
+
 static void a_list_of_servers_is_followed(void **state)
 {
     struct world w;
@@ -763,6 +790,7 @@ int main(void)
         cmocka_unit_test(the_newest_of_two_sessions_is_used),
         cmocka_unit_test(a_node_has_a_few_sessions_at_most),
         cmocka_unit_test(failures_say_where_they_happened),
+        cmocka_unit_test(a_client_may_be_closed_at_any_moment),
         cmocka_unit_test(a_list_of_servers_is_followed),
         cmocka_unit_test(broken_credentials_are_refused_and_the_old_ones_stay),
         cmocka_unit_test(cycles_leave_no_stream_and_no_descriptor),
