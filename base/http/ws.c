@@ -1,5 +1,6 @@
 #include "base/http/ws.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <wslay/wslay.h>
 
@@ -22,8 +23,11 @@ struct ws {
     bool out_full;
     size_t n_controls;
     bool too_big, flooded, closed, failed;
-    bool in_control;  /* the frame is a control frame */
-    bool text, first; /* of the message, in pieces */
+    bool close_due; /* our Close, once all that was queued before it went out */
+    uint16_t close_code;
+    char close_reason[124]; /* RFC 6455 5.5 */
+    bool in_control;        /* the frame is a control frame */
+    bool text, first;       /* of the message, in pieces */
 };
 
 /* ---- handshake ---- */
@@ -306,7 +310,8 @@ static void queue(struct ws *w, uint8_t opcode, const void *p, size_t n)
     const struct wslay_event_msg m = { .opcode = opcode, .msg = p, .msg_length = n };
 
     /* It fails after a Close only (or for a control frame that is too long: the caller's bug). */
-    (void)wslay_event_queue_msg(w->ctx, &m);
+    if (!w->close_due)
+        (void)wslay_event_queue_msg(w->ctx, &m);
 }
 
 void ws_send(struct ws *w, bool text, const void *p, size_t n)
@@ -324,11 +329,23 @@ void ws_pong(struct ws *w, const void *p, size_t n)
     queue(w, WSLAY_PONG, p, n);
 }
 
+static void queue_close(struct ws *w)
+{
+    w->close_due = false;
+    (void)wslay_event_queue_close(w->ctx, w->close_code, (const uint8_t *)w->close_reason,
+                                  strlen(w->close_reason)); /* fails after a Close: fine */
+}
+
+/* wslay sends a Close ahead of queued messages, and those not at all then. */
 void ws_close(struct ws *w, int code, const char *reason)
 {
-    size_t n = MIN(strlen(reason), (size_t)123); /* RFC 6455 5.5 */
-
-    (void)wslay_event_queue_close(w->ctx, (uint16_t)code, (const uint8_t *)reason, n);
+    if (w->close_due)
+        return;
+    w->close_due = true;
+    w->close_code = (uint16_t)code;
+    snprintf(w->close_reason, sizeof w->close_reason, "%s", reason);
+    if (w->failed || wslay_event_get_queued_msg_count(w->ctx) == 0)
+        queue_close(w);
 }
 
 int ws_pull(struct ws *w, struct buf *out, size_t max_bytes, struct err *e)
@@ -339,6 +356,10 @@ int ws_pull(struct ws *w, struct buf *out, size_t max_bytes, struct err *e)
     w->out_max = max_bytes;
     w->out_full = false;
     r = wslay_event_send(w->ctx);
+    if (r == 0 && w->close_due && wslay_event_get_queued_msg_count(w->ctx) == 0) {
+        queue_close(w);
+        r = wslay_event_send(w->ctx);
+    }
     w->out = NULL;
     w->n_controls = 0;
     if (r || w->out_full)
@@ -348,7 +369,7 @@ int ws_pull(struct ws *w, struct buf *out, size_t max_bytes, struct err *e)
 
 bool ws_wants_write(const struct ws *w)
 {
-    return wslay_event_want_write(w->ctx) != 0;
+    return w->close_due || wslay_event_want_write(w->ctx) != 0;
 }
 
 size_t ws_queued(const struct ws *w)

@@ -74,6 +74,7 @@ MUST_USE int ws_feed(struct ws *w, const char *p, size_t n, struct err *e);
 void ws_send(struct ws *w, bool text, const void *p, size_t n);
 void ws_ping(struct ws *w, const void *p, size_t n); /* n <= 125 */
 void ws_pong(struct ws *w, const void *p, size_t n); /* unasked; n <= 125 */
+/* After what is queued; the peer's own Close drops what is still queued. */
 void ws_close(struct ws *w, int code, const char *reason);
 
 /* Appends frames to out until it holds max_bytes or nothing is left. ERR_LIMIT: out is full: its

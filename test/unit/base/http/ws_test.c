@@ -122,13 +122,13 @@ static void bytes_from_a_client_are_understood_or_refused(void **state)
         const char *heard;
         int close_code;
     } rows[] = {
-        /* masked with zeros, so that the rows stay readable */
+    /* masked with zeros, so that the rows stay readable */
 #define ROW(in) in, sizeof in - 1
-        { ROW("\x82\x83\0\0\0\0abc"), 0, "b(abc)" },
-        { ROW("\x02\x81\0\0\0\0a\x00\x81\0\0\0\0b\x80\x81\0\0\0\0c"), 0, "b(abc)" },
-        { ROW("\x02\x81\0\0\0\0a\x89\x81\0\0\0\0!\x80\x81\0\0\0\0c"), 0, "ping(!)b(ac)" },
-        { ROW("\x88\x80\0\0\0\0"), 0, "close(1005 )" },
-        { ROW("\x88\x82\0\0\0\0\x03\xe8\x82\x83\0\0\0\0abc"), 0, "close(1000 )" },
+        { ROW("\x82\x83\0\0\0\0abc"), 0, "b(abc)", 0 },
+        { ROW("\x02\x81\0\0\0\0a\x00\x81\0\0\0\0b\x80\x81\0\0\0\0c"), 0, "b(abc)", 0 },
+        { ROW("\x02\x81\0\0\0\0a\x89\x81\0\0\0\0!\x80\x81\0\0\0\0c"), 0, "ping(!)b(ac)", 0 },
+        { ROW("\x88\x80\0\0\0\0"), 0, "close(1005 )", 0 },
+        { ROW("\x88\x82\0\0\0\0\x03\xe8\x82\x83\0\0\0\0abc"), 0, "close(1000 )", 0 },
         { ROW("\x82\x03"
               "abc"),
           ERR_PROTOCOL, "", WS_PROTOCOL_ERROR },                             /* not masked */
@@ -228,6 +228,23 @@ static void large_messages_are_pulled_in_pieces(void **state)
     close_pair(&p);
 }
 
+static void a_close_lets_queued_messages_out_first(void **state)
+{
+    struct pair p;
+    struct err e = { 0 };
+    (void)state;
+
+    open_pair(&p, 1000, false);
+    ws_send(p.server.w, false, "last", 4);
+    ws_send(p.server.w, false, "words", 5);
+    ws_close(p.server.w, WS_NORMAL, "");
+    ws_send(p.server.w, false, "too late", 8);
+    assert_int_equal(move(&p, 1000, &e), 0);
+    assert_string_equal(buf_cstr(&p.client.text), "b(last)b(words)close(1000 )");
+    assert_true(ws_is_over(p.server.w));
+    close_pair(&p);
+}
+
 static void the_accept_key_is_that_of_the_rfc(void **state)
 {
     char accept[29];
@@ -245,6 +262,7 @@ int main(void)
         cmocka_unit_test(fragments_count_together),
         cmocka_unit_test(a_flood_of_pings_is_cut),
         cmocka_unit_test(large_messages_are_pulled_in_pieces),
+        cmocka_unit_test(a_close_lets_queued_messages_out_first),
         cmocka_unit_test(the_accept_key_is_that_of_the_rfc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
