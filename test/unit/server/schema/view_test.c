@@ -1,0 +1,282 @@
+/* An object's way out: tables, field selectors, discovery. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "base/core/mem.h"
+#include "base/data/json.h"
+#include "server/schema/discovery.h"
+#include "server/schema/fields.h"
+#include "server/schema/table.h"
+#include "server/schema/table_cells.h"
+
+static json_t *json_of(const char *text)
+{
+    auto_free char *copy = mem_strdup(text);
+
+    for (char *p = copy; *p; p++)
+        *p = *p == '\'' ? '"' : *p;
+    json_t *j = json_loads(copy, 0, NULL);
+    if (!j)
+        fail_msg("bad row: %s", text);
+    return j;
+}
+
+/* Columns as `kubectl get -o wide` heads them, and cells of a typical object. */
+static const struct {
+    const char *api, *kind, *columns, *object, *cells;
+} tables[] = {
+    { "v1", "Pod", "Name|Ready|Status|Restarts|Age|IP|Node|Nominated Node|Readiness Gates",
+      "{'metadata':{'name':'p','creationTimestamp':'2026-11-22T10:00:00Z'},'spec':{'nodeName':'n',"
+      "'containers':[{'name':'c'}]},'status':{'phase':'Running','podIP':'10.42.0.2',"
+      "'containerStatuses':[{'ready':true,'restartCount':2,'state':{'running':{}},'lastState':{"
+      "'terminated':{'finishedAt':'2026-11-22T10:00:30Z'}}}]}}",
+      "[\"p\",\"1/1\",\"Running\",\"2 (11s "
+      "ago)\",\"41s\",\"10.42.0.2\",\"n\",\"<none>\",\"<none>\"]" },
+    { "v1", "Node",
+      "Name|Status|Roles|Age|Version|Internal-IP|External-IP|OS-Image|Kernel-Version|"
+      "Container-Runtime",
+      "{'metadata':{'name':'n','creationTimestamp':'2026-11-22T10:00:00Z','labels':{"
+      "'node-role.kubernetes.io/master':'true','node-role.kubernetes.io/control-plane':'true'}},"
+      "'spec':{'unschedulable':true},'status':{'conditions':[{'type':'Ready','status':'True'}],"
+      "'addresses':[{'type':'InternalIP','address':'10.0.0.1'}],'nodeInfo':{'kubeletVersion':'v1',"
+      "'osImage':'D','kernelVersion':'6','containerRuntimeVersion':'containerd://1'}}}",
+      "[\"n\",\"Ready,SchedulingDisabled\",\"control-plane,master\",\"41s\",\"v1\",\"10.0.0.1\","
+      "\"<none>\",\"D\",\"6\",\"containerd://1\"]" },
+    { "v1", "Service", "Name|Type|Cluster-IP|External-IP|Port(s)|Age|Selector",
+      "{'metadata':{'name':'s','creationTimestamp':'2026-11-22T10:00:00Z'},'spec':{'type':'"
+      "NodePort',"
+      "'clusterIP':'10.43.0.1','ports':[{'port':443,'protocol':'TCP'},{'port':80,'nodePort':30080,"
+      "'protocol':'TCP'}],'selector':{'b':'2','a':'1'}}}",
+      "[\"s\",\"NodePort\",\"10.43.0.1\",\"<none>\",\"443/TCP,80:30080/"
+      "TCP\",\"41s\",\"a=1,b=2\"]" },
+    { "v1", "Endpoints", "Name|Endpoints|Age",
+      "{'metadata':{'name':'e','creationTimestamp':'2026-11-22T10:00:00Z'},'subsets':[{'addresses':"
+      "[{'ip':'10.0.0.1'},{'ip':'10.0.0.2'}],'ports':[{'port':1},{'port':2}]}]}",
+      "[\"e\",\"10.0.0.1:1,10.0.0.1:2,10.0.0.2:1 + 1 more...\",\"41s\"]" },
+    { "v1", "Event", "Last Seen|Type|Reason|Object|Subobject|Source|Message|First Seen|Count|Name",
+      "{'metadata':{'name':'x.1'},'involvedObject':{'kind':'Node','name':'n'},'type':'Normal',"
+      "'reason':'R','message':' m\\n','source':{'component':'kubelet','host':'n'},'count':3,"
+      "'firstTimestamp':'2026-11-22T09:00:00Z','lastTimestamp':'2026-11-22T10:00:00Z'}",
+      "[\"41s\",\"Normal\",\"R\",\"node/n\",\"\",\"kubelet, n\",\"m\",\"60m\",3,\"x.1\"]" },
+    { "v1", "Secret", "Name|Type|Data|Age",
+      "{'metadata':{'name':'s'},'type':'Opaque','data':{'a':'','b':''}}",
+      "[\"s\",\"Opaque\",2,\"<unknown>\"]" },
+    { "coordination.k8s.io/v1", "Lease", "Name|Holder|Age",
+      "{'metadata':{'name':'l','creationTimestamp':'2026-11-22T10:00:00Z'},'spec':{"
+      "'holderIdentity':'h'}}",
+      "[\"l\",\"h\",\"41s\"]" },
+};
+
+static const int64_t now_s = 1795341641; /* 2026-11-22T10:00:41Z */
+
+static void tables_show_what_kubectl_shows(void **state)
+{
+    AUTO(schema) struct schema *s = schema_new();
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+        const struct schema_kind *k = schema_find_api(s, tables[i].api, tables[i].kind);
+        json_auto_t *columns = table_columns(k), *object = json_of(tables[i].object);
+        json_auto_t *row = table_row(k, object, TABLE_METADATA, now_s);
+        auto_buf heads = BUF(1024);
+        json_t *c;
+        size_t j;
+        json_array_foreach(columns, j, c) assert_int_equal(
+            buf_addf(&heads, "%s%s", j ? "|" : "", json_string_value(json_object_get(c, "name"))),
+            0);
+        assert_string_equal(buf_cstr(&heads), tables[i].columns);
+        auto_free char *cells = json_text(json_object_get(row, "cells"));
+        assert_string_equal(cells, tables[i].cells);
+        assert_string_equal(json_str_at(row, "object.kind", ""), "PartialObjectMetadata");
+    }
+}
+
+static void a_pods_status_is_one_word(void **state)
+{
+    static const char *const rows[][2] = {
+        { "{'status':{'phase':'Pending'}}", "Pending" },
+        { "{'status':{'phase':'Failed','reason':'Evicted'}}", "Evicted" },
+        { "{'status':{'phase':'Pending','containerStatuses':[{'state':{'waiting':{'reason':"
+          "'ContainerCreating'}}}]}}",
+          "ContainerCreating" },
+        { "{'status':{'phase':'Running','containerStatuses':[{'state':{'terminated':{'exitCode':3}}"
+          "}"
+          "]}}",
+          "ExitCode:3" },
+        { "{'status':{'phase':'Running','containerStatuses':[{'ready':true,'state':{'running':{}}},"
+          "{'state':{'terminated':{'reason':'Completed'}}}]}}",
+          "NotReady" },
+        { "{'metadata':{'deletionTimestamp':'x'},'status':{'phase':'Running'}}", "Terminating" },
+        { "{'metadata':{'deletionTimestamp':'x'},'status':{'phase':'Succeeded'}}", "Succeeded" },
+        { "{'spec':{'initContainers':[{},{}]},'status':{'phase':'Pending','initContainerStatuses':["
+          "{'state':{'terminated':{'exitCode':0}}},{'state':{'running':{}}}]}}",
+          "Init:1/2" },
+        { "{'spec':{'initContainers':[{}]},'status':{'phase':'Pending','initContainerStatuses':["
+          "{'state':{'waiting':{'reason':'CrashLoopBackOff'}}}]}}",
+          "Init:CrashLoopBackOff" },
+    };
+    const char *arg;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        json_auto_t *pod = json_of(rows[i][0]);
+        const struct cell c = { .obj = pod, .now_s = now_s };
+        json_auto_t *cell = cell_find("=pod_status", &arg)(&c, "");
+        assert_string_equal(json_string_value(cell), rows[i][1]);
+    }
+}
+
+static void durations_are_short(void **state)
+{
+    static const struct {
+        int64_t s;
+        const char *text;
+    } rows[] = { { 0, "0s" },           { -1, "0s" },
+                 { -2, "<invalid>" },   { 119, "119s" },
+                 { 120, "2m" },         { 130, "2m10s" },
+                 { 600, "10m" },        { 10799, "179m" },
+                 { 10800, "3h" },       { 3 * 3600 + 60, "3h1m" },
+                 { 8 * 3600, "8h" },    { 48 * 3600, "2d" },
+                 { 49 * 3600, "2d1h" }, { 8 * 86400, "8d" },
+                 { 730 * 86400, "2y" }, { 731 * 86400, "2y1d" } };
+    char text[CELL_AGE_MAX];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        cell_duration(text, rows[i].s);
+        assert_string_equal(text, rows[i].text);
+    }
+}
+
+static void field_selectors_see_the_supported_fields(void **state)
+{
+    AUTO(schema) struct schema *s = schema_new();
+    const struct schema_kind *pod = schema_find_api(s, "v1", "Pod");
+    json_auto_t *o = json_of("{'metadata':{'name':'p'},'spec':{'nodeName':'n'}}");
+    static const struct {
+        const char *selector;
+        int match; /* -1: not supported */
+    } rows[] = { { "metadata.name=p", 1 },        { "spec.nodeName=n", 1 },
+                 { "spec.nodeName!=n", 0 },       { "status.phase=", 1 },
+                 { "spec.hostNetwork=false", 1 }, { "spec.foo=1", -1 } };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO(field_selector) struct field_selector *f = NULL;
+        struct err e;
+        assert_int_equal(field_selector_parse(&f, str_of(rows[i].selector), &e), 0);
+        if (rows[i].match < 0) {
+            assert_int_equal(fields_check(pod, f, &e), ERR_INVALID);
+            assert_string_equal(e.text, "field label not supported: spec.foo");
+            continue;
+        }
+        assert_int_equal(fields_check(pod, f, &e), 0);
+        assert_int_equal(fields_match(pod, o, f), rows[i].match);
+    }
+}
+
+static json_t *document(struct discovery *d, const char *path, const char *accept)
+{
+    struct discovery_doc doc;
+    json_t *j = NULL;
+    struct err e;
+
+    if (!discovery_get(d, str_of(path), str_of(accept), &doc))
+        return NULL;
+    assert_int_equal(json_parse(&j, doc.body, &e), 0);
+    return j;
+}
+
+static void discovery_lists_what_is_served(void **state)
+{
+    AUTO(schema) struct schema *s = schema_new();
+    AUTO(discovery) struct discovery *d = discovery_new(s, "10.0.0.1:6443", "v1.32.0");
+    json_auto_t *core = document(d, "/api", ""), *v1 = document(d, "/api/v1", "");
+    json_auto_t *apps = document(d, "/apis/apps", ""), *all = document(d, "/apis", "");
+    bool pods = false, exec = false;
+    json_t *r;
+    size_t i;
+    (void)state;
+
+    assert_string_equal(json_str_at(core, "serverAddressByClientCIDRs[0].serverAddress", ""),
+                        "10.0.0.1:6443");
+    assert_string_equal(json_str_at(v1, "groupVersion", ""), "v1");
+    json_array_foreach(json_object_get(v1, "resources"), i, r)
+    {
+        const char *name = json_str_at(r, "name", "");
+        if (strcmp(name, "pods") == 0) {
+            pods = true;
+            assert_string_equal(json_str_at(r, "shortNames[0]", ""), "po");
+            assert_string_equal(json_str_at(r, "singularName", ""), "pod");
+            assert_int_equal(json_array_size(json_object_get(r, "verbs")), 8);
+        }
+        exec |= strcmp(name, "pods/exec") == 0 &&
+                strcmp(json_str_at(r, "kind", ""), "PodExecOptions") == 0;
+        if (strcmp(name, "pods/eviction") == 0)
+            assert_string_equal(json_str_at(r, "group", ""), "policy");
+    }
+    assert_true(pods && exec);
+    assert_string_equal(json_str_at(apps, "preferredVersion.groupVersion", ""), "apps/v1");
+    assert_true(json_array_size(json_object_get(all, "groups")) > 8);
+    assert_null(document(d, "/apis/nothing", ""));
+    assert_null(document(d, "/apis/apps/v2", ""));
+    assert_null(document(d, "/apis/", ""));
+}
+
+static void discovery_aggregates_when_asked(void **state)
+{
+    static const char accept[] =
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;"
+        "g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+    AUTO(schema) struct schema *s = schema_new();
+    AUTO(discovery) struct discovery *d = discovery_new(s, "x", "v1.32.0");
+    json_auto_t *core = document(d, "/api", accept), *groups = document(d, "/apis", accept);
+    json_auto_t *plain = document(d, "/apis", "application/json, */*");
+    struct discovery_doc doc;
+    (void)state;
+
+    assert_string_equal(json_str_at(core, "apiVersion", ""), "apidiscovery.k8s.io/v2");
+    assert_string_equal(json_str_at(core, "items[0].versions[0].version", ""), "v1");
+    assert_string_equal(json_str_at(groups, "kind", ""), "APIGroupDiscoveryList");
+    assert_string_equal(json_str_at(plain, "kind", ""), "APIGroupList");
+    assert_true(discovery_get(d, STR("/apis"), str_of(accept), &doc));
+    assert_non_null(strstr(doc.content_type, "v=v2;"));
+}
+
+static void openapi_describes_every_version(void **state)
+{
+    AUTO(schema) struct schema *s = schema_new();
+    AUTO(discovery) struct discovery *d = discovery_new(s, "x", "v1.32.0");
+    json_auto_t *index = document(d, "/openapi/v3", "");
+    json_auto_t *core = document(d, "/openapi/v3/api/v1", "");
+    json_auto_t *v2 = document(d, "/openapi/v2", "");
+    json_t *schemas = json_at(core, "components.schemas"), *spec, *patch;
+    (void)state;
+
+    assert_non_null(json_object_get(json_object_get(index, "paths"), "apis/apps/v1"));
+    spec = json_object_get(schemas, "io.k8s.api.core.v1.PodSpec");
+    assert_string_equal(json_str_at(spec, "properties.containers.x-kubernetes-patch-merge-key", ""),
+                        "name");
+    assert_string_equal(json_str_at(spec, "required[0]", ""), "containers");
+    assert_string_equal(json_str_at(json_object_get(schemas, "io.k8s.api.core.v1.PodList"),
+                                    "x-kubernetes-group-version-kind[0].kind", ""),
+                        "PodList");
+    patch = json_object_get(json_object_get(json_object_get(core, "paths"),
+                                            "/api/v1/namespaces/{namespace}/pods/{name}"),
+                            "patch");
+    assert_string_equal(json_str_at(patch, "parameters[2].name", ""), "fieldValidation");
+    assert_non_null(json_object_get(json_object_get(v2, "definitions"), "io.k8s.api.core.v1.Node"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tables_show_what_kubectl_shows),
+        cmocka_unit_test(a_pods_status_is_one_word),
+        cmocka_unit_test(durations_are_short),
+        cmocka_unit_test(field_selectors_see_the_supported_fields),
+        cmocka_unit_test(discovery_lists_what_is_served),
+        cmocka_unit_test(discovery_aggregates_when_asked),
+        cmocka_unit_test(openapi_describes_every_version),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
