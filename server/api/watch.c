@@ -30,6 +30,7 @@ struct watch {
     struct buf line;
     int64_t sent_rev; /* everything up to here was delivered or did not match */
     uint64_t bookmark_at_ms;
+    bool one_name; /* the request's path names the object: its key is ours, not only begins so */
     bool columns_sent;
     bool held;   /* the store waits for store_watch_resume */
     bool closed; /* the timer is closing */
@@ -77,6 +78,13 @@ static void broken(struct api_req *r)
 
 /* ---- events ---- */
 
+static bool matches(struct api_req *r, struct store_obj *o)
+{
+    if (r->watch->one_name && !str_is(store_obj_key(o), r->key))
+        return false;
+    return req_matches(r, o);
+}
+
 static bool send_event(struct api_req *r, const char *type, struct str value, int64_t rev)
 {
     struct watch *w = r->watch;
@@ -114,8 +122,8 @@ static bool on_event(void *arg, const struct store_event *ev)
         w->held = true;
         return false;
     }
-    was = ev->prev && req_matches(r, ev->prev);
-    is = ev->now && req_matches(r, ev->now);
+    was = ev->prev && matches(r, ev->prev);
+    is = ev->now && matches(r, ev->now);
     if (is)
         ok = send_event(r, was ? "MODIFIED" : "ADDED", store_obj_value(ev->now), ev->rev);
     else if (was) /* deleted, or it matches no longer: the last state that matched */
@@ -189,7 +197,7 @@ static void on_list(void *arg, const struct store_list *l, const struct err *e)
         r->list_rev = l->rev;
         r->objs = mem_calloc(l->n + 1, sizeof(struct store_obj *));
         for (size_t i = 0; i < l->n; i++)
-            if (req_matches(r, l->v[i]))
+            if (matches(r, l->v[i]))
                 r->objs[r->n_objs++] = store_obj_ref(l->v[i]);
     }
     api_step(r);
@@ -257,6 +265,7 @@ static void start(struct api_req *r)
     struct watch *w = mem_alloc(sizeof *w);
     w->req = r;
     w->line = BUF(EVENT_MAX_BYTES);
+    w->one_name = *r->route.name != '\0';
     w->bookmark_at_ms = uv_now(r->api->loop) + BOOKMARK_EVERY_MS;
     timer_init(&w->timer, r->api->loop);
     r->watch = w;
