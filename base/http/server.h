@@ -59,7 +59,11 @@ bool http_req_has_body(const struct http_req *r);
 bool http_req_is_h2(const struct http_req *r);
 struct stream *http_req_stream(const struct http_req *r); /* the connection: addresses, TLS peer */
 
-/* Sets who hears of the rest. Call it inside on_request (or reply there at once). */
+/* Sets who hears of the rest. Call it inside on_request (or reply there at once). It may be called
+ * again, with other events. Until there is an on_body (or on_body_end: then the body is dropped) or
+ * http_req_read_body, the body waits, and the peer with it; an expected 100 Continue goes out when
+ * the body is asked for. A body that is asked for and does not come for idle_timeout_ms ends with
+ * 408. */
 void http_req_accept(struct http_req *r, const struct http_req_events *events, void *arg);
 /* Makes the server collect the body first: done is called once with the whole body (valid during
  * the call). A larger one is answered with 413 by the server, and done is not called. */
