@@ -6,10 +6,34 @@ HOSTCC ?= cc
 
 schema_kube := $(sort $(wildcard server/schema/*.kube))
 
-$(BUILD)/host/schemac: tools/schemac.c
-	$(call say,HOSTCC,$<)mkdir -p $(@D) && $(HOSTCC) -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -o $@ $<
+$(BUILD)/host/schemac: $(wildcard tools/schemac*.c) tools/schemac.h
+	$(call say,HOSTCC,$@)mkdir -p $(@D) && $(HOSTCC) -std=gnu17 -D_GNU_SOURCE -I. -O1 -Wall -Wextra -o $@ $(filter %.c,$^)
 
 $(BUILD)/gen/schema_tables.c: $(BUILD)/host/schemac $(schema_kube)
 	$(call say,SCHEMA,$@)mkdir -p $(@D) && $(BUILD)/host/schemac $@ $(schema_kube)
 
 gen_objs_server/schema := $(BUILD)/gen/schema_tables.o
+
+# ---- the CRI messages: what agent/cri/cri.proto says ------------------------------------------------
+
+cri_pb := $(BUILD)/gen/agent/cri/cri.pb-c
+
+$(cri_pb).c $(cri_pb).h &: agent/cri/cri.proto
+	$(call say,PROTO,$<)mkdir -p $(@D) && protoc-c -Iagent/cri --c_out=$(BUILD)/gen/agent/cri $<
+
+$(cri_pb).o: GEN_CFLAGS += -Wno-conversion -Wno-strict-prototypes -Wno-missing-prototypes
+# The first build; later ones know from the compiler who includes the header.
+$(patsubst %.c,$(BUILD)/%.o,$(wildcard agent/cri/*.c)): | $(cri_pb).h
+
+# ---- the pause image, part of the program -----------------------------------------------------------
+
+pause_c := $(BUILD)/gen/agent/cri/pause_image.c
+
+$(pause_c): mk/gen.mk
+	$(call say,GEN,$@)mkdir -p $(@D) && printf '%s\n' \
+	    '__asm__(".section .rodata\n.balign 16\n"' \
+	    '        ".global pause_image_tar\npause_image_tar:\n.incbin \"$(abspath $(BUILD))/images/pause.tar\"\n"' \
+	    '        ".global pause_image_tar_end\npause_image_tar_end:\n.byte 0\n.previous\n");' >$@
+$(pause_c:.c=.o): $(BUILD)/images/pause.tar
+
+gen_objs_agent/cri := $(cri_pb).o $(pause_c:.c=.o)

@@ -1,0 +1,105 @@
+/* The table compiler's reader: what is wrong is named with its file and line. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <unistd.h>
+
+int schemac_main(int argc, char **argv);
+#define main schemac_main
+#include "tools/schemac.c"
+#undef main
+#include "tools/schemac_read.c"
+#include "tools/schemac_resolve.c"
+
+#define HEAD "group core/v1\ntype ObjectMeta\n    name 1 string\n"
+
+static const struct {
+    const char *source;
+    const char *error; /* NULL: compiles */
+} rows[] = {
+    { HEAD, NULL },
+    { HEAD "# only a comment\n\n", NULL },
+    { "kind Pod pods\n", "x.kube:1: \"kind\" before the first group\n" },
+    { "group core\n", "x.kube:1: want: group NAME/VERSION\n" },
+    { HEAD "frob\n", "x.kube:4: unknown word \"frob\"\n" },
+    { "group core/v1\n    name 1 string\n",
+      "x.kube:2: an indented line outside of kind, object and type\n" },
+    { HEAD "    uid\n", "x.kube:4: field uid: want a number and a type\n" },
+    { HEAD "    uid x string\n", "x.kube:4: field uid: \"x\" is no protobuf number\n" },
+    { HEAD "    uid 70000 string\n", "x.kube:4: field uid: \"70000\" is no protobuf number\n" },
+    { HEAD "    name 2 string\n", "x.kube:4: field name is there already, in line 3\n" },
+    { HEAD "    uid 5 strin\n", "x.kube:4: unknown type \"strin\"\n" },
+    { HEAD "    uid 5 [string\n", "x.kube:4: type \"[string\" does not end with ]\n" },
+    { HEAD "    uid 5 string frob\n", "x.kube:4: field uid: unknown attribute \"frob\"\n" },
+    { HEAD "    uid 5 string is=x\n", "x.kube:4: field uid: unknown form \"x\"\n" },
+    { HEAD "    n 5 int32 default=x\n", "x.kube:4: field n: default x is no number\n" },
+    { HEAD "    s 5 string set\n", "x.kube:4: field s: keys and set are for lists\n" },
+    { HEAD "    l 5 [ObjectMeta] merge=uid\n",
+      "x.kube:4: field l: ObjectMeta has no field \"uid\" to be a key\n" },
+    { HEAD "enum E A B\ntype T\n    e 1 E default=C\n",
+      "x.kube:6: field e: default \"C\" is no E\n" },
+    { HEAD "type ObjectMeta\n", "x.kube:4: ObjectMeta is there already, in x.kube:2\n" },
+    { HEAD "type T\n    + 1 ObjectMeta\n    name 2 string\n",
+      "x.kube:6: T has two fields name, one of them embedded\n" },
+    { HEAD "kind Pod pods\n", "x.kube:4: kind Pod has no object or type of that name\n" },
+    { HEAD "kind Pod\n", "x.kube:4: want: kind NAME PLURAL [cluster]\n" },
+    { HEAD "object Pod\nkind Pod pods\n    verbs frob\n", "x.kube:6: unknown verb \"frob\"\n" },
+    { HEAD "object Pod\nkind Pod pods\n    column X\n",
+      "x.kube:6: column X: want a type and a source\n" },
+    { HEAD "object Pod\nkind Pod pods\n    column X text .x\n",
+      "x.kube:6: column X: unknown type \"text\"\n" },
+    { HEAD "object Pod\nkind Pod pods\n    column \"X\n",
+      "x.kube:6: a quoted word does not end\n" },
+    { HEAD "object Pod\nkind Pod pods\n    frob x\n", "x.kube:6: kind Pod: what is \"frob\"?\n" },
+    { HEAD
+      "object Pod\nkind Pod pods\n    short po\n    column Name\n    column Age\n    sub status\n",
+      NULL },
+};
+
+static void errors_name_file_and_line(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *copy = strdup(rows[i].source), *said = NULL, *printed = NULL;
+        size_t said_n, printed_n;
+        FILE *errors = open_memstream(&said, &said_n), *out = open_memstream(&printed, &printed_n);
+        const struct source s = { "x.kube", copy };
+        int r = compile(&s, 1, out, errors);
+        fclose(out);
+        fclose(errors);
+        assert_string_equal(said, rows[i].error ? rows[i].error : "");
+        assert_int_equal(r, rows[i].error != NULL);
+        assert_int_equal(printed_n == 0, rows[i].error != NULL); /* all or nothing */
+        free(copy);
+        free(said);
+        free(printed);
+    }
+}
+
+static void a_bad_file_leaves_the_output_alone(void **state)
+{
+    char dir[] = "/tmp/schemac-XXXXXX", in[64], out[64];
+    (void)state;
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(in, sizeof in, "%s/x.kube", dir);
+    snprintf(out, sizeof out, "%s/x.c", dir);
+    FILE *f = fopen(in, "w");
+    fputs("frob\n", f);
+    fclose(f);
+    char *argv[] = { (char *)"schemac", out, in, NULL };
+    assert_int_equal(schemac_main(3, argv), 1);
+    assert_null(fopen(out, "r"));
+    remove(in);
+    rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(errors_name_file_and_line),
+        cmocka_unit_test(a_bad_file_leaves_the_output_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
