@@ -131,6 +131,7 @@ static int run_roles(struct roles *r)
     int signal_n = 0;
     int code = 0;
 
+    notify_init();
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
@@ -158,6 +159,7 @@ static int run_roles(struct roles *r)
     }
     if (!code)
         log_info("stopping", kv("signal", strsignal(signal_n)));
+    notify_stopping();
     stop_all(r, signal_n == SIGUSR1);
     return code;
 }
