@@ -361,6 +361,11 @@ int api_new(struct api **out, const struct api_config *c, struct err *e)
     return 0;
 }
 
+const struct schema *api_schema(const struct api *a)
+{
+    return a->schema;
+}
+
 struct authz *api_authz(struct api *a)
 {
     return a->authz;

@@ -18,6 +18,7 @@ struct api;
 struct authn;
 struct authz;
 struct http_req;
+struct schema;
 struct store;
 struct tls_client_config;
 
@@ -59,6 +60,9 @@ void api_handle(struct api *a, struct http_req *r);
  * the name is copied. */
 void api_check_set(struct api *a, const char *name, bool ok, bool live);
 bool api_is_ready(const struct api *a);
+
+/* The kinds that are served now; borrowed. */
+const struct schema *api_schema(const struct api *a);
 
 /* The authorizer chain: add RBAC, or ask it for the owner's own paths. */
 struct authz *api_authz(struct api *a);
