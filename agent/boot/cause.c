@@ -1,0 +1,73 @@
+#include "agent/boot/cause.h"
+
+#include <errno.h>
+#include <string.h>
+
+const char *cause_name(enum cause c)
+{
+    static const char *const names[N_CAUSES] = { "",        "DNS",    "TCP",      "TLS",
+                                                 "clock",   "token",  "password", "server",
+                                                 "session", "config", "local",    "protocol" };
+    return (size_t)c < N_CAUSES ? names[c] : "";
+}
+
+const char *cause_advice(enum cause c)
+{
+    static const char *const advice[N_CAUSES] = {
+        [CAUSE_DNS] = "check the name in --server and this machine's resolver",
+        [CAUSE_TCP] = "check that the server runs and that nothing in between blocks its port",
+        [CAUSE_TLS] = "check that --server is this cluster and that nothing in between ends TLS",
+        [CAUSE_CLOCK] =
+            "check this machine's clock: the server's certificate is not valid at its time",
+        [CAUSE_TOKEN] = "take the token from <data>/server/agent-token on a server",
+        [CAUSE_PASSWORD] = "on a server: kubectl delete node NAME, or start with --with-node-id",
+        [CAUSE_BUSY] = "nothing to do: it is tried again",
+        [CAUSE_SESSION] = "nothing to do: it is tried again",
+        [CAUSE_CONFIG] = "the cluster asks for something that this version does not do",
+        [CAUSE_LOCAL] = "check the disk and the folder's permissions",
+    };
+    return (size_t)c < N_CAUSES && advice[c] ? advice[c] : "";
+}
+
+bool cause_is_clock(const char *text)
+{
+    return strstr(text, "not yet valid") || strstr(text, "has expired");
+}
+
+enum cause cause_of(const struct err *e, int http_status)
+{
+    switch (http_status) {
+    case 0:
+        break;
+    case 401:
+        return CAUSE_TOKEN;
+    case 403:
+        return strstr(e->text, "password") ? CAUSE_PASSWORD : CAUSE_TOKEN;
+    case 429:
+    case 500:
+    case 502:
+    case 503:
+    case 504:
+        return CAUSE_BUSY;
+    default:
+        return CAUSE_PROTOCOL;
+    }
+    if (cause_is_clock(e->text))
+        return CAUSE_CLOCK;
+    if (strstr(e->text, "resolve"))
+        return CAUSE_DNS;
+    if (strstr(e->text, "TLS") || strstr(e->text, "certificate"))
+        return CAUSE_TLS;
+    switch (e->code) {
+    case ERR_NOT_FOUND:
+        return CAUSE_DNS;
+    case ERR_DENIED:
+        return CAUSE_TLS;
+    case ERR_PROTOCOL:
+    case ERR_INVALID:
+    case ERR_LIMIT:
+        return CAUSE_PROTOCOL;
+    default:
+        return CAUSE_TCP;
+    }
+}

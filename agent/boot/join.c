@@ -1,0 +1,567 @@
+#include "agent/boot/join.h"
+
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/data/base64.h"
+#include "base/data/json.h"
+#include "base/http/client.h"
+#include "base/io/backoff.h"
+#include "base/io/file.h"
+#include "base/io/tcp.h"
+#include "base/io/timer.h"
+#include "base/io/tls.h"
+#include "base/pki/bundle.h"
+#include "base/pki/token.h"
+#include "lb/balancer.h"
+
+#include <stdio.h>
+
+#define CALL_TIMEOUT_MS  10000 /* K3s's, of each supervisor call */
+#define ANSWER_MAX_BYTES (1024 * 1024)
+#define RETRY_MIN_MS     500
+#define RETRY_MAX_MS     10000
+#define AUTH_MAX_BYTES   (2 * TOKEN_MAX_BYTES)
+
+enum join_state {
+    JOIN_CACERTS,
+    JOIN_VERIFY,
+    JOIN_CONFIG,
+    JOIN_CLIENT_CA,
+    JOIN_SERVER_CA,
+    JOIN_SERVING,
+    JOIN_KUBELET,
+    JOIN_PROXY,
+    JOIN_CONTROLLER,
+    JOIN_JOINED,
+    JOIN_BACKOFF,
+    N_JOIN_STATES,
+};
+
+static const struct step {
+    const char *name, *target;
+    enum join_state next;
+    int credential; /* -1: no certificate is asked for */
+    bool node_headers;
+} steps[N_JOIN_STATES] = {
+    [JOIN_CACERTS] = { "CACERTS", "/cacerts", JOIN_VERIFY, -1, false },
+    [JOIN_VERIFY] = { "VERIFY", "/cacerts", JOIN_CONFIG, -1, false },
+    [JOIN_CONFIG] = { "CONFIG", "/v1-k3s/config", JOIN_CLIENT_CA, -1, false },
+    [JOIN_CLIENT_CA] = { "CLIENT_CA", "/v1-k3s/client-ca.crt", JOIN_SERVER_CA, -1, false },
+    [JOIN_SERVER_CA] = { "SERVER_CA", "/v1-k3s/server-ca.crt", JOIN_SERVING, -1, false },
+    [JOIN_SERVING] = { "SERVING", "/v1-k3s/serving-kubelet.crt", JOIN_KUBELET, CRED_SERVING, true },
+    [JOIN_KUBELET] = { "KUBELET", "/v1-k3s/client-kubelet.crt", JOIN_PROXY, CRED_KUBELET, true },
+    [JOIN_PROXY] = { "PROXY", "/v1-k3s/client-kube-proxy.crt", JOIN_CONTROLLER, CRED_PROXY, false },
+    [JOIN_CONTROLLER] = { "CONTROLLER", "/v1-k3s/client-k3s-controller.crt", JOIN_JOINED,
+                          CRED_CONTROLLER, false },
+    [JOIN_JOINED] = { "JOINED", NULL, JOIN_JOINED, -1, false },
+    [JOIN_BACKOFF] = { "BACKOFF", NULL, JOIN_CACERTS, -1, false },
+};
+
+struct join {
+    struct join_config c;
+    enum join_state state;
+    struct token token;
+    bool has_token, has_joined;
+    bool use_get;         /* the server does not know POST of a request */
+    bool no_client_cert;  /* it was refused: only the token counts in this attempt */
+    struct buf pinned_ca; /* of this attempt: what /cacerts answered, or what is on disk */
+    struct tls_client_config *tls;
+    struct http_endpoint *ep;
+    struct http_call *call;
+    struct timer timer;
+    struct backoff backoff;
+    struct cluster_config config;
+    enum cause cause;
+    char cause_text[512];
+    bool closing;
+    unsigned n_open; /* endpoints that are closing, and the timer */
+    void (*done)(void *arg);
+    void *done_arg;
+};
+
+static void join_step(struct join *j);
+
+const char *join_state_name(const struct join *j)
+{
+    return steps[j->state].name;
+}
+
+/* ---- the config document
+ * --------------------------------------------------------------------------- */
+
+static void copy_text(char *out, size_t n, const json_t *doc, const char *key)
+{
+    snprintf(out, n, "%s", json_str_at(doc, key, ""));
+}
+
+int cluster_config_parse(struct cluster_config *out, struct str body, struct err *e)
+{
+    struct cluster_config c = { 0 };
+    json_auto_t *doc = NULL;
+    int64_t https, supervisor;
+
+    if (json_parse(&doc, body, e))
+        return err_wrap(e, "the cluster's config");
+    https = json_i64_at(doc, "HTTPSPort", 0);
+    supervisor = json_i64_at(doc, "SupervisorPort", 0);
+    if (https != supervisor)
+        return err_set(e, ERR_INVALID,
+                       "the cluster's config: supervisor and API server on different ports (%lld, "
+                       "%lld) are not supported yet",
+                       (long long)supervisor, (long long)https);
+    copy_text(c.cluster_dns, sizeof c.cluster_dns, doc, "ClusterDNS");
+    copy_text(c.cluster_domain, sizeof c.cluster_domain, doc, "ClusterDomain");
+    copy_text(c.egress_mode, sizeof c.egress_mode, doc, "EgressSelectorMode");
+    c.disable_ccm = json_bool_at(doc, "DisableCCM", false);
+    *out = c;
+    return 0;
+}
+
+/* ---- what is wrong
+ * ----------------------------------------------------------------------------------- */
+
+static void set_cause(struct join *j, enum cause c, const char *text)
+{
+    if (j->cause == c && strcmp(j->cause_text, text) == 0)
+        return;
+    j->cause = c;
+    snprintf(j->cause_text, sizeof j->cause_text, "%s", text);
+    if (c != CAUSE_NONE)
+        log_warn("cannot join the cluster yet, will retry", kv("cause", cause_name(c)),
+                 kv("step", steps[j->state].name), kv("why", text), kv("advice", cause_advice(c)));
+    j->c.on_cause(j->c.arg, c, text);
+}
+
+/* The balancer closes a connection when no server answers: its own last error says why. */
+static bool balancer_says(const struct join *j, struct err *e)
+{
+    struct balancer_server_status st[8];
+    size_t n = balancer_status(j->c.balancer, st, ARRAY_LEN(st));
+    const struct balancer_server_status *last = NULL;
+
+    for (size_t i = 0; i < n; i++)
+        if (st[i].last_error[0] && (!last || st[i].last_error_ago_ms < last->last_error_ago_ms))
+            last = &st[i];
+    if (!last || last->last_error_ago_ms > CALL_TIMEOUT_MS)
+        return false;
+    err_set(e, strstr(last->last_error, "resolve") ? ERR_NOT_FOUND : ERR_IO, "%.250s",
+            last->last_error);
+    return true;
+}
+
+static void on_timer(void *arg)
+{
+    struct join *j = arg;
+
+    j->state = j->has_token || j->c.token_file ? JOIN_CACERTS : JOIN_CONFIG;
+    j->no_client_cert = false;
+    join_step(j);
+}
+
+static void fail(struct join *j, enum cause c, const char *text)
+{
+    set_cause(j, c, text);
+    j->state = JOIN_BACKOFF;
+    timer_start_ms(&j->timer, backoff_next_ms(&j->backoff), on_timer, j);
+}
+
+/* ---- connections
+ * ---------------------------------------------------------------------------------- */
+
+static void dial_balancer(void *dial_arg, uint64_t timeout_ms, http_dialed_fn done, void *arg)
+{
+    struct join *j = dial_arg;
+
+    tcp_dial(NULL, j->c.loop, "127.0.0.1", balancer_port(j->c.balancer), timeout_ms, done, arg);
+}
+
+static void maybe_gone(struct join *j)
+{
+    void (*done)(void *) = j->done;
+    void *arg = j->done_arg;
+
+    if (!j->closing || j->n_open || j->call)
+        return;
+    tls_client_config_free(j->tls);
+    if (j->has_token)
+        token_deinit(&j->token);
+    buf_deinit(&j->pinned_ca);
+    free(j);
+    if (done)
+        done(arg);
+}
+
+struct old_endpoint {
+    struct join *j;
+    struct tls_client_config *tls;
+};
+
+static void on_endpoint_closed(void *arg)
+{
+    struct old_endpoint *o = arg;
+    struct join *j = o->j;
+
+    tls_client_config_free(o->tls);
+    free(o);
+    j->n_open--;
+    maybe_gone(j);
+}
+
+static void drop_endpoint(struct join *j)
+{
+    struct old_endpoint *o;
+
+    if (!j->ep)
+        return;
+    o = mem_alloc(sizeof *o);
+    *o = (struct old_endpoint){ j, STEAL(j->tls) };
+    j->n_open++;
+    http_endpoint_close(STEAL(j->ep), on_endpoint_closed, o);
+}
+
+/* A fresh endpoint with the trust of this state: anything for the first /cacerts, then the pinned
+ * CA, and our client certificate once we are past the CA's check. */
+static int make_endpoint(struct join *j, struct err *e)
+{
+    const struct pair *kubelet = &j->c.credentials->pairs[CRED_KUBELET];
+    struct tls_client_options o = { .insecure = j->state == JOIN_CACERTS };
+    struct http_endpoint_config ec = { .authority = JOIN_SERVER_NAME,
+                                       .dial = dial_balancer,
+                                       .dial_arg = j,
+                                       .proto = HTTP_H1,
+                                       .dial_timeout_ms = CALL_TIMEOUT_MS,
+                                       .n_connections_max = 1 };
+
+    drop_endpoint(j);
+    if (!o.insecure)
+        o.ca_pem = buf_str(&j->pinned_ca);
+    if (j->state >= JOIN_CONFIG && kubelet->cert_pem.n && !j->no_client_cert &&
+        kubelet->not_after_unix_s > clock_wall_s()) {
+        o.cert_chain_pem = buf_str(&kubelet->cert_pem);
+        o.key_pem = buf_str(&kubelet->key_pem);
+    }
+    if (tls_client_config_new(&j->tls, &o, e))
+        return (int)e->code;
+    ec.tls = j->tls;
+    http_endpoint_new(&j->ep, j->c.loop, &ec);
+    return 0;
+}
+
+/* ---- requests
+ * ---------------------------------------------------------------------------------------- */
+
+static int authorization(const struct join *j, struct buf *out)
+{
+    auto_buf plain = BUF_SECRET(AUTH_MAX_BYTES);
+
+    if (token_is_bootstrap(&j->token))
+        return buf_addf(out, "Bearer %s.%s", j->token.bootstrap_id, j->token.bootstrap_secret);
+    /* whatever user the token names, an agent is "node" */
+    if (buf_addf(&plain, "node:%s", j->token.password) || buf_adds(out, "Basic "))
+        return ERR_LIMIT;
+    return base64_add(out, buf_str(&plain));
+}
+
+static void on_answer(void *arg, int status, const struct http_headers *h, struct str body,
+                      const struct err *e);
+
+static void ask(struct join *j)
+{
+    const struct step *s = &steps[j->state];
+    const struct credentials *cr = j->c.credentials;
+    auto_buf auth = BUF_SECRET(AUTH_MAX_BYTES), der = BUF(16 * 1024);
+    auto_free char *ips = NULL;
+    struct http_header headers[5];
+    size_t n = 0;
+    struct err e;
+
+    if (j->has_token && j->state >= JOIN_CONFIG) {
+        if (authorization(j, &auth)) {
+            fail(j, CAUSE_TOKEN, "the token is too long");
+            return;
+        }
+        headers[n++] = (struct http_header){ STR("Authorization"), buf_str(&auth) };
+    }
+    if (s->node_headers) {
+        bool both = s->credential == CRED_SERVING && *j->c.node_external_ips;
+        ips = mem_printf("%s%s%s", j->c.node_ips, both ? "," : "",
+                         both ? j->c.node_external_ips : "");
+        headers[n++] = (struct http_header){ STR("k3s-Node-Name"), str_of(j->c.node_name) };
+        headers[n++] = (struct http_header){ STR("k3s-Node-Password"), str_of(cr->password) };
+        headers[n++] = (struct http_header){ STR("k3s-Node-IP"), str_of(ips) };
+    }
+    if (s->credential >= 0 && !j->use_get &&
+        credentials_csr(cr, (enum credential)s->credential, &der, &e)) {
+        fail(j, CAUSE_LOCAL, e.text);
+        return;
+    }
+    struct http_call_config c = { .method = der.n ? "POST" : "GET",
+                                  .target = s->target,
+                                  .headers = headers,
+                                  .n_headers = n,
+                                  .body = buf_str(&der),
+                                  .timeout_ms = CALL_TIMEOUT_MS };
+    j->call = http_fetch(j->ep, &c, ANSWER_MAX_BYTES, on_answer, j);
+}
+
+/* ---- answers
+ * ----------------------------------------------------------------------------------------- */
+
+static int pin(struct join *j, struct str body, struct err *e)
+{
+    buf_clear(&j->pinned_ca);
+    if (!bundle_n_certs(body))
+        return err_set(e, ERR_INVALID,
+                       "/cacerts holds no certificate: this is no K3s or Coracle server");
+    return buf_add_str(&j->pinned_ca, body) ? err_set(e, ERR_LIMIT, "/cacerts is too long") : 0;
+}
+
+static int take(struct join *j, struct str body, struct err *e)
+{
+    const struct step *s = &steps[j->state];
+    char hash[BUNDLE_HASH_CHARS + 1];
+
+    switch (j->state) {
+    case JOIN_CACERTS:
+        return pin(j, body, e);
+    case JOIN_VERIFY:
+        bundle_ca_hash(hash, body, clock_wall_s());
+        if (!j->token.ca_hash[0] && !j->has_joined)
+            log_warn("the token has no CA hash: the server is trusted at first sight",
+                     kv("ca_hash", hash));
+        return token_check_ca(&j->token, hash, e);
+    case JOIN_CONFIG:
+        return cluster_config_parse(&j->config, body, e);
+    case JOIN_CLIENT_CA:
+    case JOIN_SERVER_CA:
+        return credentials_set_ca(j->c.credentials, j->state == JOIN_SERVER_CA, body, e);
+    case JOIN_SERVING:
+    case JOIN_KUBELET:
+    case JOIN_PROXY:
+    case JOIN_CONTROLLER:
+        return credentials_answer(j->c.credentials, (enum credential)s->credential, body, e);
+    case JOIN_JOINED:
+    case JOIN_BACKOFF:
+    case N_JOIN_STATES:
+        break;
+    }
+    return 0;
+}
+
+static enum cause cause_of_take(const struct join *j, const struct err *e)
+{
+    if (j->state == JOIN_VERIFY)
+        return CAUSE_TOKEN;
+    if (e->code == ERR_IO || e->code == ERR_DENIED)
+        return CAUSE_LOCAL;
+    return j->state == JOIN_CONFIG ? CAUSE_CONFIG : CAUSE_PROTOCOL;
+}
+
+/* The words of a refusal: Status.message, or the plain text of older servers. */
+static void message_of(struct str body, char *out, size_t n)
+{
+    json_auto_t *doc = NULL;
+    struct err e;
+
+    if (json_parse(&doc, body, &e) == 0 && json_str_at(doc, "message", NULL))
+        snprintf(out, n, "%s", json_str_at(doc, "message", ""));
+    else
+        snprintf(out, n, STR_FMT, STR_ARG(str_trim(str_n(body.p, MIN(body.n, (size_t)200)))));
+}
+
+static void refused(struct join *j, int status, struct str body)
+{
+    const struct step *s = &steps[j->state];
+    char message[360], text[500];
+    struct err e;
+    enum cause c;
+
+    if ((status == 404 || status == 405) && s->credential >= 0 && !j->use_get) {
+        j->use_get = true; /* a server from before CSRs */
+        join_step(j);
+        return;
+    }
+    if (status == 401 && j->has_token && !j->no_client_cert &&
+        j->c.credentials->pairs[CRED_KUBELET].cert_pem.n) {
+        j->no_client_cert = true; /* K3s: repeat without the certificate, the token decides */
+        j->state = JOIN_CONFIG;
+        join_step(j);
+        return;
+    }
+    message_of(body, message, sizeof message);
+    err_set(&e, ERR_DENIED, "%.200s", message);
+    c = cause_of(&e, status);
+    if (status == 403 && s->node_headers)
+        c = CAUSE_PASSWORD;
+    if (c == CAUSE_TOKEN && !j->has_token)
+        snprintf(text, sizeof text,
+                 "the server refuses this node's certificate and no token was given: %s", message);
+    else if (c == CAUSE_TOKEN)
+        snprintf(text, sizeof text, "the server refuses the token: %s",
+                 message[0]      ? message
+                 : status == 401 ? "Unauthorized"
+                                 : "Forbidden");
+    else
+        snprintf(text, sizeof text, "%s%s(HTTP %d)", message, message[0] ? " " : "", status);
+    fail(j, c, text);
+}
+
+static void on_answer(void *arg, int status, const struct http_headers *h, struct str body,
+                      const struct err *e)
+{
+    struct join *j = arg;
+    struct err why;
+
+    (void)h;
+    j->call = NULL;
+    if (j->closing) {
+        maybe_gone(j);
+        return;
+    }
+    if (e) {
+        why = *e;
+        if (e->code == ERR_CLOSED || e->code == ERR_TIMEOUT || e->code == ERR_IO)
+            balancer_says(j, &why);
+        fail(j, cause_of(&why, 0), why.text);
+        return;
+    }
+    if (status != 200) {
+        refused(j, status, body);
+        return;
+    }
+    if (take(j, body, &why)) {
+        fail(j, cause_of_take(j, &why), why.text);
+        return;
+    }
+    j->state = steps[j->state].next;
+    join_step(j);
+}
+
+/* ---- the flow
+ * ---------------------------------------------------------------------------------------- */
+
+/* The token file is read again at each attempt: it may appear or be mended while we wait. */
+static int read_token(struct join *j, struct err *e)
+{
+    auto_buf text = BUF_SECRET(TOKEN_MAX_BYTES);
+    struct token t;
+
+    if (!j->c.token_file || j->c.token)
+        return 0;
+    if (file_read(j->c.token_file, TOKEN_MAX_BYTES, &text, e) ||
+        token_parse(&t, str_trim(buf_str(&text)), e))
+        return err_wrap(e, "token file");
+    if (j->has_token)
+        token_deinit(&j->token);
+    j->token = t;
+    j->has_token = true;
+    return 0;
+}
+
+static void joined(struct join *j)
+{
+    bool renewed = j->has_joined;
+
+    drop_endpoint(j);
+    backoff_reset(&j->backoff);
+    set_cause(j, CAUSE_NONE, "");
+    j->has_joined = true;
+    j->c.on_joined(j->c.arg, &j->config, renewed);
+}
+
+static void join_step(struct join *j)
+{
+    struct err e;
+
+    if (j->closing)
+        return;
+    switch (j->state) {
+    case JOIN_CACERTS:
+        j->use_get = false;
+        if (read_token(j, &e)) {
+            fail(j, CAUSE_TOKEN, e.text);
+            return;
+        }
+        break;
+    case JOIN_CONFIG:
+        if (!j->has_token) { /* what was pinned when we first joined */
+            buf_clear(&j->pinned_ca);
+            err_ignore(buf_add_str(&j->pinned_ca, buf_str(&j->c.credentials->server_ca)));
+        }
+        break;
+    case JOIN_JOINED:
+        joined(j);
+        return;
+    case JOIN_BACKOFF:
+        return;
+    default:
+        break;
+    }
+    /* trust changes at these three; the rest goes on over the same connection */
+    if ((j->state == JOIN_CACERTS || j->state == JOIN_VERIFY || j->state == JOIN_CONFIG ||
+         !j->ep) &&
+        make_endpoint(j, &e)) {
+        fail(j, CAUSE_LOCAL, e.text);
+        return;
+    }
+    ask(j);
+}
+
+void join_renew(struct join *j)
+{
+    if (j->state != JOIN_JOINED || j->closing)
+        return;
+    j->state = JOIN_BACKOFF;
+    timer_start_ms(&j->timer, 0, on_timer, j);
+}
+
+int join_new(struct join **out, const struct join_config *c, struct err *e)
+{
+    struct join *j = mem_alloc(sizeof *j);
+
+    j->c = *c;
+    j->pinned_ca = BUF(BUNDLE_MAX_BYTES);
+    j->backoff = (struct backoff)BACKOFF(RETRY_MIN_MS, RETRY_MAX_MS);
+    j->backoff.jitter_percent = 30;
+    if (c->token) {
+        if (token_parse(&j->token, str_of(c->token), e)) {
+            buf_deinit(&j->pinned_ca);
+            free(j);
+            return err_wrap(e, "--token");
+        }
+        j->has_token = true;
+    } else if (!c->token_file && !credentials_complete(c->credentials, clock_wall_s())) {
+        buf_deinit(&j->pinned_ca);
+        free(j);
+        return err_set(
+            e, ERR_INVALID,
+            "--token (or K3S_TOKEN, --token-file) is needed: this machine has not joined "
+            "before, or its certificates have expired");
+    }
+    timer_init(&j->timer, c->loop);
+    j->n_open = 1;
+    j->state = JOIN_BACKOFF;
+    timer_start_ms(&j->timer, 0, on_timer, j);
+    *out = j;
+    return 0;
+}
+
+static void on_timer_closed(void *arg)
+{
+    struct join *j = arg;
+
+    j->n_open--;
+    maybe_gone(j);
+}
+
+void join_close(struct join *j, void (*done)(void *arg), void *arg)
+{
+    j->closing = true;
+    j->done = done;
+    j->done_arg = arg;
+    if (j->call)
+        http_call_cancel(j->call);
+    drop_endpoint(j);
+    timer_close(&j->timer, on_timer_closed, j);
+}

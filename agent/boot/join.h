@@ -1,0 +1,61 @@
+#pragma once
+/*
+ * Join: from a token to certificates: checks the cluster's CA against the token, fetches the config
+ * and the CAs, and has the node's four certificates issued, all through the local balancer. Tries
+ * for ever, with backoff and jitter; each change of what is wrong is one log line. Later the same
+ * object renews the certificates. (docs/protocols/registration.md; K3s pkg/agent/config)
+ *
+ *   CACERTS --> VERIFY --> CONFIG --> CLIENT_CA --> SERVER_CA --> SERVING --> KUBELET --> PROXY
+ *      ^   (these two only with a token)                                                     |
+ *      |                                                          JOINED <-- CONTROLLER <----+
+ *   BACKOFF <-- any failure                                          |  renewal
+ *      ^-------------------------------------------------------------+
+ *
+ * The server is verified by the name "kubernetes", which every K3s server's certificate carries and
+ * no kubelet's does, under the CA that the token pins. Loop thread only.
+ */
+#include "agent/boot/cause.h"
+#include "agent/boot/credentials.h"
+#include "base/core/str.h"
+
+#include <uv.h>
+
+struct balancer;
+struct join;
+
+#define JOIN_SERVER_NAME "kubernetes"
+
+struct cluster_config { /* what of /v1-k3s/config we act on */
+    char cluster_dns[64];
+    char cluster_domain[256];
+    char egress_mode[16];
+    bool disable_ccm;
+};
+
+struct join_config {
+    uv_loop_t *loop;
+    struct balancer *balancer;       /* all calls go through it; its errors explain ours */
+    struct credentials *credentials; /* filled in */
+    const char *token, *token_file;  /* either, or neither when the credentials are complete */
+    const char *node_name;
+    const char *node_ips;          /* comma-joined internal addresses */
+    const char *node_external_ips; /* comma-joined, "" for none */
+    /* Every certificate is there; config holds during the call and until the next. Also after each
+     * renewal, with renewed set. */
+    void (*on_joined)(void *arg, const struct cluster_config *config, bool renewed);
+    /* What is wrong, whenever that changes; CAUSE_NONE when it is mended. text is for people. */
+    void (*on_cause)(void *arg, enum cause c, const char *text);
+    void *arg;
+};
+
+/* Starts at once, from the loop. ERR_INVALID: the token is malformed, or there is none and no
+ * complete credentials either. */
+MUST_USE int join_new(struct join **out, const struct join_config *c, struct err *e);
+/* Have new certificates issued now; on_joined(renewed) follows. Does nothing while joining. */
+void join_renew(struct join *j);
+/* "CACERTS", ... "JOINED", "BACKOFF" */
+const char *join_state_name(const struct join *j);
+void join_close(struct join *j, void (*done)(void *arg), void *arg);
+
+/* Sans-I/O: reads the config document. ERR_INVALID names what is missing or not supported. */
+MUST_USE int cluster_config_parse(struct cluster_config *out, struct str body, struct err *e);
