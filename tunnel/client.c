@@ -182,7 +182,8 @@ static void attempt_start(void *arg)
     struct tunnel_client *c = arg;
 
     c->n_open++;
-    tunnel_connect_start(&c->attempt, c->loop, c->host, c->port, c->tls, on_connected, c);
+    tunnel_connect_start(&c->attempt, c->loop, c->host, c->port, c->o.tls_name, c->tls,
+                         on_connected, c);
     client_move(c, TUNNEL_CLIENT_CONNECTING, TUNNEL_OK, 0, "");
 }
 

@@ -51,6 +51,9 @@ struct tunnel_client_options {
     struct str ca_pem;                          /* trust for the server's certificate; copied */
     struct str cert_chain_pem, key_pem;         /* the node's client certificate; copied */
     const struct tunnel_authorizer *authorizer; /* borrowed: outlives the client */
+    /* The name that the server's certificate must carry; NULL: the host of the address. Borrowed:
+     * outlives the client. */
+    const char *tls_name;
     /* The state changed. Do not close the client from inside. May be NULL. */
     void (*on_state)(void *arg, const struct tunnel_client_status *st);
     void *arg;

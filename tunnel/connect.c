@@ -26,7 +26,7 @@ struct tunnel_connect {
     struct http_call *call;
     struct tcp_dial *dial;
     struct tls_client_config *tls;
-    char *host;
+    char *host, *tls_name;
     uint16_t port;
     uint64_t dial_until_ms;
     http_dialed_fn dialed; /* the endpoint's, while it waits for our dial */
@@ -70,7 +70,7 @@ static void on_tcp(void *arg, struct stream *s, const struct err *e)
         return;
     }
     c->stage = TUNNEL_FAIL_TLS;
-    tls_client_wrap(c->tls, s, c->host, c->dial_until_ms > now_ms ? c->dial_until_ms - now_ms : 1,
+    tls_client_wrap(c->tls, s, c->tls_name, c->dial_until_ms > now_ms ? c->dial_until_ms - now_ms : 1,
                     on_tls, c);
 }
 
@@ -146,6 +146,7 @@ static void on_endpoint_closed(void *arg)
     void *done_arg = c->arg;
 
     free(c->host);
+    free(c->tls_name);
     free(c);
     if (done)
         done(done_arg, &r);
@@ -169,8 +170,8 @@ static void on_done(struct http_call *call, void *arg, const struct err *e)
 static const struct http_call_events events = { .on_head = on_head, .on_done = on_done };
 
 void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const char *host,
-                          uint16_t port, struct tls_client_config *tls, tunnel_connect_fn done,
-                          void *arg)
+                          uint16_t port, const char *tls_name, struct tls_client_config *tls,
+                          tunnel_connect_fn done, void *arg)
 {
     struct tunnel_connect *c = mem_alloc(sizeof *c);
     auto_buf authority = BUF(512);
@@ -193,6 +194,7 @@ void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const ch
 
     c->loop = loop;
     c->host = mem_strdup(host);
+    c->tls_name = mem_strdup(tls_name ? tls_name : host);
     c->port = port;
     c->tls = tls;
     c->stage = TUNNEL_FAIL_TCP;

@@ -23,8 +23,8 @@ typedef void (*tunnel_connect_fn)(void *arg, const struct tunnel_connect_result 
 
 #define TUNNEL_CONNECT_MS 10000 /* name, TCP and TLS; and again for the answer to the upgrade */
 
-/* tls must live until done. */
+/* tls must live until done. tls_name: what the certificate must carry; NULL: host. */
 void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const char *host,
-                          uint16_t port, struct tls_client_config *tls, tunnel_connect_fn done,
-                          void *arg);
+                          uint16_t port, const char *tls_name, struct tls_client_config *tls,
+                          tunnel_connect_fn done, void *arg);
 void tunnel_connect_cancel(struct tunnel_connect *c);
