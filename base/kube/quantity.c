@@ -131,8 +131,9 @@ int quantity_parse(struct quantity *out, struct str text, struct err *e)
             known = true;
         }
     }
-    if (!known && s.n && strspn(s.p, "eEinumkKMGTP+-0123456789") < s.n)
-        return err_set(e, ERR_INVALID, "%s", wrong_format);
+    for (size_t i = 0; !known && i < s.n; i++)
+        if (!s.p[i] || !strchr("eEinumkKMGTP+-0123456789", s.p[i]))
+            return err_set(e, ERR_INVALID, "%s", wrong_format);
     if (!known)
         return err_set(e, ERR_INVALID, "unable to parse quantity's suffix");
     if (q.format != QUANTITY_BINARY_SI)

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "base/core/mem.h"
 #include "base/kube/quantity.h"
 
 /* Rows from the rules of resource.Quantity's canonical form: no fraction, largest suffix. */
@@ -103,6 +104,18 @@ static void printing_and_reading_again_changes_nothing(void **state)
     }
 }
 
+/* Found by fuzzing: a suffix that nobody knows was read past its end. */
+static void a_text_need_not_be_terminated(void **state)
+{
+    char *text = mem_dup("3M3", 3);
+    struct quantity q;
+    struct err e;
+    (void)state;
+
+    assert_int_equal(quantity_parse(&q, str_n(text, 3), &e), ERR_INVALID);
+    free(text);
+}
+
 static void values_are_compared_and_rounded_up(void **state)
 {
     struct quantity a = of("1"), b = of("1000m"), c = of("1001m"), sum;
@@ -123,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_become_canonical_or_are_refused),
         cmocka_unit_test(printing_and_reading_again_changes_nothing),
+        cmocka_unit_test(a_text_need_not_be_terminated),
         cmocka_unit_test(values_are_compared_and_rounded_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
