@@ -101,6 +101,7 @@ enum content_type content_type_of(struct str header)
     } known[] = {
         { "application/json", CONTENT_JSON },
         { "application/yaml", CONTENT_YAML },
+        { "application/vnd.kubernetes.protobuf", CONTENT_PROTOBUF },
         { "application/json-patch+json", CONTENT_JSON_PATCH },
         { "application/merge-patch+json", CONTENT_MERGE_PATCH },
         { "application/strategic-merge-patch+json", CONTENT_STRATEGIC_PATCH },

@@ -7,13 +7,14 @@
 
 enum accept_as { ACCEPT_OBJECT, ACCEPT_TABLE, ACCEPT_PARTIAL };
 
-/* accept: the header, may be empty. False: nothing in it can be served (406). The protobuf encoding
- * is not spoken yet: clients that list JSON behind it get JSON. */
+/* accept: the header, may be empty. False: nothing in it can be served (406). Protobuf is
+ * read, not written: clients that list JSON behind it get JSON. */
 MUST_USE bool accept_parse(enum accept_as *out, struct str accept);
 
 enum content_type {
     CONTENT_JSON,
     CONTENT_YAML,
+    CONTENT_PROTOBUF, /* proto_body.h */
     CONTENT_JSON_PATCH,
     CONTENT_MERGE_PATCH,
     CONTENT_STRATEGIC_PATCH,

@@ -18,7 +18,7 @@ static void bind_start(struct api_req *r)
 {
     const char *kind, *node, *name;
 
-    if (!write_body(r, true))
+    if (!write_body(r, schema_builtin_type("core/v1", "Binding"), true))
         return;
     buf_deinit(&r->body);
     kind = json_str_at(r->in, "target.kind", "");

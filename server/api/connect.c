@@ -2,9 +2,9 @@
  * Connect: the subresources that end at a kubelet: pods/log, exec, attach, portforward and
  * nodes/proxy. The node is looked up (and the pod before it), then the request goes on to the
  * kubelet's port over egress (the tunnel) and TLS with the API server's client certificate, and the
- * answer streams back. Upgrades (SPDY/3.1, websocket) become a pipe of raw bytes.
+ * answer streams back. Upgrades (SPDY/3.1, websocket) become a pump of raw bytes.
  *
- *   START --> READ (pod) --> READ (node) --> CONNECT --> (answer streams) | (pipe)
+ *   START --> READ (pod) --> READ (node) --> CONNECT --> (answer streams) | (pump)
  *
  * Kubelet paths: kubelet/pkg/server, 1.32.
  */
@@ -13,9 +13,9 @@
 #include "base/data/json.h"
 #include "base/http/client.h"
 #include "base/http/url.h"
+#include "base/io/pump.h"
 #include "base/kube/metadata.h"
 #include "base/kube/status.h"
-#include "server/api/pipe.h"
 #include "server/api/request.h"
 
 #define KUBELET_PORT        10250
@@ -40,7 +40,7 @@ struct connect {
     bool have_pod;
     bool upgrade, started, replied, paused_call, paused_req;
     struct http_call *call;
-    struct pipe *pipe;
+    struct pump *pump;
 };
 
 bool connect_is(const struct schema_kind *k, const struct schema_sub *sub)
@@ -310,12 +310,13 @@ static size_t copy_headers(struct http_header *out, const struct http_headers *i
     return n;
 }
 
-static void on_pipe_done(void *arg)
+static void on_pump_done(void *arg, const struct err *e)
 {
     struct api_req *r = arg;
     struct connect *c = r->connect;
 
-    c->pipe = NULL;
+    (void)e; /* either end may leave at any time: that is how sessions end */
+    c->pump = NULL;
     if (!c->call)
         connect_free(c);
     r->gone = true;
@@ -345,7 +346,8 @@ static void join(struct api_req *r, struct http_call *call, const struct http_he
         http_reply_abort(http);
         return;
     }
-    pipe_start(&c->pipe, peer, buf_str(&from_peer), node, buf_str(&from_node), on_pipe_done, r);
+    c->pump = pump_start((struct pump_end){ peer, true, buf_str(&from_peer) },
+                         (struct pump_end){ node, true, buf_str(&from_node) }, on_pump_done, r);
 }
 
 static void on_head(struct http_call *call, void *arg, int status, const struct http_headers *h)
@@ -399,7 +401,7 @@ static void on_call_done(struct http_call *call, void *arg, const struct err *e)
 
     (void)call;
     c->call = NULL;
-    if (c->pipe)
+    if (c->pump)
         return; /* the session goes on without the call */
     auto_free char *node = mem_strdup(c->node);
     bool handed_over = c->started && !r->http;
@@ -559,8 +561,8 @@ void connect_stop(struct api_req *r)
 {
     struct connect *c = r->connect;
 
-    if (c->pipe)
-        pipe_close(c->pipe);
+    if (c->pump)
+        pump_cancel(c->pump);
     else if (c->call)
         http_call_cancel(c->call);
     else

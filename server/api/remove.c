@@ -23,12 +23,13 @@ static bool parse_options(struct api_req *r)
     const char *policy;
     struct err e;
 
-    if (!write_body(r, false))
+    const struct schema_type *t = schema_builtin_type("meta/v1", "DeleteOptions");
+
+    if (!write_body(r, t, false))
         return false;
     r->opts = r->in ? r->in : json_object();
     r->in = NULL;
     buf_deinit(&r->body);
-    const struct schema_type *t = schema_builtin_type("meta/v1", "DeleteOptions");
     const char *kind = json_str_at(r->opts, "kind", "");
     if (*kind && strcmp(kind, "DeleteOptions") != 0) {
         req_status(r, status_new(STATUS_BAD_REQUEST,

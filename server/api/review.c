@@ -85,7 +85,7 @@ void review_step(struct api_req *r)
 
     if (r->state == REQ_BODY)
         req_move(r, REQ_START);
-    if (!write_body(r, true))
+    if (!write_body(r, r->kind->type, true))
         return;
     if (decode_object(r->kind, r->in, (struct str){ 0 }, DECODE_WARN, &r->notes, &e)) {
         auto_free char *text = decode_bad_request(r->kind, &e);

@@ -12,6 +12,7 @@
 #include "base/kube/patch.h"
 #include "base/kube/status.h"
 #include "server/admission/admission.h"
+#include "server/api/proto_body.h"
 #include "server/api/request.h"
 #include "server/api/write.h"
 #include "server/schema/defaults.h"
@@ -28,21 +29,32 @@ static bool sub_is(const struct api_req *r, const char *name)
 /* ---- the body ---- */
 
 /* The body as a document in r->in. False: answered. */
-bool write_body(struct api_req *r, bool required)
+bool write_body(struct api_req *r, const struct schema_type *t, bool required)
 {
     struct err e;
+    int rc;
 
     if (r->in || (!required && r->body.n == 0))
         return true;
-    if (r->content_type != CONTENT_JSON && r->content_type != CONTENT_YAML) {
-        req_status(r,
-                   status_new(STATUS_UNSUPPORTED_MEDIA_TYPE,
-                              "the body of the request was in an unknown format - accepted media "
-                              "types include: application/json, application/yaml"));
+    switch (r->content_type) {
+    case CONTENT_JSON:
+        rc = json_parse(&r->in, buf_str(&r->body), &e);
+        break;
+    case CONTENT_YAML:
+        rc = yaml_parse(&r->in, buf_str(&r->body), &e);
+        break;
+    case CONTENT_PROTOBUF:
+        rc = t ? proto_body_parse(&r->in, t, buf_str(&r->body), &e)
+               : err_set(&e, ERR_INVALID, "no protobuf form is known for this body");
+        break;
+    default:
+        req_status(r, status_new(STATUS_UNSUPPORTED_MEDIA_TYPE,
+                                 "the body of the request was in an unknown format - accepted "
+                                 "media types include: application/json, application/yaml, "
+                                 "application/vnd.kubernetes.protobuf"));
         return false;
     }
-    if (r->content_type == CONTENT_YAML ? yaml_parse(&r->in, buf_str(&r->body), &e)
-                                        : json_parse(&r->in, buf_str(&r->body), &e)) {
+    if (rc) {
         req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
         return false;
     }
@@ -51,6 +63,12 @@ bool write_body(struct api_req *r, bool required)
         return false;
     }
     return true;
+}
+
+/* The text that duplicate fields are searched in. */
+static struct str raw_json(const struct api_req *r)
+{
+    return r->content_type == CONTENT_JSON ? buf_str(&r->body) : (struct str){ 0 };
 }
 
 /* Fills in or checks apiVersion and kind. False: answered. */
@@ -348,7 +366,8 @@ static void create_build(struct api_req *r)
 
 static void create_start(struct api_req *r)
 {
-    if (!write_body(r, true) || !decode(r, r->in, buf_str(&r->body)) || !check_namespace(r, r->in))
+    if (!write_body(r, r->kind->type, true) || !decode(r, r->in, raw_json(r)) ||
+        !check_namespace(r, r->in))
         return;
     buf_deinit(&r->body);
     if (*meta_str(r->in, "resourceVersion") && strcmp(meta_str(r->in, "resourceVersion"), "0")) {
@@ -585,7 +604,7 @@ static void update_start(struct api_req *r)
             return;
         }
     } else {
-        if (!write_body(r, true) || !decode(r, r->in, buf_str(&r->body)) ||
+        if (!write_body(r, r->kind->type, true) || !decode(r, r->in, raw_json(r)) ||
             !check_namespace(r, r->in))
             return;
         if (strcmp(meta_name(r->in), r->name) != 0) {

@@ -5,7 +5,8 @@
 #include "server/api/request.h"
 
 /* Each returns false when it has answered. */
-bool write_body(struct api_req *r, bool required);
+/* t: the type that the body holds, for protobuf. */
+bool write_body(struct api_req *r, const struct schema_type *t, bool required);
 bool write_admit(struct api_req *r, const char *verb, json_t *obj, const json_t *old, bool mutate);
 bool write_parse_old(struct api_req *r);
 

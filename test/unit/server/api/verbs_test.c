@@ -228,12 +228,14 @@ static void all_patch_kinds_apply(void **state)
             rows[i].code, rows[i].path, rows[i].value);
 }
 
-static void protobuf_bodies_are_refused_and_yaml_taken(void **state)
+static void other_encodings_than_json_are_taken_or_refused(void **state)
 {
     (void)state;
+    expect(ask_as(&h, "admin+system:masters", "POST", CM, "text/plain", NULL, "x"), 415, "reason",
+           "UnsupportedMediaType");
     expect(ask_as(&h, "admin+system:masters", "POST", CM, "application/vnd.kubernetes.protobuf",
                   NULL, "k8s"),
-           415, "reason", "UnsupportedMediaType");
+           400, "reason", "BadRequest");
     expect(ask_as(&h, "admin+system:masters", "POST", CM, "application/yaml", NULL,
                   "metadata:\n  name: yaml\ndata:\n  a: b\n"),
            201, "data.a", "b");
@@ -518,7 +520,7 @@ int main(void)
         cmocka_unit_test(updates_count_generations_and_keep_uid),
         cmocka_unit_test(an_update_that_changes_nothing_keeps_the_version),
         cmocka_unit_test(all_patch_kinds_apply),
-        cmocka_unit_test(protobuf_bodies_are_refused_and_yaml_taken),
+        cmocka_unit_test(other_encodings_than_json_are_taken_or_refused),
         cmocka_unit_test(lists_page_and_select),
         cmocka_unit_test(tables_and_partial_metadata_are_served),
         cmocka_unit_test(pods_on_a_node_are_deleted_with_grace),
