@@ -19,7 +19,7 @@ struct pump {
     void *arg;
 };
 
-static void finish(struct pump *p, const struct err *e)
+static void finish(struct pump *p, const struct err *e, bool flush)
 {
     if (p->closing)
         return;
@@ -27,10 +27,10 @@ static void finish(struct pump *p, const struct err *e)
     if (e)
         p->err = *e;
     for (struct side *s = &p->a; s; s = s == &p->a ? &p->b : NULL) {
-        if (e)
-            stream_close(s->stream);
+        if (flush)
+            stream_close_flushed(s->stream, CLOSE_FLUSH_MS); /* at once where the stream broke */
         else
-            stream_close_flushed(s->stream, CLOSE_FLUSH_MS);
+            stream_close(s->stream);
     }
 }
 
@@ -65,7 +65,7 @@ static void on_end(void *arg)
     if (s->pump->closing)
         return;
     if (s->other->ended)
-        finish(s->pump, NULL);
+        finish(s->pump, NULL, true);
     else
         stream_shutdown(s->other->stream);
 }
@@ -74,7 +74,8 @@ static void on_error(void *arg, const struct err *e)
 {
     struct side *s = arg;
 
-    finish(s->pump, e);
+    /* Sessions often end with a reset; what came before it still belongs to the other end. */
+    finish(s->pump, e, true);
 }
 
 static void on_closed(void *arg)
@@ -85,8 +86,9 @@ static void on_closed(void *arg)
     s->closed = true;
     if (!p->a.closed || !p->b.closed)
         return;
-    p->done(p->arg, p->err.code ? &p->err : NULL);
+    struct pump ended = *p;
     free(p);
+    ended.done(ended.arg, ended.err.code ? &ended.err : NULL);
 }
 
 static const struct stream_events events = {
@@ -124,5 +126,5 @@ void pump_cancel(struct pump *p)
     struct err e;
 
     err_set(&e, ERR_CANCELED, "canceled");
-    finish(p, &e);
+    finish(p, &e, false);
 }

@@ -1,7 +1,8 @@
 #pragma once
 /*
  * Pump: carries bytes between two streams, both ways, with backpressure, until both directions have
- * ended. The end of one direction is forwarded and the other goes on; an error closes both.
+ * ended. The end of one direction is forwarded and the other goes on. When one stream breaks, both
+ * are closed, the other after what it was given before has been sent.
  *
  * Loop thread only. The pump owns both streams from pump_start on; done is called exactly once,
  * later, when both are closed; the pump is gone by then.
@@ -19,4 +20,4 @@ struct pump_end {
     struct str leftover;
 };
 struct pump *pump_start(struct pump_end a, struct pump_end b, pump_done_fn done, void *arg);
-void pump_cancel(struct pump *p); /* done comes with ERR_CANCELED */
+void pump_cancel(struct pump *p); /* drops what is queued; done comes with ERR_CANCELED */
