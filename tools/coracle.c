@@ -12,6 +12,7 @@
 #include "base/core/rand.h"
 #include "base/data/flags.h"
 #include "base/io/notify.h"
+#include "base/io/proc.h"
 #include "server/boot/server.h"
 #include "tools/coracle_options.h"
 
@@ -132,6 +133,8 @@ static int run_roles(struct roles *r)
     int code = 0;
 
     notify_init();
+    notify_init();
+    proc_seal_descriptors();
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);

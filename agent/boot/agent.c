@@ -1,0 +1,755 @@
+/*
+ * The agent role put together.
+ *
+ *   agent_new:  options -> credentials -> balancer, status socket, runtime, join
+ *   join done:  kube clients -> servers (tunnels) -> kubelet port -> node -> own Node watch -> pods
+ *   Ready:      the Node is written with Ready=True
+ *   agent_stop: the reverse, each when the one before it is gone
+ *
+ * The runtime starts before the join: containerd's start-up hides behind the network's.
+ */
+#include "agent/boot/agent.h"
+
+#include "agent/boot/join.h"
+#include "agent/boot/report.h"
+#include "agent/boot/servers.h"
+#include "agent/node/node.h"
+#include "agent/pod/pods.h"
+#include "agent/stream/port.h"
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/core/rand.h"
+#include "base/data/json.h"
+#include "base/data/time.h"
+#include "base/http/url.h"
+#include "base/io/host.h"
+#include "base/io/tcp.h"
+#include "base/io/timer.h"
+#include "base/io/tls.h"
+#include "base/kube/informer.h"
+#include "lb/balancer.h"
+
+#include <stdio.h>
+
+#define BALANCER_NAME    "k3s-agent-load-balancer"
+#define ADDRESSES_MAX    16
+#define RENEW_CHECK_MS   (3600u * 1000)
+#define RENEW_RETRY_S    60
+#define DEFAULT_DATA_DIR "/var/lib/rancher/k3s"
+
+/* One API identity: its TLS settings and client. */
+struct client {
+    struct tls_client_config *tls;
+    struct kube_client *kube;
+};
+
+struct agent {
+    const struct node_options *o;
+    struct agent_events events;
+    uv_loop_t loop;
+    uv_async_t stop_async;
+    struct timer renew_timer;
+    bool stop_pods; /* written before the async, read after it */
+    bool stopping, is_ready;
+
+    char node_name[HOST_NAME_BYTES];
+    char found_ips[HOST_IPS_MAX][HOST_IP_BYTES];
+    const char *ips[ADDRESSES_MAX];
+    size_t n_ips;
+    char *ips_text, *external_ips_text, *seed, *status_path;
+    struct machine machine;
+    struct node_object object;
+    struct credentials credentials;
+    bool has_credentials;
+    struct cluster_config config;
+    struct tunnel_authorizer authorizer;
+
+    struct balancer *balancer;
+    struct report *report;
+    struct runtime *runtime;
+    struct join *join;
+    struct client kubelet, controller;
+    struct servers *servers;
+    struct port *port;
+    struct node *node;
+    struct informer *own_node;
+    struct pods *pods;
+
+    enum cause cause;
+    char why[512];
+    int64_t since_unix_s;
+};
+
+static void stop_step(void *arg);
+
+/* ---- the account of ourselves
+ * -------------------------------------------------------------------- */
+
+static const char *state_text(const struct agent *a)
+{
+    if (a->cause != CAUSE_NONE)
+        return a->node ? "joined, but the server is out of reach" : "not joined yet";
+    if (!a->node)
+        return "joining";
+    switch (node_state(a->node)) {
+    case NODE_REGISTERING:
+        return "joined, registering the node";
+    case NODE_GONE:
+        return "deleted from the cluster";
+    case NODE_RUNNING:
+        break;
+    }
+    if (!runtime_is_ready(a->runtime))
+        return "NotReady: the container runtime is down";
+    return servers_n_connected(a->servers) ? "Ready" : "Ready, without a tunnel";
+}
+
+static json_t *tunnels_json(const struct agent *a)
+{
+    static const char *const states[] = { [TUNNEL_CLIENT_CONNECTING] = "connecting",
+                                          [TUNNEL_CLIENT_CONNECTED] = "connected",
+                                          [TUNNEL_CLIENT_WAITING] = "waiting" };
+    struct tunnel_client_status st[TUNNEL_SERVERS_MAX];
+    size_t n = servers_status(a->servers, st, ARRAY_LEN(st));
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++) {
+        char since[TIME_TEXT_BYTES];
+        time_text_s(since, st[i].since_unix_s);
+        json_array_append_new(list,
+                              json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:I}", "address",
+                                        st[i].address, "state", states[st[i].state], "failure",
+                                        tunnel_failure_name(st[i].failure), "error", st[i].error,
+                                        "since", since, "streams", (json_int_t)st[i].n_streams,
+                                        "rttMilliseconds", (json_int_t)st[i].rtt_ms));
+    }
+    return list;
+}
+
+static json_t *status_json(const struct agent *a)
+{
+    const char *why = a->why;
+    const char *cause = cause_name(a->cause);
+    json_t *d = json_object();
+    char text[TIME_TEXT_BYTES];
+
+    if (a->cause == CAUSE_NONE && a->node && *node_last_error(a->node)) {
+        cause = "node";
+        why = node_last_error(a->node);
+    }
+    json_object_set_new(d, "node", json_string(a->node_name));
+    json_object_set_new(d, "state", json_string(state_text(a)));
+    json_object_set_new(d, "ready", json_boolean(a->is_ready && a->cause == CAUSE_NONE));
+    json_object_set_new(d, "server", json_str_of(str_of(a->o->server)));
+    json_object_set_new(d, "join", json_string(a->join ? join_state_name(a->join) : ""));
+    json_object_set_new(d, "cause", json_string(cause));
+    json_object_set_new(d, "why", json_str_of(str_of(why)));
+    json_object_set_new(d, "advice", json_string(cause_advice(a->cause)));
+    time_text_s(text, a->since_unix_s);
+    json_object_set_new(d, "since", json_string(text));
+    if (a->servers)
+        json_object_set_new(d, "tunnels", tunnels_json(a));
+    if (a->node && node_lease_renewed_unix_s(a->node)) {
+        time_text_s(text, node_lease_renewed_unix_s(a->node));
+        json_object_set_new(d, "leaseRenewed", json_string(text));
+    }
+    json_object_set_new(d, "runtime",
+                        json_pack("{s:b, s:s, s:s}", "ready", runtime_is_ready(a->runtime),
+                                  "version", runtime_version(a->runtime), "why",
+                                  runtime_why(a->runtime)));
+    if (a->pods)
+        json_object_set_new(d, "pods", json_integer((json_int_t)pods_n(a->pods)));
+    if (a->node) {
+        char until[TIME_TEXT_BYTES];
+        time_text_s(until, a->credentials.pairs[CRED_KUBELET].not_after_unix_s);
+        time_text_s(text, credentials_renew_at_unix_s(&a->credentials));
+        json_object_set_new(d, "certificates",
+                            json_pack("{s:s, s:s}", "notAfter", until, "renewAt", text));
+    }
+    return d;
+}
+
+static json_t *lb_json(const struct agent *a)
+{
+    struct balancer_server_status st[LB_SERVERS_MAX + 1];
+    size_t n = balancer_status(a->balancer, st, ARRAY_LEN(st));
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(
+            list,
+            json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:s}", "address", st[i].address,
+                      "state", lb_state_name(st[i].state), "default", (int)st[i].is_default,
+                      "inStateSeconds", (json_int_t)(st[i].in_state_ms / 1000), "connections",
+                      (json_int_t)st[i].n_conns, "dials", (json_int_t)st[i].n_dials, "failures",
+                      (json_int_t)st[i].n_failures, "rttMicroseconds", (json_int_t)st[i].rtt_us,
+                      "lastError", st[i].last_error));
+    return json_pack("{s:s, s:i, s:o}", "name", BALANCER_NAME, "port",
+                     (int)balancer_port(a->balancer), "servers", list);
+}
+
+static json_t *make_report(void *arg, enum agent_report what)
+{
+    const struct agent *a = arg;
+
+    return what == AGENT_REPORT_LB ? lb_json(a) : status_json(a);
+}
+
+static void add_metrics(void *arg, struct buf *out)
+{
+    const struct agent *a = arg;
+    struct balancer_server_status st[LB_SERVERS_MAX + 1];
+    size_t n = balancer_status(a->balancer, st, ARRAY_LEN(st));
+    int r = 0;
+
+    for (size_t i = 0; i < n; i++)
+        r |= buf_addf(
+            out,
+            "k3s_loadbalancer_server_connections{name=\"" BALANCER_NAME "\",server=\"%s\"} %zu\n"
+            "k3s_loadbalancer_server_health{name=\"" BALANCER_NAME "\",server=\"%s\"} %d\n",
+            st[i].address, st[i].n_conns, st[i].address, (int)st[i].state);
+    if (a->servers)
+        r |= buf_addf(out, "coracle_tunnels_connected %zu\n", servers_n_connected(a->servers));
+    err_ignore(r); /* a page that is too long is cut by its owner */
+}
+
+/* ---- Ready
+ * ------------------------------------------------------------------------------------------- */
+
+static void check_ready(struct agent *a)
+{
+    if (a->is_ready || !a->node || node_state(a->node) != NODE_RUNNING ||
+        !runtime_is_ready(a->runtime))
+        return;
+    a->is_ready = true;
+    if (a->events.on_ready)
+        a->events.on_ready(a->events.arg);
+}
+
+static void start_pods(struct agent *a)
+{
+    bool standard = strcmp(a->o->data_dir, DEFAULT_DATA_DIR) == 0;
+    auto_free char *state_dir =
+        standard ? NULL : mem_printf("%s/agent/kubelet/pods", a->o->data_dir);
+    auto_free char *log_root = standard ? NULL : mem_printf("%s/agent/pod-logs", a->o->data_dir);
+    struct pods_config c = { .loop = &a->loop,
+                             .client = a->kubelet.kube,
+                             .runtime = a->runtime,
+                             .node_name = a->node_name,
+                             .host_ips = a->ips,
+                             .n_host_ips = a->n_ips,
+                             .state_dir = state_dir,
+                             .log_root = log_root,
+                             .resolv_conf = a->o->resolv_conf,
+                             .cluster_dns = a->config.cluster_dns,
+                             .cluster_domain = a->config.cluster_domain };
+
+    if (a->pods || !a->node || node_state(a->node) != NODE_RUNNING || !runtime_is_ready(a->runtime))
+        return;
+    pods_start(&a->pods, &c);
+    port_set_pods(a->port, a->pods, a->runtime);
+}
+
+static void on_runtime_change(void *arg)
+{
+    struct agent *a = arg;
+
+    if (a->stopping)
+        return;
+    a->object.runtime_ready = runtime_is_ready(a->runtime);
+    a->object.runtime_why = runtime_why(a->runtime);
+    a->object.runtime_version = runtime_version(a->runtime);
+    if (a->node)
+        node_touch(a->node);
+    start_pods(a);
+    if (a->pods)
+        pods_kick(a->pods);
+    check_ready(a);
+}
+
+static void on_node_state(void *arg, enum node_state st)
+{
+    struct agent *a = arg;
+
+    if (a->stopping || st != NODE_RUNNING)
+        return;
+    start_pods(a);
+    check_ready(a);
+}
+
+/* The pod network of this node is cut by the server. */
+static void on_own_node(void *arg, json_t *object)
+{
+    struct agent *a = arg;
+    const char *cidr = json_str_at(object, "spec.podCIDR", NULL);
+    struct err e;
+
+    if (a->stopping || !cidr)
+        return;
+    if (runtime_set_pod_cidr(a->runtime, cidr, &e))
+        log_error("pod network not usable", kv("cidr", cidr), kv("err", e.text));
+}
+
+static void on_own_node_update(void *arg, json_t *before, json_t *object)
+{
+    (void)before;
+    on_own_node(arg, object);
+}
+
+/* ---- API clients
+ * -------------------------------------------------------------------------------------- */
+
+static void dial_balancer(void *dial_arg, uint64_t timeout_ms, http_dialed_fn done, void *arg)
+{
+    struct agent *a = dial_arg;
+
+    tcp_dial(NULL, &a->loop, "127.0.0.1", balancer_port(a->balancer), timeout_ms, done, arg);
+}
+
+static struct tls_client_options tls_options(const struct agent *a, enum credential which)
+{
+    static const char *const alpn[] = { "h2", "http/1.1", NULL };
+
+    return (struct tls_client_options){
+        .ca_pem = buf_str(&a->credentials.server_ca),
+        .cert_chain_pem = buf_str(&a->credentials.pairs[which].cert_pem),
+        .key_pem = buf_str(&a->credentials.pairs[which].key_pem),
+        .alpn = alpn,
+    };
+}
+
+static int client_new(struct agent *a, struct client *c, enum credential which, struct err *e)
+{
+    struct tls_client_options o = tls_options(a, which);
+    struct kube_client_config kc = { .endpoint = { .authority = JOIN_SERVER_NAME,
+                                                   .dial = dial_balancer,
+                                                   .dial_arg = a,
+                                                   .proto = HTTP_ALPN },
+                                     .user_agent = "coracle-agent" };
+
+    if (tls_client_config_new(&c->tls, &o, e))
+        return (int)e->code;
+    kc.endpoint.tls = c->tls;
+    kube_client_new(&c->kube, &a->loop, &kc);
+    return 0;
+}
+
+static int client_renew(struct agent *a, struct client *c, enum credential which, struct err *e)
+{
+    struct tls_client_options o = tls_options(a, which);
+
+    if (tls_client_config_reload(c->tls, &o, e))
+        return (int)e->code;
+    kube_client_reset(c->kube);
+    return 0;
+}
+
+/* ---- after the join
+ * ------------------------------------------------------------------------------------ */
+
+static void on_servers_change(void *arg)
+{
+    struct agent *a = arg;
+
+    if (!a->stopping)
+        check_ready(a);
+}
+
+static struct port_tls port_tls(const struct agent *a)
+{
+    return (struct port_tls){ buf_str(&a->credentials.pairs[CRED_SERVING].cert_pem),
+                              buf_str(&a->credentials.pairs[CRED_SERVING].key_pem),
+                              buf_str(&a->credentials.client_ca) };
+}
+
+static int start_port(struct agent *a, struct err *e)
+{
+    struct port_config c = { .loop = &a->loop,
+                             .bind_address = a->o->bind_address,
+                             .port = (uint16_t)a->o->kubelet_port,
+                             .tls = port_tls(a),
+                             .node_name = a->node_name,
+                             .version = a->o->version,
+                             .add_metrics = add_metrics,
+                             .add_metrics_arg = a };
+
+    if (port_new(&a->port, &c, e))
+        return (int)e->code;
+    a->object.kubelet_port = port_number(a->port);
+    a->authorizer.kubelet_port = a->object.kubelet_port;
+    if (a->o->bind_address && *a->o->bind_address && strcmp(a->o->bind_address, "0.0.0.0") != 0 &&
+        strcmp(a->o->bind_address, "::") != 0)
+        snprintf(a->authorizer.kubelet_host, sizeof a->authorizer.kubelet_host, "%s",
+                 a->o->bind_address);
+    return 0;
+}
+
+static int start_servers(struct agent *a, struct err *e)
+{
+    struct servers_config c = { .loop = &a->loop,
+                                .balancer = a->balancer,
+                                .kubelet = a->kubelet.kube,
+                                .controller = a->controller.kube,
+                                .credentials = &a->credentials,
+                                .authorizer = &a->authorizer,
+                                .seed = a->seed,
+                                .on_change = on_servers_change,
+                                .arg = a };
+
+    return servers_start(&a->servers, &c, e);
+}
+
+static int start_node(struct agent *a, struct err *e)
+{
+    struct node_config c = { .loop = &a->loop,
+                             .client = a->kubelet.kube,
+                             .object = &a->object,
+                             .machine = &a->machine,
+                             .data_dir = a->o->data_dir,
+                             .on_state = on_node_state,
+                             .arg = a };
+    static const struct informer_events events = { .on_add = on_own_node,
+                                                   .on_update = on_own_node_update };
+    auto_free char *selector = mem_printf("metadata.name=%s", a->node_name);
+    struct informer_config ic = { .client = a->kubelet.kube,
+                                  .path = "/api/v1/nodes",
+                                  .field_selector = selector };
+
+    a->object.external_cloud = !a->config.disable_ccm;
+    if (node_start(&a->node, &c, e))
+        return (int)e->code;
+    informer_new(&a->own_node, &ic, &events, a);
+    return 0;
+}
+
+static void arm_renewal(struct agent *a);
+
+static void on_renew_timer(void *arg)
+{
+    struct agent *a = arg;
+
+    if (clock_wall_s() >= credentials_renew_at_unix_s(&a->credentials)) {
+        log_info("certificates have lived two thirds of their life: asking for new ones");
+        join_renew(a->join);
+    }
+    arm_renewal(a);
+}
+
+static void arm_renewal(struct agent *a)
+{
+    int64_t left_s = credentials_renew_at_unix_s(&a->credentials) - clock_wall_s();
+    uint64_t wait_ms = left_s < RENEW_RETRY_S ? RENEW_RETRY_S * 1000u : (uint64_t)left_s * 1000;
+
+    /* looked at hourly: a suspended machine wakes up late */
+    wait_ms = rand_jitter_ms(MIN(wait_ms, (uint64_t)RENEW_CHECK_MS), 10);
+    timer_start_ms(&a->renew_timer, wait_ms, on_renew_timer, a);
+}
+
+static int take_renewed(struct agent *a, struct err *e)
+{
+    struct port_tls tls = port_tls(a);
+
+    if (client_renew(a, &a->kubelet, CRED_KUBELET, e) ||
+        client_renew(a, &a->controller, CRED_CONTROLLER, e) || servers_reload(a->servers, e))
+        return (int)e->code;
+    return port_reload(a->port, &tls, e);
+}
+
+static void on_joined(void *arg, const struct cluster_config *config, bool renewed)
+{
+    struct agent *a = arg;
+    const char *mode = *config->egress_mode ? config->egress_mode : "agent";
+    struct err e;
+    int r;
+
+    if (a->stopping)
+        return;
+    a->config = *config;
+    if (renewed) {
+        if (take_renewed(a, &e))
+            log_error("new certificates not usable, the old ones stay", kv("err", e.text));
+        else
+            log_info("certificates renewed");
+        arm_renewal(a);
+        return;
+    }
+    log_info("joined the cluster", kv("node", a->node_name), kv("server", a->o->server));
+    r = tunnel_authorizer_init(&a->authorizer, str_of(mode), &e);
+    r = r ? r : credentials_write_kubeconfigs(&a->credentials, balancer_port(a->balancer), &e);
+    r = r ? r : client_new(a, &a->kubelet, CRED_KUBELET, &e);
+    r = r ? r : client_new(a, &a->controller, CRED_CONTROLLER, &e);
+    r = r ? r : start_port(a, &e);
+    r = r ? r : start_servers(a, &e);
+    r = r ? r : start_node(a, &e);
+    if (r) { /* a taken port, a full disk: no waiting mends what was half started */
+        log_error("the agent cannot go on", kv("err", e.text));
+        snprintf(a->why, sizeof a->why, "%s", e.text);
+        a->cause = CAUSE_LOCAL;
+        return;
+    }
+    arm_renewal(a);
+}
+
+static void on_cause(void *arg, enum cause c, const char *text)
+{
+    struct agent *a = arg;
+
+    a->cause = c;
+    a->since_unix_s = clock_wall_s();
+    snprintf(a->why, sizeof a->why, "%s", text);
+}
+
+/* ---- making it
+ * ------------------------------------------------------------------------------------------ */
+
+static char *joined_list(const char *const *v, size_t n)
+{
+    auto_buf b = BUF(4096);
+
+    for (size_t i = 0; i < n; i++)
+        if ((i && buf_addc(&b, ',')) || buf_adds(&b, v[i]))
+            break;
+    return buf_take(&b);
+}
+
+static int resolve_options(struct agent *a, struct err *e)
+{
+    const struct node_options *o = a->o;
+    auto_buf seed = BUF(LB_ADDRESS_MAX_BYTES);
+    struct url url;
+    size_t n = 0;
+
+    if (url_parse(&url, str_of(o->server), e))
+        return err_wrap(e, "--server \"%s\"", o->server);
+    if (!str_is(url.scheme, "https"))
+        return err_set(e, ERR_INVALID, "--server \"%s\": only https:// is possible", o->server);
+    if (url_join_host_port(&seed, url.host, url.port))
+        return err_set(e, ERR_INVALID, "--server \"%s\": the name is too long", o->server);
+    a->seed = buf_take(&seed);
+    if (o->lb_server_port < 0 || o->lb_server_port > 65535 || o->kubelet_port < 0 ||
+        o->kubelet_port > 65535)
+        return err_set(e, ERR_INVALID, "--lb-server-port and --kubelet-port: 0 to 65535");
+    if (host_node_name(a->node_name, o->node_name, o->with_node_id, o->node_dir, e))
+        return (int)e->code;
+    for (size_t i = 0; i < o->node_ip.n && i < ADDRESSES_MAX; i++)
+        a->ips[a->n_ips++] = o->node_ip.v[i];
+    if (!a->n_ips) {
+        if (host_default_ips(a->found_ips, &n, e))
+            return (int)e->code;
+        for (size_t i = 0; i < n; i++)
+            a->ips[a->n_ips++] = a->found_ips[i];
+    }
+    a->ips_text = joined_list(a->ips, a->n_ips);
+    a->external_ips_text =
+        joined_list((const char *const *)o->node_external_ip.v, o->node_external_ip.n);
+    return 0;
+}
+
+static void describe_node(struct agent *a)
+{
+    const struct node_options *o = a->o;
+
+    machine_read(&a->machine, o->data_dir);
+    a->object = (struct node_object){
+        .name = a->node_name,
+        .host_name = a->machine.host_name,
+        .ips = a->ips,
+        .n_ips = a->n_ips,
+        .external_ips = (const char *const *)o->node_external_ip.v,
+        .n_external_ips = o->node_external_ip.n,
+        .internal_dns = (const char *const *)o->node_internal_dns.v,
+        .n_internal_dns = o->node_internal_dns.n,
+        .external_dns = (const char *const *)o->node_external_dns.v,
+        .n_external_dns = o->node_external_dns.n,
+        .labels = (const char *const *)o->node_label.v,
+        .n_labels = o->node_label.n,
+        .taints = (const char *const *)o->node_taint.v,
+        .n_taints = o->node_taint.n,
+        .node_args = o->node_args ? o->node_args : "[]",
+        .node_env = o->node_env ? o->node_env : "{}",
+        .version = o->version,
+        .runtime_version = "",
+        .kubelet_port = (uint16_t)o->kubelet_port,
+        .machine = &a->machine,
+        .runtime_why = "the container runtime is starting",
+    };
+}
+
+static int start_balancer(struct agent *a, struct err *e)
+{
+    auto_free char *state_dir = mem_printf("%s/agent/etc", a->o->data_dir);
+    struct balancer_options o = { .name = BALANCER_NAME,
+                                  .port = (uint16_t)a->o->lb_server_port,
+                                  .seed = a->seed,
+                                  .state_dir = state_dir };
+
+    return balancer_new(&a->balancer, &a->loop, &o, e);
+}
+
+static int start_runtime(struct agent *a, struct err *e)
+{
+    const struct node_options *o = a->o;
+    struct runtime_config c = { .loop = &a->loop,
+                                .data_dir = o->data_dir,
+                                .run_dir = o->run_dir,
+                                .endpoint = o->container_runtime_endpoint,
+                                .pause_image = o->pause_image,
+                                .snapshotter = o->snapshotter,
+                                .on_change = on_runtime_change,
+                                .arg = a };
+
+    return runtime_start(&a->runtime, &c, e);
+}
+
+static int start_join(struct agent *a, struct err *e)
+{
+    struct join_config c = { .loop = &a->loop,
+                             .balancer = a->balancer,
+                             .credentials = &a->credentials,
+                             .token = a->o->token,
+                             .token_file = a->o->token_file,
+                             .node_name = a->node_name,
+                             .node_ips = a->ips_text,
+                             .node_external_ips = a->external_ips_text,
+                             .on_joined = on_joined,
+                             .on_cause = on_cause,
+                             .arg = a };
+
+    return join_new(&a->join, &c, e);
+}
+
+static void on_stop_async(uv_async_t *h)
+{
+    struct agent *a = h->data;
+
+    if (a->stopping)
+        return;
+    a->stopping = true;
+    timer_stop(&a->renew_timer);
+    stop_step(a);
+}
+
+static int build(struct agent *a, struct err *e)
+{
+    if (resolve_options(a, e))
+        return (int)e->code;
+    if (credentials_open(&a->credentials, a->o->data_dir, a->o->node_dir, e)) {
+        a->has_credentials = true;
+        return (int)e->code;
+    }
+    a->has_credentials = true;
+    a->status_path = mem_printf("%s/agent/" REPORT_SOCKET, a->o->data_dir);
+    a->since_unix_s = clock_wall_s();
+    describe_node(a);
+    if (start_balancer(a, e) ||
+        report_start(&a->report, &a->loop, a->status_path, make_report, a, e) ||
+        start_runtime(a, e))
+        return (int)e->code;
+    return start_join(a, e);
+}
+
+/* A label or taint that is none would only be told much later. */
+static int check_object(const struct agent *a, struct err *e)
+{
+    json_auto_t *probe = NULL;
+
+    return node_object_new(&probe, &a->object, e);
+}
+
+int agent_new(struct agent **out, const struct node_options *o, const struct agent_events *events,
+              struct err *e)
+{
+    struct agent *a = mem_alloc(sizeof *a);
+
+    a->o = o;
+    a->events = *events;
+    uv_loop_init(&a->loop);
+    uv_async_init(&a->loop, &a->stop_async, on_stop_async);
+    a->stop_async.data = a;
+    timer_init(&a->renew_timer, &a->loop);
+    if (build(a, e) || check_object(a, e)) {
+        struct err keep = *e;
+        a->stopping = true;
+        stop_step(a);
+        uv_run(&a->loop, UV_RUN_DEFAULT);
+        agent_free(a);
+        *e = keep;
+        return (int)e->code;
+    }
+    *out = a;
+    return 0;
+}
+
+void agent_run(struct agent *a)
+{
+    uv_run(&a->loop, UV_RUN_DEFAULT);
+    log_info("agent has stopped");
+}
+
+void agent_stop(struct agent *a, bool stop_pods)
+{
+    if (stop_pods)
+        __atomic_store_n(&a->stop_pods, true, __ATOMIC_RELEASE);
+    uv_async_send(&a->stop_async);
+}
+
+/* ---- stopping: one step each, the next when it is done
+ * ------------------------------------------------ */
+
+static void client_close(struct client *c, struct agent *a)
+{
+    kube_client_close(STEAL(c->kube), stop_step, a);
+}
+
+static void stop_step(void *arg)
+{
+    struct agent *a = arg;
+    bool stop_pods = __atomic_load_n(&a->stop_pods, __ATOMIC_ACQUIRE);
+
+    if (a->port) {
+        port_set_pods(a->port, NULL, NULL);
+        port_close(STEAL(a->port), stop_step, a);
+    } else if (a->pods) {
+        pods_close(STEAL(a->pods), stop_step, a);
+    } else if (a->own_node) {
+        informer_close(STEAL(a->own_node), stop_step, a);
+    } else if (a->node) {
+        node_close(STEAL(a->node), stop_step, a);
+    } else if (a->servers) {
+        servers_close(STEAL(a->servers), stop_step, a);
+    } else if (a->report) {
+        report_close(STEAL(a->report), stop_step, a);
+    } else if (a->join) {
+        join_close(STEAL(a->join), stop_step, a);
+    } else if (a->kubelet.kube) {
+        client_close(&a->kubelet, a);
+    } else if (a->controller.kube) {
+        client_close(&a->controller, a);
+    } else if (a->runtime) {
+        runtime_close(STEAL(a->runtime), stop_pods, stop_step, a);
+    } else if (a->balancer) {
+        balancer_close(STEAL(a->balancer), stop_step, a);
+    } else {
+        timer_close(&a->renew_timer, NULL, NULL);
+        uv_close((uv_handle_t *)&a->stop_async, NULL);
+        /* nothing is left on the loop: uv_run returns */
+    }
+}
+
+void agent_free(struct agent *a)
+{
+    if (!a)
+        return;
+    if (uv_loop_close(&a->loop))
+        log_error("the agent's loop was not empty at the end");
+    tls_client_config_free(a->kubelet.tls);
+    tls_client_config_free(a->controller.tls);
+    if (a->has_credentials)
+        credentials_deinit(&a->credentials);
+    free(a->ips_text);
+    free(a->external_ips_text);
+    free(a->seed);
+    free(a->status_path);
+    free(a);
+}

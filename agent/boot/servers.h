@@ -1,0 +1,46 @@
+#pragma once
+/*
+ * Servers: which servers the cluster has, learned and kept: from /v1-k3s/apiservers at first, then
+ * from the watched EndpointSlices of the `kubernetes` Service. The list feeds the balancer and the
+ * set of tunnels; each tunnel's state feeds the balancer's health (docs/protocols/loadbalancer.md).
+ *
+ *   ASK (every 5 s while the answer is empty) --> WATCH        an older server: straight to WATCH
+ *
+ * A change is acted on 3 s after it came, for servers flap while they start; the first list at
+ * once. When no listed server can be reached by tunnel for 2 s (a private address behind NAT), the
+ * fixed address of --server gets a tunnel too, until a listed one has been connected for 30 s. Loop
+ * thread only.
+ */
+#include "agent/boot/credentials.h"
+#include "tunnel/client_set.h"
+
+#include <jansson.h>
+
+struct balancer;
+struct kube_client;
+struct servers;
+
+struct servers_config { /* borrowed */
+    uv_loop_t *loop;
+    struct balancer *balancer;
+    struct kube_client *kubelet;    /* asks /v1-k3s/apiservers */
+    struct kube_client *controller; /* watches the slices */
+    const struct credentials *credentials;
+    const struct tunnel_authorizer *authorizer;
+    const char *seed; /* host:port of --server */
+    /* A tunnel came or went: the status page changed. */
+    void (*on_change)(void *arg);
+    void *arg;
+};
+
+MUST_USE int servers_start(struct servers **out, const struct servers_config *c, struct err *e);
+/* The credentials are new. */
+MUST_USE int servers_reload(struct servers *s, struct err *e);
+size_t servers_n_connected(const struct servers *s);
+size_t servers_status(const struct servers *s, struct tunnel_client_status *out, size_t n_max);
+void servers_close(struct servers *s, void (*done)(void *arg), void *arg);
+
+/* Sans-I/O: the addresses in one EndpointSlice: endpoints whose ready is not false, each with
+ * ports[0].port (443 when absent). Appends "host:port" texts; returns how many were added, at most
+ * n_max. */
+size_t servers_of_slice(const json_t *slice, char (*out)[272], size_t n_max);
