@@ -1,6 +1,7 @@
 #include "server/schema/discovery.h"
 
 #include "base/core/buf.h"
+#include "base/core/err.h"
 #include "base/core/map.h"
 #include "base/core/mem.h"
 #include "base/data/json.h"
@@ -12,7 +13,7 @@
 
 enum { DOC_MAX_BYTES = 32 * 1024 * 1024 };
 
-enum form { FORM_PLAIN, FORM_V2BETA1, FORM_V2 };
+enum form { FORM_PLAIN, FORM_V2BETA1, FORM_V2, FORM_PROTOBUF };
 
 struct doc {
     struct buf body;
@@ -365,12 +366,22 @@ static json_t *make(struct discovery *d, struct str path, enum form form)
                    : resources(d, group, version);
 }
 
+/* 0, or not 0 when there is no such document. */
+static int write_doc(struct discovery *d, struct str path, enum form form, struct buf *out)
+{
+    if (form == FORM_PROTOBUF)
+        return openapi_v2_pb(out, d->schema, d->git_version);
+    json_auto_t *j = make(d, path, form);
+    return j ? json_write(out, j) : ERR_NOT_FOUND;
+}
+
 static const struct doc *doc_at(struct discovery *d, struct str path, enum form form)
 {
     static const char *const types[] = {
         "application/json",
         "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
         "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
     };
     auto_free char *key = mem_printf("%d " STR_FMT, (int)form, STR_ARG(path));
     struct doc *doc = map_get(d->docs, str_of(key));
@@ -378,13 +389,10 @@ static const struct doc *doc_at(struct discovery *d, struct str path, enum form 
 
     if (doc)
         return doc;
-    json_auto_t *j = make(d, path, form);
-    if (!j)
-        return NULL;
     doc = mem_alloc(sizeof *doc);
     doc->body = BUF(DOC_MAX_BYTES);
     doc->content_type = types[form];
-    if (json_write(&doc->body, j)) {
+    if (write_doc(d, path, form, &doc->body)) {
         buf_deinit(&doc->body);
         free(doc);
         return NULL;
@@ -395,17 +403,29 @@ static const struct doc *doc_at(struct discovery *d, struct str path, enum form 
     return doc;
 }
 
+/* Older kubectl accept this form only; newer ones name JSON beside it. */
+static bool wants_protobuf(struct str accept)
+{
+    auto_free char *text = str_dup(accept);
+
+    return strstr(text, "proto-openapi.spec.v2") && !strstr(text, "application/json");
+}
+
 bool discovery_get(struct discovery *d, struct str path, struct str accept,
                    struct discovery_doc *out)
 {
-    bool has_forms = str_is(path, "/api") || str_is(path, "/apis");
+    enum form form = FORM_PLAIN;
 
+    if (str_is(path, "/api") || str_is(path, "/apis"))
+        form = form_of(accept);
+    else if (str_is(path, "/openapi/v2") && wants_protobuf(accept))
+        form = FORM_PROTOBUF;
     if (d->generation != schema_generation(d->schema)) {
         forget(d);
         d->docs = map_new();
         d->generation = schema_generation(d->schema);
     }
-    const struct doc *doc = doc_at(d, path, has_forms ? form_of(accept) : FORM_PLAIN);
+    const struct doc *doc = doc_at(d, path, form);
     if (!doc)
         return false;
     *out = (struct discovery_doc){ .body = buf_str(&doc->body),

@@ -267,6 +267,25 @@ static void openapi_describes_every_version(void **state)
     assert_non_null(json_object_get(json_object_get(v2, "definitions"), "io.k8s.api.core.v1.Node"));
 }
 
+/* kubectl 1.20 reads nothing else; protoc decodes it in the same way (gnostic's field numbers). */
+static void openapi_v2_comes_as_protobuf_when_only_that_is_read(void **state)
+{
+    static const char accept[] = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    static const char head[] = "\x0a\x03"
+                               "2.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.32.0\x4a";
+    AUTO(schema) struct schema *s = schema_new();
+    AUTO(discovery) struct discovery *d = discovery_new(s, "x", "v1.32.0");
+    struct discovery_doc doc;
+    (void)state;
+
+    assert_true(discovery_get(d, STR("/openapi/v2"), str_of(accept), &doc));
+    assert_non_null(strstr(doc.content_type, "protobuf"));
+    assert_true(doc.body.n > 50000);
+    assert_memory_equal(doc.body.p, head, sizeof head - 1);
+    assert_true(discovery_get(d, STR("/openapi/v2"), STR("*/*"), &doc));
+    assert_string_equal(doc.content_type, "application/json");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +296,7 @@ int main(void)
         cmocka_unit_test(discovery_lists_what_is_served),
         cmocka_unit_test(discovery_aggregates_when_asked),
         cmocka_unit_test(openapi_describes_every_version),
+        cmocka_unit_test(openapi_v2_comes_as_protobuf_when_only_that_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

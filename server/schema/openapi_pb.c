@@ -1,0 +1,136 @@
+/*
+ * OpenAPI v2 as protobuf (github.com/google/gnostic openapiv2/OpenAPIv2.proto): the only form that
+ * kubectl before 1.27 asks for. Definitions only: nothing else is read there.
+ */
+#include "base/core/err.h"
+#include "base/data/json.h"
+#include "server/schema/openapi.h"
+
+enum { DOC_MAX_BYTES = 16 * 1024 * 1024 };
+
+enum { /* message Document */ DOC_SWAGGER = 1, DOC_INFO = 2, DOC_DEFINITIONS = 9 };
+enum { /* message Info */ INFO_TITLE = 1, INFO_VERSION = 2 };
+enum { /* message NamedSchema, NamedAny */ NAMED_NAME = 1, NAMED_VALUE = 2 };
+enum { /* message Any */ ANY_YAML = 2 };
+enum { /* the one field of a wrapper message: Definitions, Properties, TypeItem, ItemsItem */
+       ONLY = 1
+};
+enum { /* message Schema */
+       SCHEMA_PB_REF = 1,
+       SCHEMA_PB_FORMAT = 2,
+       SCHEMA_PB_REQUIRED = 19,
+       SCHEMA_PB_ADDITIONAL = 21,
+       SCHEMA_PB_TYPE = 22,
+       SCHEMA_PB_ITEMS = 23,
+       SCHEMA_PB_PROPERTIES = 25,
+       SCHEMA_PB_EXTENSION = 31
+};
+
+static int varint(struct buf *b, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        if (buf_addc(b, (char)(v | 0x80)))
+            return ERR_LIMIT;
+    return buf_addc(b, (char)v);
+}
+
+static int bytes(struct buf *b, unsigned field, struct str s)
+{
+    if (varint(b, field << 3 | 2) || varint(b, s.n))
+        return ERR_LIMIT;
+    return buf_add_str(b, s);
+}
+
+static int text(struct buf *b, unsigned field, const json_t *v)
+{
+    return json_is_string(v) ? bytes(b, field, str_n(json_string_value(v), json_string_length(v)))
+                             : 0;
+}
+
+static int schema(struct buf *b, const json_t *s);
+
+/* A message that holds one schema under a field of its own. */
+static int wrapped_schema(struct buf *b, unsigned field, const json_t *s)
+{
+    auto_buf one = BUF(DOC_MAX_BYTES), wrapper = BUF(DOC_MAX_BYTES);
+
+    if (schema(&one, s) || bytes(&wrapper, ONLY, buf_str(&one)))
+        return ERR_LIMIT;
+    return bytes(b, field, buf_str(&wrapper));
+}
+
+static int named_schemas(struct buf *b, unsigned field, const json_t *map)
+{
+    auto_buf all = BUF(DOC_MAX_BYTES);
+    const char *name;
+    json_t *s;
+
+    json_object_foreach((json_t *)map, name, s)
+    {
+        auto_buf one = BUF(DOC_MAX_BYTES), named = BUF(DOC_MAX_BYTES);
+        if (schema(&one, s) || bytes(&named, NAMED_NAME, str_of(name)) ||
+            bytes(&named, NAMED_VALUE, buf_str(&one)) || bytes(&all, ONLY, buf_str(&named)))
+            return ERR_LIMIT;
+    }
+    return bytes(b, field, buf_str(&all));
+}
+
+static int extension(struct buf *b, const char *name, const json_t *v)
+{
+    auto_buf yaml = BUF(DOC_MAX_BYTES), any = BUF(DOC_MAX_BYTES), named = BUF(DOC_MAX_BYTES);
+
+    if (json_write(&yaml, v) || bytes(&any, ANY_YAML, buf_str(&yaml)) ||
+        bytes(&named, NAMED_NAME, str_of(name)) || bytes(&named, NAMED_VALUE, buf_str(&any)))
+        return ERR_LIMIT;
+    return bytes(b, SCHEMA_PB_EXTENSION, buf_str(&named));
+}
+
+static int type_item(struct buf *b, const json_t *type)
+{
+    auto_buf item = BUF(256);
+
+    if (!type)
+        return 0;
+    return text(&item, ONLY, type) || bytes(b, SCHEMA_PB_TYPE, buf_str(&item));
+}
+
+static int schema(struct buf *b, const json_t *s)
+{
+    const json_t *items = json_object_get(s, "items"),
+                 *properties = json_object_get(s, "properties");
+    const json_t *additional = json_object_get(s, "additionalProperties");
+    const char *key;
+    json_t *v;
+    size_t i;
+
+    if (text(b, SCHEMA_PB_REF, json_object_get(s, "$ref")) ||
+        text(b, SCHEMA_PB_FORMAT, json_object_get(s, "format")))
+        return ERR_LIMIT;
+    json_array_foreach(json_object_get(s, "required"), i, v)
+    {
+        if (text(b, SCHEMA_PB_REQUIRED, v))
+            return ERR_LIMIT;
+    }
+    if ((additional && wrapped_schema(b, SCHEMA_PB_ADDITIONAL, additional)) ||
+        type_item(b, json_object_get(s, "type")) ||
+        (items && wrapped_schema(b, SCHEMA_PB_ITEMS, items)) ||
+        (properties && named_schemas(b, SCHEMA_PB_PROPERTIES, properties)))
+        return ERR_LIMIT;
+    json_object_foreach((json_t *)s, key, v)
+    {
+        if (strncmp(key, "x-", 2) == 0 && extension(b, key, v))
+            return ERR_LIMIT;
+    }
+    return 0;
+}
+
+int openapi_v2_pb(struct buf *out, const struct schema *s, const char *git_version)
+{
+    json_auto_t *doc = openapi_v2(s, git_version);
+    auto_buf info = BUF(1024);
+
+    if (bytes(out, DOC_SWAGGER, STR("2.0")) || bytes(&info, INFO_TITLE, STR("Kubernetes")) ||
+        bytes(&info, INFO_VERSION, str_of(git_version)) || bytes(out, DOC_INFO, buf_str(&info)))
+        return ERR_LIMIT;
+    return named_schemas(out, DOC_DEFINITIONS, json_object_get(doc, "definitions"));
+}
