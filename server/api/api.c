@@ -108,7 +108,7 @@ static void on_http_done(struct http_req *http, void *arg, const struct err *e)
     (void)http;
     (void)e;
     if (!r->http)
-        return; /* upgraded: the pipe is what lives on */
+        return; /* upgraded: the pump is what lives on */
     r->http = NULL;
     req_gone(r);
 }

@@ -328,7 +328,7 @@ static void on_session_done(struct http_call *c, void *arg, const struct err *e)
     x->done = true;
 }
 
-static void upgrades_become_a_pipe(void **state)
+static void upgrades_pass_raw_bytes(void **state)
 {
     static const struct http_call_events events = { .on_head = on_session_head,
                                                     .on_done = on_session_done };
@@ -363,7 +363,7 @@ int main(void)
         cmocka_unit_test(requests_reach_the_right_path),
         cmocka_unit_test(what_cannot_be_reached_is_explained),
         cmocka_unit_test(a_node_without_tunnel_is_a_bad_gateway),
-        cmocka_unit_test(upgrades_become_a_pipe),
+        cmocka_unit_test(upgrades_pass_raw_bytes),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
