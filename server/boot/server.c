@@ -57,7 +57,7 @@ struct server {
     size_t n_node_ips;
     const char *advertise_ip;
     char service_ip[46];
-    char *url, *token, *agent_token, *agent_token_in;
+    char *url, *agent_token, *agent_token_in;
     struct buf config_doc;
 
     struct ca *ca;
@@ -356,7 +356,6 @@ static int make_api(struct server *s, struct err *e)
         .store = s->store,
         .authn = s->authn,
         .service_cidr = s->o->service_cidr.v[0],
-        .version = s->o->node.version,
         .advertise_host_port = advertise,
         .egress = { egress_dial, s->egress },
         .kubelet_tls = s->kubelet_tls,
@@ -584,7 +583,6 @@ void server_free(struct server *s)
         explicit_bzero(s->agent_token, strlen(s->agent_token));
     free(s->agent_token);
     free(s->agent_token_in);
-    free(s->token);
     free(s->url);
     free(s);
 }
