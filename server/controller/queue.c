@@ -9,8 +9,9 @@
 
 #define RETRY_MIN_MS 200
 #define RETRY_MAX_MS 60000
-#define QUIET_TRIES  2 /* a lost race or two is everyday; from the next failure on it is a warning \
-                        */
+#define QUIET_TRIES                                                                                \
+    2 /* a lost race or two is everyday; from the next failure on it is a warning                  \
+       */
 
 enum item_state { ITEM_READY, ITEM_RUNNING, ITEM_WAITING };
 
@@ -264,7 +265,7 @@ void queue_done(struct queue_item *it, const struct err *e)
         return;
     }
     ms = backoff_next_ms(&it->backoff);
-    if (!q->closing && it->backoff.n_tries > QUIET_TRIES) {
+    if (!q->closing && e->code != ERR_AGAIN && it->backoff.n_tries > QUIET_TRIES) {
         log_warn("controller failed, will retry", kv("controller", q->config.name),
                  kv("key", it->key), kv("err", e->text), kv("retry_ms", ms));
     } else {

@@ -44,7 +44,8 @@ size_t queue_len(const struct queue *q);             /* keys in any state */
 
 const char *queue_key(const struct queue_item *it);
 bool queue_is_closing(const struct queue_item *it); /* long work should end now */
-/* NULL: looked after. An error: logged, and the key comes again after a backoff with jitter. */
+/* NULL: looked after. An error: the key comes again after a backoff with jitter, and repeated ones
+ * are logged (not ERR_AGAIN: nothing is wrong, it just takes time). */
 void queue_done(struct queue_item *it, const struct err *e);
 /* The same, and it comes again in ms: there is more to do that no event will tell. */
 void queue_done_again(struct queue_item *it, uint64_t ms);

@@ -1,0 +1,77 @@
+#pragma once
+/*
+ * Controller: what every controller of this folder is: some watched kinds, a queue of keys, and a
+ * function that makes one key right. Inside server/controller only.
+ *
+ * Watches are shared: one informer per kind however many look at it. A controller's queue is held
+ * until all its kinds have been listed, so work may trust what it finds (and what it does not).
+ * Decisions are pure functions over documents (declared in each controller's header, tested
+ * there); the rest is one call and queue_done_local.
+ */
+#include "server/api/local.h"
+#include "server/controller/controllers.h"
+#include "server/controller/queue.h"
+
+enum watched {
+    WATCH_NODES,      /* kept */
+    WATCH_LEASES,     /* of kube-node-lease; told, not kept */
+    WATCH_PODS,       /* told, not kept */
+    WATCH_NAMESPACES, /* kept */
+    WATCH_SECRETS,    /* of kube-system; told, not kept */
+    WATCH_EVENTS,     /* told, not kept */
+    WATCH_SERVICE,    /* default/kubernetes only, as the next two; kept */
+    WATCH_ENDPOINTS,
+    WATCH_SLICE,
+    WATCH_CA_MAPS,  /* kube-root-ca.crt of each namespace; kept */
+    WATCH_ACCOUNTS, /* the service account default of each namespace; kept */
+    WATCHES_N,
+};
+#define WATCH_BIT(w) (1u << (w))
+
+struct controller_env {
+    struct controllers_config config; /* texts are ours */
+    struct local_watch *watches[WATCHES_N];
+};
+
+struct controller { /* first member of each controller's own struct */
+    const struct controller_ops *ops;
+    struct controller_env *env;
+    struct queue *queue;
+};
+
+struct controller_ops {
+    const char *name;
+    unsigned watches; /* WATCH_BITs */
+    unsigned n_parallel;
+    uint64_t retry_max_ms;                                         /* 0: the queue's default */
+    bool (*is_wanted)(const struct controllers_config *);          /* NULL: always */
+    struct controller *(*make)(const struct controllers_config *); /* NULL: plain */
+    void (*start)(struct controller *c); /* all it watches is known; may be NULL */
+    /* May come before start. Adds keys; must not make calls. */
+    void (*on_event)(struct controller *c, enum watched w, enum local_event ev, const json_t *obj);
+    void (*work)(struct controller *c, struct queue_item *it);
+    void (*free)(struct controller *c); /* NULL: plain */
+};
+
+extern const struct controller_ops kubernetes_service_controller;
+extern const struct controller_ops node_lifecycle_controller;
+extern const struct controller_ops node_ipam_controller;
+extern const struct controller_ops cloud_node_controller;
+extern const struct controller_ops node_role_controller;
+extern const struct controller_ops node_companion_controller;
+extern const struct controller_ops namespace_defaults_controller;
+extern const struct controller_ops namespace_lifecycle_controller;
+extern const struct controller_ops pod_gc_controller;
+extern const struct controller_ops event_ttl_controller;
+extern const struct controller_ops token_cleaner_controller;
+
+/* The Node of that name as it is now, borrowed; NULL when there is none. */
+const json_t *controller_node(const struct controller *c, const char *name);
+uint64_t controller_now_ms(const struct controller *c); /* the loop's */
+
+/* {"metadata":{"resourceVersion": that of obj}}: a merge patch that fails with ERR_CONFLICT when
+ * somebody was quicker. The caller adds to it. */
+json_t *controller_patch_of(const json_t *obj);
+/* Ends work with one patch. patch is consumed. */
+void controller_patch(struct controller *c, struct queue_item *it, const struct local_ref *r,
+                      json_t *patch_take);
