@@ -101,6 +101,8 @@ static void errors_are_worded_as_upstream(void **state)
         { "GET", CM "?resourceVersion=999999", NULL, 504, "details.causes[0].reason",
           "ResourceVersionTooLarge" },
         { "GET", CM "?continue=nonsense", NULL, 400, "reason", "BadRequest" },
+        { "GET", "/apis/autoscaling/v2/horizontalpodautoscalers", NULL, 200, "kind",
+          "HorizontalPodAutoscalerList" },
         { "GET", PODS "/x/log", NULL, 503, "reason", "ServiceUnavailable" },
     };
 
