@@ -1,0 +1,90 @@
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+
+#include "base/data/json.h"
+#include "server/resource/service_ip.h"
+
+#include <string.h>
+
+static void only_ipv4_ranges_of_a_sane_size_are_taken(void **state)
+{
+    static const struct {
+        const char *cidr;
+        bool ok;
+    } rows[] = {
+        { "10.43.0.0/16", true },  { "10.43.0.0/30", true },
+        { "10.43.0.0/31", false }, { "10.43.0.0/7", false },
+        { "10.43.0.0", false },    { "fd00::/112", false },
+        { "x/16", false },         { "", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct service_ips *s = NULL;
+        struct err e = { 0 };
+
+        if ((service_ips_new(&s, rows[i].cidr, &e) == 0) != rows[i].ok)
+            fail_msg("%s", rows[i].cidr);
+        service_ips_free(s);
+    }
+}
+
+static void addresses_are_given_once_until_none_is_left(void **state)
+{
+    struct service_ips *s;
+    char ip[16], seen[8][16];
+    struct err e = { 0 };
+
+    (void)state;
+    assert_int_equal(service_ips_new(&s, "10.43.0.0/29", &e), 0);
+    /* eight, without the network, its first (for the kubernetes Service) and its last */
+    for (size_t n = 0; n < 5; n++) {
+        assert_int_equal(service_ips_take_any(s, ip, &e), 0);
+        for (size_t i = 0; i < n; i++)
+            assert_string_not_equal(ip, seen[i]);
+        memcpy(seen[n], ip, sizeof ip);
+    }
+    assert_int_equal(service_ips_take_any(s, ip, &e), ERR_LIMIT);
+    assert_int_equal(service_ips_take(s, "10.43.0.1", &e), 0);
+    assert_int_equal(service_ips_take(s, "10.43.0.1", &e), ERR_EXISTS);
+    assert_int_equal(service_ips_take(s, "10.43.0.7", &e), ERR_INVALID);
+    assert_int_equal(service_ips_take(s, "10.44.0.2", &e), ERR_INVALID);
+    service_ips_free(s);
+}
+
+static void what_services_hold_is_known_after_a_restart(void **state)
+{
+    json_auto_t *a = json_pack("{s:{s:s, s:[{s:i}]}}", "spec", "clusterIP", "10.43.0.9", "ports",
+                               "nodePort", 30001);
+    json_auto_t *b = json_pack("{s:{s:s}}", "spec", "clusterIP", "10.43.0.9");
+    struct service_ips *s;
+    struct err e = { 0 };
+
+    (void)state;
+    assert_int_equal(service_ips_new(&s, "10.43.0.0/16", &e), 0);
+    service_ips_hold(s, a);
+    assert_int_equal(service_ips_take(s, "10.43.0.9", &e), ERR_EXISTS);
+    assert_int_equal(service_ips_take_port(s, 30001, &e), ERR_EXISTS);
+    service_ips_release(s, a, b); /* b keeps the address, not the port */
+    assert_int_equal(service_ips_take(s, "10.43.0.9", &e), ERR_EXISTS);
+    assert_int_equal(service_ips_take_port(s, 30001, &e), 0);
+    service_ips_release(s, b, NULL);
+    assert_int_equal(service_ips_take(s, "10.43.0.9", &e), 0);
+    service_ips_free(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_ipv4_ranges_of_a_sane_size_are_taken),
+        cmocka_unit_test(addresses_are_given_once_until_none_is_left),
+        cmocka_unit_test(what_services_hold_is_known_after_a_restart),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
