@@ -26,7 +26,7 @@ uses_server/boot       := server/controller server/scheduler $(uses_server/contr
 
 uses_agent/cri    := $(base)
 uses_agent/node   := $(base)
-uses_agent/stream := agent/cri $(base)
+uses_agent/stream := agent/pod agent/cri agent/node $(base)
 uses_agent/pod    := agent/cri agent/node $(base)
 uses_agent/boot   := agent/pod agent/stream agent/node agent/cri tunnel lb $(base)
 
