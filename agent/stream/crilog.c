@@ -60,6 +60,17 @@ static int option_set(struct crilog_options *o, bool *has_seconds, bool *has_tim
     return 0;
 }
 
+static bool is_option(struct str name)
+{
+    static const char *const names[] = { "follow",     "timestamps",   "previous",  "tailLines",
+                                         "limitBytes", "sinceSeconds", "sinceTime", "stream" };
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (str_is(name, names[i]))
+            return true;
+    return false;
+}
+
 int crilog_options_parse(struct crilog_options *out, struct str query, int64_t now_unix_us,
                          struct err *e)
 {
@@ -72,7 +83,7 @@ int crilog_options_parse(struct crilog_options *out, struct str query, int64_t n
     for (struct str rest = query; url_query_next(&rest, &name, &value);) {
         auto_buf n = BUF(64), v = BUF(128); /* longer than any that we know */
 
-        if (url_decode_query(&n, name))
+        if (url_decode_query(&n, name) || !is_option(buf_str(&n)))
             continue;
         if (url_decode_query(&v, value))
             return err_set(e, ERR_INVALID, "the value of " STR_FMT " is malformed or too long",
