@@ -64,8 +64,8 @@ static void errors_are_worded_as_upstream(void **state)
         const char *path, *value;
     } rows[] = {
         { "GET", CM "/none", NULL, 404, "message", "configmaps \"none\" not found" },
-        { "GET", "/apis/apps/v1/namespaces/default/deployments/none", NULL, 404, "message",
-          "deployments.apps \"none\" not found" },
+        { "GET", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/none", NULL, 404,
+          "message", "endpointslices.discovery.k8s.io \"none\" not found" },
         { "GET", "/api/v1/nothing", NULL, 404, "message",
           "the server could not find the requested resource" },
         { "GET", "/api/v2/pods", NULL, 404, "reason", "NotFound" },
@@ -101,8 +101,7 @@ static void errors_are_worded_as_upstream(void **state)
         { "GET", CM "?resourceVersion=999999", NULL, 504, "details.causes[0].reason",
           "ResourceVersionTooLarge" },
         { "GET", CM "?continue=nonsense", NULL, 400, "reason", "BadRequest" },
-        { "GET", "/apis/autoscaling/v2/horizontalpodautoscalers", NULL, 200, "kind",
-          "HorizontalPodAutoscalerList" },
+        { "GET", "/apis/node.k8s.io/v1/runtimeclasses", NULL, 200, "kind", "RuntimeClassList" },
         { "GET", PODS "/x/log", NULL, 503, "reason", "ServiceUnavailable" },
     };
 
@@ -479,7 +478,7 @@ static void plain_paths_answer(void **state)
         { "/api", 200, "kind", "APIVersions" },
         { "/api/v1", 200, "kind", "APIResourceList" },
         { "/apis", 200, "kind", "APIGroupList" },
-        { "/apis/apps", 200, "kind", "APIGroup" },
+        { "/apis/discovery.k8s.io", 200, "kind", "APIGroup" },
         { "/apis/none", 404, "reason", "NotFound" },
         { "/nothing", 404, "message", "the server could not find the requested resource" },
     };

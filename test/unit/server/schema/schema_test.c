@@ -63,8 +63,8 @@ static void kinds_are_found_by_resource_and_by_kind(void **state)
     assert_string_equal(schema_api_version(lease, text), "coordination.k8s.io/v1");
     assert_null(schema_find(s, STR(""), STR("v1"), STR("Pod")));
     assert_null(schema_find(s, STR("v1"), STR(""), STR("pods")));
-    assert_true(schema_has_version(s, STR("apps"), STR("v1")));
-    assert_false(schema_has_version(s, STR("apps"), STR("v1beta1")));
+    assert_true(schema_has_version(s, STR("discovery.k8s.io"), STR("v1")));
+    assert_false(schema_has_version(s, STR("discovery.k8s.io"), STR("v1beta1")));
     assert_non_null(schema_find_sub(pod, STR("status")));
     assert_null(schema_find_sub(pod, STR("scale")));
     assert_non_null(schema_builtin_type("meta/v1", "DeleteOptions"));
