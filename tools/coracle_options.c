@@ -7,6 +7,7 @@
 #define SN(field) offsetof(struct server_options, node.field)
 /* clang-format off */
 #define UNSUPPORTED(name_, type_, dflt_) { .name = (name_), .type = (type_), .dflt = (dflt_), .unsupported = true }
+#define UNSUPPORTED_ENV(name_, type_, dflt_, env_) { .name = (name_), .type = (type_), .dflt = (dflt_), .env = (env_), .unsupported = true }
 
 /* Flags of both roles; AT is where the role's options struct keeps the node part. */
 #define NODE_FLAGS(AT) \
@@ -24,23 +25,23 @@
     { .name = "lb-server-port", .type = FLAG_INT, .offset = AT(lb_server_port), .dflt = "6444", .env = "K3S_LB_SERVER_PORT", .help = "port of the agent's load balancer; 0: random" }, \
     { .name = "container-runtime-endpoint", .type = FLAG_STR, .offset = AT(container_runtime_endpoint), .help = "CRI socket of another runtime; /dev/null: none" }, \
     { .name = "pause-image", .type = FLAG_STR, .offset = AT(pause_image), .dflt = "docker.io/coracle/pause:1", .help = "image of the pod sandbox" }, \
-    { .name = "snapshotter", .type = FLAG_STR, .offset = AT(snapshotter), .dflt = "overlayfs", .help = "containerd's snapshotter" }, \
+    { .name = "snapshotter", .type = FLAG_STR, .offset = AT(snapshotter), .help = "containerd's snapshotter (default: overlayfs where it works, else native)" }, \
     { .name = "resolv-conf", .type = FLAG_STR, .offset = AT(resolv_conf), .env = "K3S_RESOLV_CONF", .help = "resolv.conf for pods" }, \
     { .name = "debug", .type = FLAG_BOOL, .offset = AT(debug), .env = "K3S_DEBUG", .help = "log every step" }, \
     { .name = "node-dir", .type = FLAG_STR, .offset = AT(node_dir), .dflt = "/etc/rancher/node", .help = "folder of the node's password and id" }, \
     { .name = "run-dir", .type = FLAG_STR, .offset = AT(run_dir), .dflt = "/run/k3s", .help = "folder of the runtime's sockets" }, \
     { .name = "kubelet-port", .type = FLAG_INT, .offset = AT(kubelet_port), .dflt = "10250", .help = "port of the node's own API" }, \
     UNSUPPORTED("v", FLAG_INT, "0"), UNSUPPORTED("vmodule", FLAG_STR, NULL), \
-    UNSUPPORTED("log", FLAG_STR, NULL), UNSUPPORTED("alsologtostderr", FLAG_BOOL, NULL), \
+    { .name = "log", .alias = 'l', .type = FLAG_STR, .unsupported = true }, UNSUPPORTED("alsologtostderr", FLAG_BOOL, NULL), \
     UNSUPPORTED("image-credential-provider-bin-dir", FLAG_STR, "/var/lib/rancher/credentialprovider/bin"), \
     UNSUPPORTED("image-credential-provider-config", FLAG_STR, "/var/lib/rancher/credentialprovider/config.yaml"), \
-    UNSUPPORTED("selinux", FLAG_BOOL, NULL), UNSUPPORTED("protect-kernel-defaults", FLAG_BOOL, NULL), \
+    UNSUPPORTED_ENV("selinux", FLAG_BOOL, NULL, "K3S_SELINUX"), UNSUPPORTED("protect-kernel-defaults", FLAG_BOOL, NULL), \
     UNSUPPORTED("default-runtime", FLAG_STR, NULL), UNSUPPORTED("image-service-endpoint", FLAG_STR, NULL), \
     UNSUPPORTED("private-registry", FLAG_STR, "/etc/rancher/k3s/registries.yaml"), \
     UNSUPPORTED("airgap-extra-registry", FLAG_LIST, NULL), UNSUPPORTED("docker", FLAG_BOOL, NULL), \
     UNSUPPORTED("disable-default-registry-endpoint", FLAG_BOOL, NULL), UNSUPPORTED("nonroot-devices", FLAG_BOOL, NULL), \
     UNSUPPORTED("flannel-iface", FLAG_STR, NULL), UNSUPPORTED("flannel-conf", FLAG_STR, NULL), \
-    UNSUPPORTED("flannel-cni-conf", FLAG_STR, NULL), UNSUPPORTED("vpn-auth", FLAG_STR, NULL), \
+    UNSUPPORTED("flannel-cni-conf", FLAG_STR, NULL), UNSUPPORTED_ENV("vpn-auth", FLAG_STR, NULL, "K3S_VPN_AUTH"), \
     UNSUPPORTED("vpn-auth-file", FLAG_STR, NULL), UNSUPPORTED("kubelet-arg", FLAG_LIST, NULL), \
     UNSUPPORTED("kube-proxy-arg", FLAG_LIST, NULL), UNSUPPORTED("enable-pprof", FLAG_BOOL, NULL), \
     UNSUPPORTED("rootless", FLAG_BOOL, NULL), UNSUPPORTED("prefer-bundled-bin", FLAG_BOOL, NULL)
@@ -63,7 +64,7 @@ const struct flag server_flags[] = {
     { .name = "tls-san", .type = FLAG_LIST_COMMA, .offset = S(tls_san), .help = "further name or address in the server's certificate; repeats" },
     { .name = "cluster-cidr", .type = FLAG_LIST_COMMA, .offset = S(cluster_cidr), .dflt = "10.42.0.0/16", .help = "networks of pods" },
     { .name = "service-cidr", .type = FLAG_LIST_COMMA, .offset = S(service_cidr), .dflt = "10.43.0.0/16", .help = "networks of services" },
-    { .name = "service-node-port-range", .type = FLAG_STR, .offset = S(service_node_port_range), .dflt = "30000-32767", .help = "ports of NodePort services" },
+    { .name = "service-node-port-range", .type = FLAG_STR, .offset = S(service_node_port_range), .dflt = "30000-32767", .help = "ports of NodePort services; only the default so far", .one_of = "30000-32767" },
     { .name = "cluster-dns", .type = FLAG_LIST_COMMA, .offset = S(cluster_dns), .help = "address of the cluster's DNS (default: the tenth of service-cidr)" },
     { .name = "cluster-domain", .type = FLAG_STR, .offset = S(cluster_domain), .dflt = "cluster.local", .help = "DNS domain of the cluster" },
     { .name = "egress-selector-mode", .type = FLAG_STR, .offset = S(egress_selector_mode), .dflt = "agent", .help = "what goes through the tunnels: agent or disabled", .one_of = "agent|disabled" },
@@ -80,8 +81,8 @@ const struct flag server_flags[] = {
     { .name = "disable-kube-proxy", .type = FLAG_BOOL, .offset = S(disable_kube_proxy), .help = "agents run no service proxy" },
     { .name = "disable-network-policy", .type = FLAG_BOOL, .offset = S(disable_network_policy), .help = "agents enforce no network policies" },
     { .name = "disable-helm-controller", .type = FLAG_BOOL, .offset = S(disable_helm_controller), .help = "charts are left alone" },
-    UNSUPPORTED("server", FLAG_STR, NULL), UNSUPPORTED("cluster-init", FLAG_BOOL, NULL),
-    UNSUPPORTED("cluster-reset", FLAG_BOOL, NULL), UNSUPPORTED("cluster-reset-restore-path", FLAG_STR, NULL),
+    UNSUPPORTED_ENV("server", FLAG_STR, NULL, "K3S_URL"), UNSUPPORTED_ENV("cluster-init", FLAG_BOOL, NULL, "K3S_CLUSTER_INIT"),
+    UNSUPPORTED_ENV("cluster-reset", FLAG_BOOL, NULL, "K3S_CLUSTER_RESET"), UNSUPPORTED("cluster-reset-restore-path", FLAG_STR, NULL),
     UNSUPPORTED("supervisor-port", FLAG_INT, NULL), UNSUPPORTED("apiserver-port", FLAG_INT, NULL),
     UNSUPPORTED("apiserver-bind-address", FLAG_STR, NULL), UNSUPPORTED("tls-san-security", FLAG_BOOL, "true"),
     UNSUPPORTED("flannel-backend", FLAG_STR, "vxlan"), UNSUPPORTED("flannel-ipv6-masq", FLAG_BOOL, NULL),
@@ -91,7 +92,7 @@ const struct flag server_flags[] = {
     UNSUPPORTED("kube-scheduler-arg", FLAG_LIST, NULL), UNSUPPORTED("kube-cloud-controller-manager-arg", FLAG_LIST, NULL),
     UNSUPPORTED("kube-cloud-controller-arg", FLAG_LIST, NULL), UNSUPPORTED("helm-controller-arg", FLAG_LIST, NULL),
     { .name = "datastore-endpoint", .type = FLAG_STR, .env = "K3S_DATASTORE_ENDPOINT", .secret = true, .unsupported = true },
-    UNSUPPORTED("datastore-cafile", FLAG_STR, NULL), UNSUPPORTED("datastore-certfile", FLAG_STR, NULL),
+    UNSUPPORTED_ENV("datastore-cafile", FLAG_STR, NULL, "K3S_DATASTORE_CAFILE"), UNSUPPORTED_ENV("datastore-certfile", FLAG_STR, NULL, "K3S_DATASTORE_CERTFILE"),
     UNSUPPORTED("datastore-keyfile", FLAG_STR, NULL), UNSUPPORTED("kine-tls", FLAG_BOOL, NULL),
     UNSUPPORTED("etcd-expose-metrics", FLAG_BOOL, NULL), UNSUPPORTED("etcd-disable-snapshots", FLAG_BOOL, NULL),
     UNSUPPORTED("etcd-snapshot-name", FLAG_STR, "etcd-snapshot"), UNSUPPORTED("etcd-snapshot-schedule-cron", FLAG_STR, "0 */12 * * *"),
@@ -99,13 +100,19 @@ const struct flag server_flags[] = {
     UNSUPPORTED("etcd-snapshot-dir", FLAG_STR, NULL), UNSUPPORTED("etcd-snapshot-compress", FLAG_BOOL, NULL),
     UNSUPPORTED("etcd-s3", FLAG_BOOL, NULL), UNSUPPORTED("etcd-s3-endpoint", FLAG_STR, "s3.amazonaws.com"),
     UNSUPPORTED("etcd-s3-bucket", FLAG_STR, NULL), UNSUPPORTED("etcd-s3-region", FLAG_STR, "us-east-1"),
+    UNSUPPORTED("etcd-s3-endpoint-ca", FLAG_STR, NULL), UNSUPPORTED("etcd-s3-skip-ssl-verify", FLAG_BOOL, NULL),
+    UNSUPPORTED("etcd-s3-insecure", FLAG_BOOL, NULL), UNSUPPORTED("etcd-s3-folder", FLAG_STR, NULL),
+    UNSUPPORTED("etcd-s3-bucket-lookup-type", FLAG_STR, "auto"), UNSUPPORTED("etcd-s3-retention", FLAG_INT, "5"),
+    UNSUPPORTED("etcd-s3-proxy", FLAG_STR, NULL), UNSUPPORTED("etcd-s3-timeout", FLAG_STR, "5m"),
+    UNSUPPORTED("etcd-s3-config-secret", FLAG_STR, NULL),
+    { .name = "etcd-s3-session-token", .type = FLAG_STR, .secret = true, .unsupported = true },
     { .name = "etcd-s3-access-key", .type = FLAG_STR, .secret = true, .unsupported = true },
     { .name = "etcd-s3-secret-key", .type = FLAG_STR, .secret = true, .unsupported = true },
     UNSUPPORTED("default-local-storage-path", FLAG_STR, NULL), UNSUPPORTED("disable-apiserver", FLAG_BOOL, NULL),
     UNSUPPORTED("disable-controller-manager", FLAG_BOOL, NULL), UNSUPPORTED("disable-etcd", FLAG_BOOL, NULL),
     UNSUPPORTED("embedded-registry", FLAG_BOOL, NULL), UNSUPPORTED("supervisor-metrics", FLAG_BOOL, NULL),
     UNSUPPORTED("helm-job-image", FLAG_STR, NULL), UNSUPPORTED("secrets-encryption", FLAG_BOOL, NULL),
-    UNSUPPORTED("secrets-encryption-provider", FLAG_STR, "aescbc"), UNSUPPORTED("system-default-registry", FLAG_STR, NULL),
+    UNSUPPORTED("secrets-encryption-provider", FLAG_STR, "aescbc"), UNSUPPORTED_ENV("system-default-registry", FLAG_STR, NULL, "K3S_SYSTEM_DEFAULT_REGISTRY"),
 };
 const size_t server_flags_n = ARRAY_LEN(server_flags);
 /* clang-format on */

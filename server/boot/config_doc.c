@@ -149,7 +149,7 @@ static void add_plain(json_t *doc, const struct config_doc *d)
         { "DisableETCD", false },
         { "DisableHelmController", o->disable_helm_controller },
         { "DisableKubeProxy", o->disable_kube_proxy },
-        { "DisableNPC", o->disable_network_policy },
+        { "DisableNPC", true } /* network policies are not served yet */,
         { "DisableScheduler", o->disable_scheduler },
         { "DisableServiceLB", false },
         { "EncryptSecrets", false },

@@ -36,6 +36,7 @@ struct egress {
     struct map *nodes;   /* name -> struct node * */
     struct map *node_of; /* IP text -> struct node *, borrowed from nodes */
     struct list connects;
+    size_t n_connects;
     bool closing;
     void (*done)(void *arg);
     void *done_arg;
@@ -134,9 +135,10 @@ void egress_dial(void *arg, const char *node, const char *host_port, uint64_t ti
     struct err e;
 
     if ((own || g->disabled) && url_split_host_port(&host, &port, str_of(host_port), 0, &e) == 0) {
-        bool by_ip = !own && n && n->internal_ip[0];
-        dial_direct(g, by_ip ? str_of(n->internal_ip) : host, port, timeout_ms, done, done_arg);
-        return;
+        if (own || (n && n->internal_ip[0])) {
+            dial_direct(g, own ? host : str_of(n->internal_ip), port, timeout_ms, done, done_arg);
+            return;
+        } /* a node that tells no address: its tunnel, if it has one, is the only way */
     }
     tunnel_server_dial(g->tunnels, node, host_port, timeout_ms, done, done_arg);
 }
@@ -160,6 +162,7 @@ static void connect_free(struct connect *c)
     struct egress *g = c->g;
 
     list_remove(&c->in);
+    g->n_connects--;
     free(c);
     if (g->closing && list_empty(&g->connects)) {
         void (*done)(void *) = g->done;
@@ -265,8 +268,13 @@ void egress_connect(struct egress *g, struct http_req *r)
         reply_status(r, status_new(STATUS_BAD_REQUEST, "CONNECT wants host:port: %s", e.text));
         return;
     }
+    if (g->n_connects >= CONNECTS_MAX) {
+        reply_status(r, status_too_many_requests("too many CONNECT streams", 1));
+        return;
+    }
     c = mem_alloc(sizeof *c);
     c->g = g;
+    g->n_connects++;
     c->req = r;
     c->dialing = true;
     list_push(&g->connects, &c->in);

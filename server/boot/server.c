@@ -33,6 +33,7 @@
 #include "tunnel/server.h"
 
 #include <arpa/inet.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -90,6 +91,11 @@ static int read_secret_file(char **out, const char *value, const char *path, str
         return 0;
     }
     for (unsigned waited_s = 0; !file_exists(path) && waited_s < TOKEN_FILE_WAIT_S; waited_s += 2) {
+        sigset_t pending;
+        /* signals are blocked for the threads' sake: look at them ourselves */
+        if (sigpending(&pending) == 0 &&
+            (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT)))
+            return err_set(e, ERR_CANCELED, "stopped while waiting for the token file %s", path);
         if (waited_s % 20 == 0)
             log_info("waiting for the token file", kv("file", path));
         sleep(2);
