@@ -155,7 +155,7 @@ static void finish(struct logread *l)
 
 static void on_work(void *arg, const struct err *e)
 {
-    struct logread *l = arg;
+    struct logread *l = container_of((struct job *)arg, struct logread, job);
 
     l->work = NULL;
     if (e)
