@@ -285,7 +285,7 @@ static int open_listeners(struct balancer *b, uint16_t port, struct err *e)
 {
     static const int families[2] = { AF_INET, AF_INET6 };
     struct err why;
-    int fd;
+    int fd = -1;
 
     b->port = port;
     for (size_t i = 0; i < 2; i++) {
