@@ -6,6 +6,7 @@
 #include "base/data/json.h"
 #include "base/data/time.h"
 #include "base/io/digest.h"
+#include "base/kube/name.h"
 
 #include <stdio.h>
 
@@ -78,6 +79,19 @@ static json_t *labels_of(const struct node_object *n)
     return l;
 }
 
+static int check_label(const char *text, struct err *e)
+{
+    struct str key, value;
+    const char *why;
+
+    if (!str_cut(str_of(text), '=', &key, &value))
+        return err_set(e, ERR_INVALID, "--node-label \"%s\": it wants key=value", text);
+    why = name_check_qualified(key);
+    if (!why)
+        why = name_check_label_value(value);
+    return why ? err_set(e, ERR_INVALID, "--node-label \"%s\": %s", text, why) : 0;
+}
+
 /* "key=value:Effect" or "key:Effect" */
 static int add_taint(json_t *taints, const char *text, struct err *e)
 {
@@ -91,8 +105,11 @@ static int add_taint(json_t *taints, const char *text, struct err *e)
                        "PreferNoSchedule or NoExecute",
                        text);
     bool has_value = str_cut(str_n(text, (size_t)(colon - text)), '=', &key, &value);
-    if (!key.n)
-        return err_set(e, ERR_INVALID, "--node-taint \"%s\": the key is missing", text);
+    const char *why = name_check_qualified(key);
+    if (!why && has_value)
+        why = name_check_label_value(value);
+    if (why)
+        return err_set(e, ERR_INVALID, "--node-taint \"%s\": %s", text, why);
     json_t *t = json_object();
     json_object_set_new(t, "key", json_str_of(key));
     if (has_value)
@@ -161,10 +178,11 @@ static void add_condition(json_t *list, const json_t *before, const char *type, 
             strcmp(json_str_at(c, "status", ""), status) == 0)
             since = json_str_at(c, "lastTransitionTime", NULL);
     }
-    json_array_append_new(list,
-                          json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "type", type, "status",
-                                    status, "lastHeartbeatTime", now, "lastTransitionTime",
-                                    since ? since : now, "reason", reason, "message", message));
+    /* the message is the runtime's and may be cut: json_str_of takes any bytes */
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:o}", "type", type, "status",
+                                          status, "lastHeartbeatTime", now, "lastTransitionTime",
+                                          since ? since : now, "reason", reason, "message",
+                                          json_str_of(str_of(message))));
 }
 
 static json_t *conditions_of(const struct node_object *n, const json_t *before)
@@ -192,19 +210,37 @@ static json_t *conditions_of(const struct node_object *n, const json_t *before)
     return list;
 }
 
-json_t *node_object_status(const struct node_object *n, const json_t *before)
+static json_t *node_info_of(const struct node_object *n)
 {
     const struct machine *m = n->machine;
+    const struct {
+        const char *key, *value;
+    } fields[] = {
+        { "architecture", m->architecture },
+        { "bootID", m->boot_id },
+        { "containerRuntimeVersion", n->runtime_version },
+        { "kernelVersion", m->kernel_version },
+        { "kubeProxyVersion", n->version },
+        { "kubeletVersion", n->version },
+        { "machineID", m->machine_id },
+        { "operatingSystem", "linux" },
+        { "osImage", m->os_image },
+        { "systemUUID", m->system_uuid },
+    };
+    json_t *info = json_object();
 
-    return json_pack(
-        "{s:o, s:o, s:o, s:o, s:{s:{s:i}}, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}}",
-        "addresses", addresses_of(n), "allocatable", resources_of(m, true), "capacity",
-        resources_of(m, false), "conditions", conditions_of(n, before), "daemonEndpoints",
-        "kubeletEndpoint", "Port", (int)n->kubelet_port, "nodeInfo", "architecture",
-        m->architecture, "bootID", m->boot_id, "containerRuntimeVersion", n->runtime_version,
-        "kernelVersion", m->kernel_version, "kubeProxyVersion", n->version, "kubeletVersion",
-        n->version, "machineID", m->machine_id, "operatingSystem", "linux", "osImage", m->os_image,
-        "systemUUID", m->system_uuid);
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+        set_str(info, fields[i].key, fields[i].value);
+    return info;
+}
+
+json_t *node_object_status(const struct node_object *n, const json_t *before)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:{s:{s:i}}, s:o}", "addresses", addresses_of(n),
+                     "allocatable", resources_of(n->machine, true), "capacity",
+                     resources_of(n->machine, false), "conditions", conditions_of(n, before),
+                     "daemonEndpoints", "kubeletEndpoint", "Port", (int)n->kubelet_port, "nodeInfo",
+                     node_info_of(n));
 }
 
 int node_object_new(json_t **out, const struct node_object *n, struct err *e)
@@ -213,8 +249,8 @@ int node_object_new(json_t **out, const struct node_object *n, struct err *e)
     json_auto_t *node = NULL;
 
     for (size_t i = 0; i < n->n_labels; i++)
-        if (n->labels[i][0] == '=' || !strchr(n->labels[i], '='))
-            return err_set(e, ERR_INVALID, "--node-label \"%s\": it wants key=value", n->labels[i]);
+        if (check_label(n->labels[i], e))
+            return (int)e->code;
     for (size_t i = 0; i < n->n_taints; i++)
         if (add_taint(taints, n->taints[i], e))
             return (int)e->code;
