@@ -26,7 +26,8 @@ struct node {
     enum step step;
     char *path, *status_path, *lease_path;
     char *uid;
-    json_t *written; /* the status as last written; NULL: not in this run */
+    json_t *written; /* the status as last sent, or what stood there; NULL: neither */
+    bool unsure;     /* a write failed: what stands there is not known */
     uint64_t written_ms;
     struct timer step_timer, lease_timer, status_timer;
     struct backoff backoff;
@@ -137,6 +138,8 @@ static void on_metadata(void *arg, const struct kube_reply *r, const struct err 
         return;
     }
     keep_uid(n, r->object);
+    if (!n->written) /* transition times outlive a restart of the agent */
+        n->written = json_incref(json_object_get(r->object, "status"));
     n->step = STEP_STATUS;
     node_step(n);
 }
@@ -298,9 +301,8 @@ static void on_status(void *arg, const struct kube_reply *r, const struct err *e
         maybe_gone(n);
         return;
     }
+    n->unsure = e != NULL;
     if (e) {
-        json_decref(n->written); /* unknown what stands there: write it all the next time */
-        n->written = NULL;
         if (e->code == ERR_NOT_FOUND)
             check_gone(n);
         else
@@ -330,7 +332,7 @@ static void write_status(struct node *n)
     n->status_due = false;
     machine_refresh(n->c.machine, n->c.data_dir);
     now = node_object_status(n->c.object, n->written);
-    if (n->written && node_object_same_status(n->written, now) &&
+    if (!n->unsure && node_object_same_status(n->written, now) &&
         uv_now(n->c.loop) - n->written_ms < every) {
         timer_start_ms(&n->status_timer, CHECK_INTERVAL_MS, on_status_timer, n);
         return;
