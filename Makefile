@@ -22,14 +22,13 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)";)
 
-LIBS_PC  := libuv openssl libnghttp2 jansson yaml-0.1 sqlite3 libwslay libwebsockets libprotobuf-c
 LLHTTP_INC := /usr/share/include/llhttp
 CPPFLAGS += -D_GNU_SOURCE -I. -isystem $(LLHTTP_INC) -I$(BUILD)/gen -MMD -MP
 CFLAGS   += -std=gnu17 -fno-common -fstack-protector-strong -O2 -g -ffunction-sections -fdata-sections
 CFLAGS   += -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
             -Wwrite-strings -Wpointer-arith -Wcast-align -Wundef -Wvla -Wconversion -Wno-sign-conversion
 LDFLAGS  += -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now
-LDLIBS   += -luv -lssl -lcrypto -lnghttp2 -ljansson -lyaml -lsqlite3 -lwslay -lwebsockets -lprotobuf-c -lpthread -lm
+LDLIBS   += -luv -lssl -lcrypto -lnghttp2 -ljansson -lyaml -lsqlite3 -lwslay -lprotobuf-c -lpthread -lm
 
 ifeq ($(SAN),1)
 CFLAGS  += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all
@@ -132,9 +131,15 @@ layers:
 	$(Q)sh test/layers.sh
 
 lint: deps-lint
-	$(Q)sh test/lint.sh
+	$(Q)BUILD=$(BUILD) sh test/lint.sh
+lint-flags:
+	@echo $(filter-out -MMD -MP,$(CPPFLAGS)) $(filter -std=%,$(CFLAGS))
 
-bench: $(BUILD)/coracle
+# BENCH_SECONDS= for each step, BENCH_DIR= on the disk that is meant.
+bench_bins := $(patsubst %.c,$(BUILD)/%,$(wildcard test/bench/*_bench.c))
+$(bench_bins): %: %.o $(all_libs)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+bench: $(bench_bins)
 	$(Q)BUILD=$(abspath $(BUILD)) sh test/bench/run.sh
 
 # ---- running --------------------------------------------------------------------------------------
@@ -154,6 +159,6 @@ install: $(BUILD)/coracle
 clean:
 	rm -rf build
 
-.PHONY: all check fuzz fuzz-bins system test layers lint bench up down install clean
+.PHONY: all check fuzz fuzz-bins system test layers lint lint-flags gen bench up down install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -37,3 +37,7 @@ $(pause_c): mk/gen.mk
 $(pause_c:.c=.o): $(BUILD)/images/pause.tar
 
 gen_objs_agent/cri := $(cri_pb).o $(pause_c:.c=.o)
+
+# What has to be there before any source can be read, by a compiler or an analyser.
+gen: $(cri_pb).h
+.PHONY: gen
