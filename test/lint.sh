@@ -1,36 +1,72 @@
 #!/bin/sh
-# lint.sh: static analysis: clang-tidy (bugprone, analyzer), cppcheck, shell syntax and layout.
-# A finding fails the run; a suppression stands in the code with its reason.
+# lint.sh [FILE...]: static analysis of the whole tree or of some files: clang-tidy (bugprone, analyzer), cppcheck,
+# shell syntax and file length. A finding fails the run; a suppression stands in the code with its reason.
+#
+# What was clean is remembered in BUILD/lint, under a digest of the file, every header of ours it includes,
+# the flags, the rules and the tools; so a second run looks only at what changed.
 set -u
-cd "$(dirname "$0")/.."
+build=${BUILD:-build}
+jobs=${JOBS:-$(nproc)}
+cd "$(dirname "$0")/.." || exit 1
+
+# One file, called by xargs below: what was found goes to stdout, the status says whether it is clean.
+if [ "${1-}" = --one ]; then
+    file=$2
+    seen=$build/lint/$file.clean
+    # shellcheck disable=SC2086
+    deps=$(clang $LINT_FLAGS -MM -MT x "$file") || exit 1
+    key=$({ echo "$LINT_RULES"; printf '%s\n' "$deps" | tr -s ' \\' '\n\n' | grep -v -x -e '' -e x: | xargs cat; } |
+        sha256sum)
+    [ -e "$seen" ] && [ "$(cat "$seen")" = "$key" ] && exit 0
+    status=0
+    # shellcheck disable=SC2086
+    out=$(clang-tidy --quiet "$file" -- $LINT_FLAGS 2>"$build/lint/err.$$") || status=1
+    printf '%s' "$out" | grep -E '(warning|error):' && status=1
+    # a file that clang-tidy cannot read has no findings: say what it said
+    [ "$status" = 0 ] || [ -n "$out" ] || cat "$build/lint/err.$$"
+    rm -f "$build/lint/err.$$"
+    cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability \
+        --suppress=missingIncludeSystem --suppress=unknownMacro --template='{file}:{line}: {severity}: {message} [{id}]' \
+        -D__GNUC__ -D_GNU_SOURCE -I. "$file" 2>&1 || status=1
+    [ "$status" = 0 ] || exit 1
+    mkdir -p "$(dirname "$seen")"
+    echo "$key" >"$seen"
+    exit 0
+fi
+
 status=0
-files=$(git ls-files '*.c' | grep -E '^(base|tunnel|lb|server|agent|cni|tools)/')
-flags="-std=gnu17 -D_GNU_SOURCE -I. -Ibuild/gen -I/usr/share/include/llhttp"
+mkdir -p "$build/lint"
 
 # generated headers must exist before they can be included
-make --no-print-directory -j"$(nproc)" all >/dev/null || exit 1
+make --no-print-directory BUILD="$build" -j"$jobs" gen >"$build/lint/gen.log" 2>&1 || {
+    cat "$build/lint/gen.log"
+    exit 1
+}
+LINT_FLAGS=$(make -s --no-print-directory BUILD="$build" lint-flags) || exit 1
+LINT_RULES=$({ echo "$LINT_FLAGS"; clang-tidy --version; cppcheck --version; cat .clang-tidy test/lint.sh; } | sha256sum)
+export LINT_FLAGS LINT_RULES BUILD="$build"
 
-echo "lint: clang-tidy"
-# shellcheck disable=SC2086
-printf '%s\n' $files | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -- $flags 2>/dev/null >build/tidy.log || status=1
-grep -E '(warning|error):' build/tidy.log | sort -u && status=1
+sources() { # tracked files and new ones, that exist
+    git ls-files --cached --others --exclude-standard -- "$@" | sort -u | while read -r f; do [ -f "$f" ] && echo "$f"; done
+}
 
-echo "lint: cppcheck"
-# shellcheck disable=SC2086
-cppcheck --quiet --error-exitcode=1 --inline-suppr -j "$(nproc)" --std=c11 \
-    --enable=warning,portability --suppress=missingIncludeSystem --suppress=unknownMacro \
-    -D__GNUC__ -D_GNU_SOURCE -I. $files || status=1
+echo "lint: clang-tidy and cppcheck"
+{
+    if [ $# -gt 0 ]; then printf '%s\n' "$@"; else sources '*.c' | grep -E '^(base|tunnel|lb|server|agent|cni|tools)/'; fi
+} | xargs -P "$jobs" -n 1 sh test/lint.sh --one >"$build/lint/log" || status=1
+# a finding in a header shows in every file that includes it
+sort -u "$build/lint/log"
 
 echo "lint: shell"
-for f in $(git ls-files '*.sh' .ci/run); do
+for f in $(sources '*.sh'); do
     sh -n "$f" || status=1
 done
-for f in $(git ls-files 'test/system/*.bash'); do
+for f in $(sources '*.bash' .ci/run); do
     bash -n "$f" || status=1
 done
 
 echo "lint: files past 800 lines"
-git ls-files '*.c' '*.h' | xargs wc -l | awk '$2 != "total" && $1 > 800 { print "  " $2 ": " $1; bad = 1 } END { exit bad }' || status=1
+sources '*.c' '*.h' | xargs wc -l | awk '$2 != "total" && $1 > 800 { print "  " $2 ": " $1; bad = 1 } END { exit bad }' || status=1
 
 [ "$status" = 0 ] && echo "lint: clean"
 exit $status
