@@ -1,0 +1,37 @@
+#!/bin/sh
+# run.sh: runs every program of test/bench, which `make bench` built into BUILD, on the disk of BENCH_DIR (a
+# folder of its own inside BUILD unless given) for BENCH_SECONDS each step. Figures go to stdout as the program
+# prints them; docs/benchmarks.md says what they mean and which goals they have. Nothing is installed.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+build=${BUILD:-build}
+seconds=${BENCH_SECONDS:-3}
+dir=${BENCH_DIR:-$build/bench}
+status=0
+mkdir -p "$dir" || exit 1
+
+echo "machine: $(nproc) cores, $(awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo) MiB, Linux $(uname -r)"
+echo "disk: $(df --output=source,fstype "$dir" | tail -n 1 | tr -s ' ') at $dir"
+
+for src in test/bench/*_bench.c; do
+    name=$(basename "$src" .c)
+    echo "--- $name"
+    [ -x "$build/test/bench/$name" ] || { echo "$name is not built: make bench builds it"; status=1; continue; }
+    "$build/test/bench/$name" "$dir" "$seconds" || { echo "$name failed"; status=1; }
+done
+
+# The goals that are ratios need the real thing beside us, measured in the same run.
+echo "--- peers"
+peer() { # peer PROGRAM WHAT IT IS COMPARED IN
+    if command -v "$1" >/dev/null 2>&1; then
+        echo "$1: installed, but no program in test/bench measures $2 yet"
+    else
+        echo "$1: missing, so $2 cannot be measured"
+    fi
+}
+peer haproxy "one TLS hop against the tunnel and the balancer"
+peer nginx "small requests against our HTTP layer"
+peer etcd "durable writes against our store"
+peer ctr "the start of a container against the start of a pod"
+echo "haproxy and nginx come with: make deps-bench"
+exit $status
