@@ -11,7 +11,7 @@ static int part(char out[SESSION_NAME_MAX_BYTES + 1], struct str *rest, struct e
     struct str head;
 
     str_cut(*rest, '/', &head, rest);
-    if (url_decode(&b, head) || !b.n || memchr(b.p, '/', b.n))
+    if (url_decode(&b, head) || !b.n || memchr(b.p, '/', b.n) || memchr(b.p, '\0', b.n))
         return err_set(e, ERR_INVALID, "\"" STR_FMT "\" in the path is not a name",
                        STR_ARG(str_n(head.p, MIN(head.n, (size_t)64))));
     memcpy(out, b.p, b.n);
