@@ -44,5 +44,17 @@ int err_sys(struct err *e, int sys, const char *fmt, ...) PRINTF_FMT(3, 4);
 /* Puts "<text>: " in front of e's text and returns its code. */
 int err_wrap(struct err *e, const char *fmt, ...) PRINTF_FMT(2, 3);
 
+#ifdef __clang_analyzer__ /* what it cannot see from here: none of the three returns ERR_OK */
+static inline int err_never_ok(const struct err *e, int code)
+{
+    if (code == ERR_OK || (int)e->code != code)
+        __builtin_unreachable();
+    return code;
+}
+#define err_set(e, ...)  err_never_ok(e, err_set(e, __VA_ARGS__))
+#define err_sys(e, ...)  err_never_ok(e, err_sys(e, __VA_ARGS__))
+#define err_wrap(e, ...) err_never_ok(e, err_wrap(e, __VA_ARGS__))
+#endif
+
 /* "not found", "timeout": for logs and metrics. */
 const char *err_code_name(enum err_code code);

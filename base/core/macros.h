@@ -18,6 +18,10 @@
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 #define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
 
+#ifdef __cppcheck__ /* it gives up on a file with statement expressions inside braces */
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#else
 #define MIN(a, b)                                                                                  \
     __extension__({                                                                                \
         __typeof__(a) min_a_ = (a);                                                                \
@@ -30,6 +34,7 @@
         __typeof__(b) max_b_ = (b);                                                                \
         max_a_ > max_b_ ? max_a_ : max_b_;                                                         \
     })
+#endif
 
 /*
  * AUTO(noun) struct noun *n = ...;   calls noun_free(n) at the end of the scope; noun_free
@@ -44,9 +49,13 @@
 #define AUTO(noun) __attribute__((cleanup(noun##_auto_free)))
 
 /* Hands a local over: yields its value and clears it, so that its cleanup does nothing. */
+#ifdef __cppcheck__
+#define STEAL(p) (p)
+#else
 #define STEAL(p)                                                                                   \
     __extension__({                                                                                \
         __typeof__(p) p_ = (p);                                                                    \
         (p) = NULL;                                                                                \
         p_;                                                                                        \
     })
+#endif
