@@ -102,7 +102,7 @@ void str_hex(char *out, const void *p, size_t n)
     *out = '\0';
 }
 
-static int nibble(char c)
+int str_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -120,10 +120,11 @@ bool str_unhex(void *out, size_t n, struct str hex)
     if (hex.n != 2 * n)
         return false;
     for (size_t i = 0; i < hex.n; i++)
-        if (nibble(hex.p[i]) < 0)
+        if (str_hex_digit(hex.p[i]) < 0)
             return false;
     for (size_t i = 0; i < n; i++)
-        b[i] = (unsigned char)(nibble(hex.p[2 * i]) << 4 | nibble(hex.p[2 * i + 1]));
+        b[i] = (unsigned char)((unsigned)str_hex_digit(hex.p[2 * i]) << 4 |
+                               (unsigned)str_hex_digit(hex.p[2 * i + 1]));
     return true;
 }
 

@@ -58,6 +58,7 @@ char *str_dup(struct str s); /* terminated copy on the heap */
 void str_hex(char *out, const void *p, size_t n);
 /* Exactly 2n hex digits of either case into n bytes; false if not. */
 bool str_unhex(void *out, size_t n, struct str hex);
+int str_hex_digit(char c); /* its value; -1 if c is none */
 
 /* Equal, in time that depends on the lengths only. */
 bool str_eq_secret(struct str a, struct str b);

@@ -12,17 +12,6 @@ static bool is_unreserved(unsigned char c)
     return is_alnum(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* ---- host and port ---- */
 
 static bool is_host(struct str s) /* DNS name or IPv4; '_' is in use although no RFC allows it */
@@ -44,7 +33,7 @@ static bool is_v6(struct str s) /* plausible; whoever dials parses it wholly */
     for (size_t i = 0; i < s.n; i++) {
         if (s.p[i] == '%') /* zone: %eth0 */
             return n_colons >= 2 && i + 1 < s.n && is_host(str_n(s.p + i + 1, s.n - i - 1));
-        if (hex_value(s.p[i]) < 0 && s.p[i] != ':' && s.p[i] != '.')
+        if (str_hex_digit(s.p[i]) < 0 && s.p[i] != ':' && s.p[i] != '.')
             return false;
         n_colons += s.p[i] == ':';
     }
@@ -115,7 +104,8 @@ static bool is_target(struct str s)
         unsigned char c = (unsigned char)s.p[i];
         if (c <= 0x20 || c >= 0x7f || c == '#')
             return false;
-        if (c == '%' && (i + 2 >= s.n || hex_value(s.p[i + 1]) < 0 || hex_value(s.p[i + 2]) < 0))
+        if (c == '%' &&
+            (i + 2 >= s.n || str_hex_digit(s.p[i + 1]) < 0 || str_hex_digit(s.p[i + 2]) < 0))
             return false;
     }
     return true;
@@ -187,8 +177,8 @@ static int decode(struct buf *out, struct str s, bool plus_is_space)
     for (size_t i = 0; i < s.n; i++) {
         char c = s.p[i];
         if (c == '%') {
-            int hi = i + 2 < s.n ? hex_value(s.p[i + 1]) : -1;
-            int lo = i + 2 < s.n ? hex_value(s.p[i + 2]) : -1;
+            int hi = i + 2 < s.n ? str_hex_digit(s.p[i + 1]) : -1;
+            int lo = i + 2 < s.n ? str_hex_digit(s.p[i + 2]) : -1;
             if (hi < 0 || lo < 0 || (hi == 0 && lo == 0)) {
                 out->n = n_before;
                 out->p[n_before] = '\0';
