@@ -228,13 +228,15 @@ void flags_deinit(const struct flag *table, size_t n, void *options)
 bool flags_given(const struct flag *table, size_t n, const char *name, int argc, char **argv)
 {
     const struct flag *f = find(table, n, str_of(name));
+    const char *from_env;
 
     if (!f)
         return false;
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (read_word(table, n, argc, argv, &i).flag == f)
             return true;
-    return f->env && getenv(f->env) && *getenv(f->env);
+    from_env = f->env ? getenv(f->env) : NULL;
+    return from_env && *from_env;
 }
 
 int flags_help(const struct flag *table, size_t n, struct buf *out)

@@ -79,7 +79,7 @@ int host_node_name(char out[HOST_NAME_BYTES], const char *wanted, bool with_id,
     if (wanted && *wanted) {
         if (strlen(wanted) >= sizeof name)
             return err_set(e, ERR_INVALID, "--node-name is longer than %zu bytes", sizeof name - 1);
-        memcpy(name, wanted, strlen(wanted));
+        memcpy(name, wanted, strlen(wanted) + 1);
         if (check_name(name, "--node-name", e))
             return (int)e->code;
     } else if (host_name(name, e)) {

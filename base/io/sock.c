@@ -320,7 +320,7 @@ static void set_tcp_options(struct sock *k)
 
 int sock_open(struct stream **out, uv_loop_t *loop, int fd_take, struct err *e)
 {
-    struct sockaddr_storage addr;
+    struct sockaddr_storage addr = { 0 };
     socklen_t n = sizeof addr;
     struct sock *k;
     int r;
