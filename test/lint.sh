@@ -1,6 +1,7 @@
 #!/bin/sh
 # lint.sh [FILE...]: static analysis of the whole tree or of some files: clang-tidy (bugprone, analyzer), cppcheck,
 # shell syntax and file length. A finding fails the run; a suppression stands in the code with its reason.
+# V=1 shows the path that leads to each finding.
 #
 # What was clean is remembered in BUILD/lint, under a digest of the file, every header of ours it includes,
 # the flags, the rules and the tools; so a second run looks only at what changed.
@@ -21,13 +22,17 @@ if [ "${1-}" = --one ]; then
     status=0
     # shellcheck disable=SC2086
     out=$(clang-tidy --quiet "$file" -- $LINT_FLAGS 2>"$build/lint/err.$$") || status=1
-    printf '%s' "$out" | grep -E '(warning|error):' && status=1
+    if [ -n "$out" ]; then
+        status=1
+        # one in a header says in which file it showed
+        if [ -n "${V-}" ]; then echo "$out"; else echo "$out" | grep -E '(warning|error):' | sed "\,$file:,!s,\$, (in $file),"; fi
+    fi
     # a file that clang-tidy cannot read has no findings: say what it said
     [ "$status" = 0 ] || [ -n "$out" ] || cat "$build/lint/err.$$"
     rm -f "$build/lint/err.$$"
     cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --enable=warning,portability \
         --suppress=missingIncludeSystem --suppress=unknownMacro --template='{file}:{line}: {severity}: {message} [{id}]' \
-        -D__GNUC__ -D_GNU_SOURCE -I. "$file" 2>&1 || status=1
+        -D__GNUC__ -D__cppcheck__ -D"__$(uname -m)__" -D_GNU_SOURCE -I. "$file" 2>&1 || status=1
     [ "$status" = 0 ] || exit 1
     mkdir -p "$(dirname "$seen")"
     echo "$key" >"$seen"
@@ -54,8 +59,7 @@ echo "lint: clang-tidy and cppcheck"
 {
     if [ $# -gt 0 ]; then printf '%s\n' "$@"; else sources '*.c' | grep -E '^(base|tunnel|lb|server|agent|cni|tools)/'; fi
 } | xargs -P "$jobs" -n 1 sh test/lint.sh --one >"$build/lint/log" || status=1
-# a finding in a header shows in every file that includes it
-sort -u "$build/lint/log"
+if [ -n "${V-}" ]; then cat "$build/lint/log"; else sort -u "$build/lint/log"; fi
 
 echo "lint: shell"
 for f in $(sources '*.sh'); do
