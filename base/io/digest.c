@@ -1,8 +1,14 @@
 #include "base/io/digest.h"
 
+#include "base/core/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <unistd.h>
+
+#define FILE_BLOCK_BYTES (64 * 1024)
 
 static void digest(unsigned char *out, const EVP_MD *md, struct str s)
 {
@@ -20,4 +26,31 @@ void digest_sha1(unsigned char out[DIGEST_SHA1_BYTES], struct str s)
 void digest_sha256(unsigned char out[DIGEST_SHA256_BYTES], struct str s)
 {
     digest(out, EVP_sha256(), s);
+}
+
+int digest_sha256_file(unsigned char out[DIGEST_SHA256_BYTES], const char *path, struct err *e)
+{
+    auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    auto_free char *block = mem_alloc(FILE_BLOCK_BYTES);
+    EVP_MD_CTX *c;
+    ssize_t n;
+    bool good;
+
+    if (fd < 0)
+        return err_sys(e, errno, "open %s", path);
+    c = EVP_MD_CTX_new();
+    good = c && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1;
+    while (good && (n = read(fd, block, FILE_BLOCK_BYTES)) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            err_sys(e, errno, "read %s", path);
+            EVP_MD_CTX_free(c);
+            return e->code;
+        }
+        good = EVP_DigestUpdate(c, block, (size_t)n) == 1;
+    }
+    good = good && EVP_DigestFinal_ex(c, out, NULL) == 1;
+    EVP_MD_CTX_free(c);
+    return good ? 0 : err_set(e, ERR_IO, "digest of %s: the library has no SHA-256", path);
 }
