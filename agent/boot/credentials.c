@@ -65,13 +65,12 @@ static int take_key(struct pair *p, const struct key *k, struct err *e)
     return key_to_pem(k, &p->key_pem, e);
 }
 
-/* The leaf of pem must fit the pair's key. */
-static int take_cert(struct pair *p, struct str pem, struct err *e)
+/* The leaf of pem must fit the key. */
+static int take_cert(struct pair *p, struct str pem, const struct key *k, struct err *e)
 {
     AUTO(x509) struct x509 *leaf = NULL;
-    AUTO(key) struct key *k = NULL;
 
-    if (x509_parse_pem(&leaf, pem, e) || key_parse_pem(&k, buf_str(&p->key_pem), e))
+    if (x509_parse_pem(&leaf, pem, e))
         return (int)e->code;
     if (!x509_fits_key(leaf, k))
         return err_set(e, ERR_INVALID, "certificate %s does not belong to our key", leaf->subject);
@@ -95,7 +94,8 @@ static int open_pair(struct credentials *c, enum credential which, struct err *e
 
     if (key_load_or_create(&k, key_path, KEY_P256, NULL, e) || take_key(p, k, e))
         return (int)e->code;
-    if (file_read(cert_path, BUNDLE_MAX_BYTES, &pem, &why) || take_cert(p, buf_str(&pem), &why)) {
+    if (file_read(cert_path, BUNDLE_MAX_BYTES, &pem, &why) ||
+        take_cert(p, buf_str(&pem), k, &why)) {
         if (why.code != ERR_NOT_FOUND)
             log_warn("certificate left out, a new one is asked for", kv("file", cert_path),
                      kv("why", why.text));
@@ -157,18 +157,20 @@ int credentials_answer(struct credentials *c, enum credential which, struct str 
     auto_buf keys = BUF_SECRET(KEY_PEM_MAX_BYTES);
     auto_free char *key_path = path_of(c, which, ".key");
     auto_free char *cert_path = path_of(c, which, ".crt");
+    AUTO(key) struct key *k = NULL;
     struct pair *p = &c->pairs[which];
 
     if (bundle_split(body, &certs, &keys, e))
         return err_wrap(e, "%s.crt", credential_name(which));
-    if (keys.n) { /* servers older than 2025 hand out a shared key */
-        AUTO(key) struct key *k = NULL;
-        if (key_parse_pem(&k, buf_str(&keys), e) || take_key(p, k, e) ||
-            file_write_if_changed(key_path, buf_str(&p->key_pem), 0600, NULL, e))
-            return err_wrap(e, "%s.key", credential_name(which));
-    }
-    if (take_cert(p, buf_str(&certs), e) ||
-        file_write_if_changed(cert_path, buf_str(&certs), 0600, NULL, e))
+    /* servers older than 2025 hand out a shared key */
+    if (key_parse_pem(&k, keys.n ? buf_str(&keys) : buf_str(&p->key_pem), e))
+        return err_wrap(e, "%s.key", credential_name(which));
+    if (take_cert(p, buf_str(&certs), k, e)) /* first: a key without its certificate is a loss */
+        return err_wrap(e, "%s.crt", credential_name(which));
+    if (keys.n &&
+        (take_key(p, k, e) || file_write_if_changed(key_path, buf_str(&p->key_pem), 0600, NULL, e)))
+        return err_wrap(e, "%s.key", credential_name(which));
+    if (file_write_if_changed(cert_path, buf_str(&certs), 0600, NULL, e))
         return err_wrap(e, "%s.crt", credential_name(which));
     return 0;
 }

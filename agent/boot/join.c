@@ -103,6 +103,8 @@ int cluster_config_parse(struct cluster_config *out, struct str body, struct err
 
     if (json_parse(&doc, body, e))
         return err_wrap(e, "the cluster's config");
+    if (!json_is_object(doc))
+        return err_set(e, ERR_INVALID, "the cluster's config is no JSON object");
     https = json_i64_at(doc, "HTTPSPort", 0);
     supervisor = json_i64_at(doc, "SupervisorPort", 0);
     if (https != supervisor)
@@ -382,7 +384,9 @@ static void refused(struct join *j, int status, struct str body)
         join_step(j);
         return;
     }
-    if (status == 401 && j->has_token && !j->no_client_cert &&
+    /* Only behind VERIFY: before it nobody has proved to be the cluster, and the token would go
+     * to whoever answers. */
+    if (status == 401 && j->state >= JOIN_CONFIG && j->has_token && !j->no_client_cert &&
         j->c.credentials->pairs[CRED_KUBELET].cert_pem.n) {
         j->no_client_cert = true; /* K3s: repeat without the certificate, the token decides */
         j->state = JOIN_CONFIG;
@@ -392,8 +396,14 @@ static void refused(struct join *j, int status, struct str body)
     message_of(body, message, sizeof message);
     err_set(&e, ERR_DENIED, "%.200s", message);
     c = cause_of(&e, status);
-    if (status == 403 && s->node_headers)
+    if (status == 403 && s->node_headers) {
         c = CAUSE_PASSWORD;
+        if (!message[0]) /* servers of 2021 say nothing */
+            snprintf(message, sizeof message,
+                     "node password rejected: another machine has joined by this name, or "
+                     "%.160s/password was lost",
+                     j->c.credentials->node_dir);
+    }
     if (c == CAUSE_TOKEN && !j->has_token)
         snprintf(text, sizeof text,
                  "the server refuses this node's certificate and no token was given: %s", message);

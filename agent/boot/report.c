@@ -191,6 +191,16 @@ static int add_ago(struct buf *out, const char *when)
     return buf_addf(out, "%s", when);
 }
 
+static int runtime_line(struct buf *out, const json_t *d)
+{
+    const char *version = json_str_at(d, "runtime.version", "");
+    const char *why = json_str_at(d, "runtime.why", "");
+
+    if (json_bool_at(d, "runtime.ready", false))
+        why = "";
+    return buf_addf(out, "  runtime       %s%s%s\n", version, *version && *why ? ": " : "", why);
+}
+
 static int status_text(struct buf *out, const json_t *d)
 {
     const json_t *t;
@@ -219,9 +229,7 @@ static int status_text(struct buf *out, const json_t *d)
         r = r ? r : buf_addc(out, '\n');
     }
     if (!r)
-        r = buf_addf(out, "  runtime       %s%s\n", json_str_at(d, "runtime.version", ""),
-                     json_bool_at(d, "runtime.ready", false) ? ""
-                                                             : json_str_at(d, "runtime.why", ""));
+        r = runtime_line(out, d);
     if (!r && json_at(d, "pods"))
         r = buf_addf(out, "  pods          %lld\n", (long long)json_i64_at(d, "pods", 0));
     if (!r && json_at(d, "certificates.renewAt"))

@@ -1,0 +1,859 @@
+/*
+ * The join against a supervisor that plays K3s: [N], the newest (2026), which signs requests that
+ * are posted, and [O], v1.21.2, which hands out shared keys to any method. Each row is one
+ * conversation, as docs/protocols/registration.md has it: what was asked with which credentials,
+ * and what the user is told. The TLS, the certificates and the balancer between are real.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "agent/boot/join.h"
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/http/server.h"
+#include "base/io/file.h"
+#include "base/io/tcp.h"
+#include "base/io/tls.h"
+#include "base/pki/bundle.h"
+#include "base/pki/csr.h"
+#include "base/pki/issue.h"
+#include "base/pki/key.h"
+#include "base/pki/x509.h"
+#include "lb/balancer.h"
+
+#define PASSWORD  "s3cret"
+#define BOOTSTRAP "abcdef.0123456789abcdef"
+#define BASIC     "Basic bm9kZTpzM2NyZXQ=" /* node:s3cret */
+
+/* ---- a certificate authority ---- */
+
+struct authority {
+    struct key *key;
+    struct x509 *cert;
+    struct buf pem;
+};
+
+static void authority_init(struct authority *a, const char *prefix, int64_t now)
+{
+    struct err e = { 0 };
+
+    a->pem = BUF(BUNDLE_MAX_BYTES);
+    if (key_generate(&a->key, KEY_P256, &e) || issue_ca(&a->cert, a->key, prefix, now, &e) ||
+        x509_to_pem(a->cert, &a->pem))
+        fail_msg("%s", e.text);
+}
+
+static void authority_deinit(struct authority *a)
+{
+    key_free(a->key);
+    x509_free(a->cert);
+    buf_deinit(&a->pem);
+}
+
+static void sign(const struct authority *a, const struct key *pub, const char *cn, const char *org,
+                 const char *san, bool server, int64_t now, struct buf *out)
+{
+    const char *sans[] = { san, "127.0.0.1" };
+    struct issue_spec spec = { .common_name = cn,
+                               .organizations = &org,
+                               .n_organizations = org != NULL,
+                               .client_auth = !server,
+                               .server_auth = server,
+                               .sans = sans,
+                               .n_sans = san ? 2 : 0 };
+    AUTO(x509) struct x509 *leaf = NULL;
+    struct err e = { 0 };
+
+    if (issue_leaf(&leaf, a->cert, a->key, pub, &spec, now, &e) || x509_to_pem(leaf, out) ||
+        buf_add_str(out, buf_str(&a->pem)))
+        fail_msg("%s", e.text);
+}
+
+/* ---- the supervisor ---- */
+
+enum generation {
+    GEN_N,       /* POST of a request: leaf and CA */
+    GEN_O,       /* any method: leaf, CA and the shared key */
+    GEN_GET_405, /* in between: GET only */
+    GEN_GET_404,
+};
+
+struct rule {
+    const char *line; /* "METHOD path" */
+    unsigned nth;     /* only that one, counted from 1; 0: all */
+    int status;
+    const char *body;
+};
+
+enum token_kind {
+    TOKEN_NONE,
+    TOKEN_FULL,
+    TOKEN_SHORT,
+    TOKEN_BOOTSTRAP,
+    TOKEN_BOOTSTRAP_FULL,
+    TOKEN_WRONG_PASSWORD,
+    TOKEN_WRONG_HASH,
+};
+enum before { FRESH, JOINED, JOINED_THEN_NEW_CA };
+enum flaw { FLAW_NONE, FLAW_EXPIRED, FLAW_NAME, FLAW_NO_SERVER, FLAW_NO_NAME };
+
+struct row {
+    const char *name;
+    enum token_kind token;
+    enum generation generation;
+    enum before before;
+    enum flaw flaw;
+    struct rule rules[3];
+    enum cause cause; /* the first thing the user is told; NONE: nothing */
+    const char *why;  /* part of it */
+    bool joins;       /* in the end */
+    const char *asked;
+};
+
+struct world {
+    uv_loop_t loop;
+    char dir[64], node_dir[80];
+    const struct row *row;
+    struct authority server_ca, client_ca;
+    struct key *shared;
+    struct tls_server_config *tls;
+    struct http_server *server;
+    struct listener *listener;
+    uint16_t port;
+    struct balancer *balancer;
+    struct credentials credentials;
+    struct join *join;
+    struct buf asked;
+    unsigned n_joined;
+    bool renewed, flag;
+    enum cause cause, first_cause;
+    char why[512];
+    struct cluster_config config;
+};
+
+static struct world *the_world;
+
+static const char config_json[] =
+    "{\"ClusterDNSs\":[\"10.43.0.10\"],\"ClusterDNS\":\"10.43.0.10\",\"ClusterDomain\":"
+    "\"cluster.local\",\"ClusterIPRange\":{\"IP\":\"10.42.0.0\",\"Mask\":\"//8AAA==\"},"
+    "\"HTTPSPort\":6443,\"SupervisorPort\":6443,\"EgressSelectorMode\":\"agent\","
+    "\"DisableCCM\":true}\n";
+
+static unsigned count_of(const struct world *w, const char *line)
+{
+    struct str rest = buf_str(&w->asked), one;
+    unsigned n = 0;
+
+    while (rest.n) {
+        str_cut(rest, '\n', &one, &rest);
+        n += str_starts(one, str_of(line)) && one.n > strlen(line) && one.p[strlen(line)] == ' ';
+    }
+    return n;
+}
+
+static void reply_cert(struct http_req *r, const char *path, struct str csr)
+{
+    struct world *w = the_world;
+    struct str node = http_headers_get(http_req_headers(r), "k3s-node-name");
+    auto_free char *cn = NULL;
+    auto_buf pem = BUF(BUNDLE_MAX_BYTES);
+    AUTO(key) struct key *pub = NULL;
+    bool kubelet = strstr(path, "kubelet") != NULL, serving = strstr(path, "serving") != NULL;
+    bool with_key = w->row->generation != GEN_N || !csr.n;
+    int64_t now = clock_wall_s();
+    struct err e = { 0 };
+
+    if (kubelet) { /* both generations want all three headers */
+        assert_int_equal(http_headers_get(http_req_headers(r), "k3s-node-password").n, 32);
+        assert_true(str_is(http_headers_get(http_req_headers(r), "k3s-node-ip"),
+                           serving ? "10.0.0.5,fd00::5,203.0.113.5" : "10.0.0.5,fd00::5"));
+        assert_true(str_is(node, "edge-1"));
+    }
+    if (!with_key && csr_parse(&pub, csr, &e))
+        fail_msg("%s: %s", path, e.text);
+    cn = mem_printf(serving   ? STR_FMT
+                    : kubelet ? "system:node:" STR_FMT
+                              : "system:other" STR_FMT,
+                    STR_ARG(node));
+    sign(serving ? &w->server_ca : &w->client_ca, with_key ? w->shared : pub, cn,
+         kubelet && !serving ? "system:nodes" : NULL, serving ? cn : NULL, serving, now, &pem);
+    if (with_key && key_to_pem(w->shared, &pem, &e))
+        fail_msg("%s", e.text);
+    http_reply(r, 200, "text/plain", buf_str(&pem), NULL, 0);
+}
+
+static void answer(struct http_req *r, const char *line, bool has_basic, bool good, struct str csr)
+{
+    struct world *w = the_world;
+    const char *path = strchr(line, ' ') + 1;
+
+    for (size_t i = 0; i < ARRAY_LEN(w->row->rules); i++) {
+        const struct rule *rule = &w->row->rules[i];
+        if (rule->line && strcmp(rule->line, line) == 0 &&
+            (!rule->nth || count_of(w, line) == rule->nth)) {
+            http_reply(r, rule->status, "text/plain", str_of(rule->body), NULL, 0);
+            return;
+        }
+    }
+    if (strcmp(path, "/cacerts") == 0) {
+        http_reply(r, 200, "text/plain", buf_str(&w->server_ca.pem), NULL, 0);
+    } else if (!good) {
+        http_reply(r, has_basic ? 401 : 403, "application/json",
+                   has_basic ? STR("{\"kind\":\"Status\",\"message\":\"Unauthorized\"}")
+                             : STR("{\"kind\":\"Status\",\"message\":\"forbidden\"}"),
+                   NULL, 0);
+    } else if (strcmp(path, "/v1-k3s/config") == 0) {
+        http_reply(r, 200, "application/json", str_of(config_json), NULL, 0);
+    } else if (strcmp(path, "/v1-k3s/client-ca.crt") == 0) {
+        http_reply(r, 200, "text/plain", buf_str(&w->client_ca.pem), NULL, 0);
+    } else if (strcmp(path, "/v1-k3s/server-ca.crt") == 0) {
+        http_reply(r, 200, "text/plain", buf_str(&w->server_ca.pem), NULL, 0);
+    } else if (str_starts(str_of(line), STR("POST ")) && w->row->generation == GEN_GET_405) {
+        http_reply(r, 405, "text/plain", STR("method not allowed"), NULL, 0);
+    } else if (str_starts(str_of(line), STR("POST ")) && w->row->generation == GEN_GET_404) {
+        http_reply(r, 404, "text/plain", STR("404 page not found"), NULL, 0);
+    } else {
+        reply_cert(r, path, csr);
+    }
+}
+
+static void on_body(struct http_req *r, void *arg, struct str body)
+{
+    struct world *w = the_world;
+    struct str auth = http_headers_get(http_req_headers(r), "authorization");
+    const struct tls_peer *peer = stream_tls_peer(http_req_stream(r));
+    bool cert = peer->leaf_der.n != 0;
+    bool good =
+        str_is(auth, BASIC) || str_is(auth, "Bearer " BOOTSTRAP) || (cert && !peer->verify_error);
+    auto_free char *line = NULL;
+
+    (void)arg;
+    line =
+        mem_printf(STR_FMT " " STR_FMT, STR_ARG(http_req_method(r)), STR_ARG(http_req_target(r)));
+    assert_int_equal(buf_addf(&w->asked, "%s %s%s%s\n", line,
+                              str_is(auth, BASIC)                 ? "basic"
+                              : str_starts(auth, STR("Basic "))   ? "wrong-basic"
+                              : str_is(auth, "Bearer " BOOTSTRAP) ? "bearer"
+                              : auth.n                            ? "wrong-bearer"
+                                                                  : "-",
+                              cert ? " cert" : "", cert && peer->verify_error ? "(bad)" : ""),
+                     0);
+    answer(r, line, auth.n || cert, good, body);
+}
+
+static void on_request(struct http_req *r, void *arg)
+{
+    static const struct http_req_events none;
+
+    http_req_accept(r, &none, arg);
+    http_req_read_body(r, 1 << 20, on_body);
+}
+
+static void on_accept(void *arg, struct stream *s)
+{
+    struct world *w = arg;
+
+    http_server_serve(w->server, tls_server_wrap(w->tls, s));
+}
+
+static void set_server_cert(struct world *w, enum flaw flaw)
+{
+    int64_t now = clock_wall_s(), then = now - 2 * 365 * 86400;
+    AUTO(key) struct key *key = NULL;
+    auto_buf pem = BUF(BUNDLE_MAX_BYTES), key_pem = BUF_SECRET(KEY_PEM_MAX_BYTES);
+    struct err e = { 0 };
+
+    if (key_generate(&key, KEY_P256, &e) || key_to_pem(key, &key_pem, &e))
+        fail_msg("%s", e.text);
+    sign(&w->server_ca, key, "k3s", NULL, flaw == FLAW_NAME ? "edge.example.org" : "kubernetes",
+         true, flaw == FLAW_EXPIRED ? then : now, &pem);
+    int r = w->tls ? tls_server_config_reload(w->tls, buf_str(&pem), buf_str(&key_pem),
+                                              buf_str(&w->client_ca.pem), &e)
+                   : tls_server_config_new(&w->tls, buf_str(&pem), buf_str(&key_pem),
+                                           buf_str(&w->client_ca.pem), NULL, &e);
+    if (r)
+        fail_msg("%s", e.text);
+}
+
+static void make_cas(struct world *w)
+{
+    int64_t then = clock_wall_s() - 3 * 365 * 86400;
+
+    authority_init(&w->server_ca, "k3s-server", then);
+    authority_init(&w->client_ca, "k3s-client", then);
+}
+
+static void world_init(struct world *w, const struct row *row)
+{
+    struct http_server_config sc = { .on_request = on_request, .arg = w };
+    struct err e = { 0 };
+
+    memset(w, 0, sizeof *w);
+    the_world = w;
+    w->row = row;
+    w->asked = BUF(1 << 16);
+    snprintf(w->dir, sizeof w->dir, "/tmp/join-test-XXXXXX");
+    assert_non_null(mkdtemp(w->dir));
+    snprintf(w->node_dir, sizeof w->node_dir, "%s/etc/node", w->dir);
+    assert_int_equal(uv_loop_init(&w->loop), 0);
+    make_cas(w);
+    if (key_generate(&w->shared, KEY_P256, &e))
+        fail_msg("%s", e.text);
+    set_server_cert(w, FLAW_NONE);
+    http_server_new(&w->server, &w->loop, &sc);
+    if (tcp_listen(&w->listener, &w->loop, "127.0.0.1", 0, on_accept, w, &e))
+        fail_msg("%s", e.text);
+    w->port = listener_port(w->listener);
+}
+
+static void raise_flag(void *arg)
+{
+    ((struct world *)arg)->flag = true;
+}
+
+static void wait_for(struct world *w, const bool *flag)
+{
+    uint64_t until = clock_mono_ms() + 30000;
+
+    while (!*flag && clock_mono_ms() < until)
+        uv_run(&w->loop, UV_RUN_ONCE);
+    if (!*flag)
+        fail_msg("%s: it took too long; asked so far:\n%s", w->row->name, buf_cstr(&w->asked));
+}
+
+static void world_deinit(struct world *w)
+{
+    struct err e;
+
+    w->flag = false;
+    listener_close(w->listener, NULL, NULL);
+    http_server_close(w->server, raise_flag, w);
+    wait_for(w, &w->flag);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&w->loop), 0);
+    tls_server_config_free(w->tls);
+    authority_deinit(&w->server_ca);
+    authority_deinit(&w->client_ca);
+    key_free(w->shared);
+    buf_deinit(&w->asked);
+    assert_int_equal(file_remove_tree(w->dir, &e), 0);
+}
+
+/* ---- one join ---- */
+
+static void on_joined(void *arg, const struct cluster_config *config, bool renewed)
+{
+    struct world *w = arg;
+
+    w->n_joined++;
+    w->renewed = renewed;
+    w->config = *config;
+    w->flag = true;
+}
+
+static void on_cause(void *arg, enum cause c, const char *text)
+{
+    struct world *w = arg;
+
+    if (c == CAUSE_NONE) {
+        w->cause = c;
+        return;
+    }
+    w->cause = c;
+    snprintf(w->why, sizeof w->why, "%s", text);
+    if (!w->first_cause) {
+        w->first_cause = c;
+        if (!w->row->joins)
+            w->flag = true;
+    }
+}
+
+static void make_token(const struct world *w, enum token_kind kind, char *out, size_t n)
+{
+    char hash[BUNDLE_HASH_CHARS + 1];
+
+    bundle_ca_hash(hash, buf_str(&w->server_ca.pem), clock_wall_s());
+    switch (kind) {
+    case TOKEN_NONE:
+        out[0] = '\0';
+        break;
+    case TOKEN_FULL: /* whatever user it names, an agent is "node" */
+        snprintf(out, n, "K10%s::server:" PASSWORD, hash);
+        break;
+    case TOKEN_SHORT:
+        snprintf(out, n, PASSWORD);
+        break;
+    case TOKEN_BOOTSTRAP:
+        snprintf(out, n, BOOTSTRAP);
+        break;
+    case TOKEN_BOOTSTRAP_FULL:
+        snprintf(out, n, "K10%s::" BOOTSTRAP, hash);
+        break;
+    case TOKEN_WRONG_PASSWORD:
+        snprintf(out, n, "K10%s::node:other", hash);
+        break;
+    case TOKEN_WRONG_HASH:
+        hash[0] = hash[0] == '0' ? '1' : '0';
+        snprintf(out, n, "K10%s::node:" PASSWORD, hash);
+        break;
+    }
+}
+
+static int open_join(struct world *w, const char *token, const char *token_file, struct err *e)
+{
+    char seed[64];
+    struct balancer_options bo = { .name = "test", .seed = seed };
+
+    snprintf(seed, sizeof seed, "127.0.0.1:%u", w->port);
+    if (w->row->flaw == FLAW_NO_SERVER)
+        snprintf(seed, sizeof seed, "127.0.0.1:1");
+    if (w->row->flaw == FLAW_NO_NAME)
+        snprintf(seed, sizeof seed, "no-such-server.invalid:6443");
+    if (balancer_new(&w->balancer, &w->loop, &bo, e) ||
+        credentials_open(&w->credentials, w->dir, w->node_dir, e))
+        fail_msg("%s", e->text);
+    struct join_config jc = { .loop = &w->loop,
+                              .balancer = w->balancer,
+                              .credentials = &w->credentials,
+                              .token = token && *token ? token : NULL,
+                              .token_file = token_file,
+                              .node_name = "edge-1",
+                              .node_ips = "10.0.0.5,fd00::5",
+                              .node_external_ips = "203.0.113.5",
+                              .on_joined = on_joined,
+                              .on_cause = on_cause,
+                              .arg = w };
+    w->flag = false;
+    w->first_cause = w->cause = CAUSE_NONE;
+    w->why[0] = '\0';
+    return join_new(&w->join, &jc, e);
+}
+
+static void close_join(struct world *w)
+{
+    if (w->join) {
+        w->flag = false;
+        join_close(STEAL(w->join), raise_flag, w);
+        wait_for(w, &w->flag);
+    }
+    w->flag = false;
+    balancer_close(w->balancer, raise_flag, w);
+    wait_for(w, &w->flag);
+    credentials_deinit(&w->credentials);
+}
+
+static void join_once(struct world *w, enum token_kind kind)
+{
+    char token[256];
+    struct err e = { 0 };
+
+    make_token(w, kind, token, sizeof token);
+    if (open_join(w, token, NULL, &e))
+        fail_msg("%s: %s", w->row->name, e.text);
+    wait_for(w, &w->flag);
+}
+
+/* registration.md 8: what is on disk afterwards, and who may read it */
+static void check_files(const struct world *w)
+{
+    static const struct {
+        const char *name;
+        mode_t mode;
+    } files[] = {
+        { "agent", 0700 },
+        { "agent/client-ca.crt", 0600 },
+        { "agent/server-ca.crt", 0600 },
+        { "agent/serving-kubelet.crt", 0600 },
+        { "agent/serving-kubelet.key", 0600 },
+        { "agent/client-kubelet.crt", 0600 },
+        { "agent/client-kubelet.key", 0600 },
+        { "agent/client-kube-proxy.crt", 0600 },
+        { "agent/client-kube-proxy.key", 0600 },
+        { "agent/client-k3s-controller.crt", 0600 },
+        { "agent/client-k3s-controller.key", 0600 },
+        { "etc/node", 0755 },
+        { "etc/node/password", 0600 },
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        auto_free char *path = mem_printf("%s/%s", w->dir, files[i].name);
+        struct stat st;
+        if (stat(path, &st))
+            fail_msg("%s: %s is missing", w->row->name, files[i].name);
+        if ((st.st_mode & 07777) != files[i].mode)
+            fail_msg("%s: %s has mode %o", w->row->name, files[i].name, st.st_mode & 07777);
+    }
+    assert_string_equal(w->config.cluster_dns, "10.43.0.10");
+    assert_string_equal(w->config.cluster_domain, "cluster.local");
+    assert_string_equal(w->config.egress_mode, "agent");
+    assert_true(w->config.disable_ccm);
+    assert_true(credentials_complete(&w->credentials, clock_wall_s()));
+}
+
+/* What the flow asks once the CA is checked; a: credentials shown, m: method of the last four. */
+#define HEAD "GET /cacerts -\nGET /cacerts -\n"
+#define REST(a, m)                                                                                 \
+    "GET /v1-k3s/config " a "\nGET /v1-k3s/client-ca.crt " a "\nGET /v1-k3s/server-ca.crt " a      \
+    "\n" m " /v1-k3s/serving-kubelet.crt " a "\n" m " /v1-k3s/client-kubelet.crt " a "\n" m        \
+    " /v1-k3s/client-kube-proxy.crt " a "\n" m " /v1-k3s/client-k3s-controller.crt " a "\n"
+#define UP_TO_SERVING(a)                                                                           \
+    "GET /v1-k3s/config " a "\nGET /v1-k3s/client-ca.crt " a "\nGET /v1-k3s/server-ca.crt " a      \
+    "\nPOST /v1-k3s/serving-kubelet.crt " a "\n"
+/* A server that refuses POST is asked by GET from then on. */
+#define FALL_BACK(a)                                                                               \
+    UP_TO_SERVING(a)                                                                               \
+    "GET /v1-k3s/serving-kubelet.crt " a "\nGET /v1-k3s/client-kubelet.crt " a                     \
+    "\nGET /v1-k3s/client-kube-proxy.crt " a "\nGET /v1-k3s/client-k3s-controller.crt " a "\n"
+
+#define STATUS(message) "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"message\":\"" message "\"}"
+
+static const struct row rows[] = {
+    { .name = "[N] full token",
+      .token = TOKEN_FULL,
+      .joins = true,
+      .asked = HEAD REST("basic", "POST") },
+    { .name = "[N] short token",
+      .token = TOKEN_SHORT,
+      .joins = true,
+      .asked = HEAD REST("basic", "POST") },
+    { .name = "[N] bootstrap token",
+      .token = TOKEN_BOOTSTRAP,
+      .joins = true,
+      .asked = HEAD REST("bearer", "POST") },
+    { .name = "[N] bootstrap token with CA hash",
+      .token = TOKEN_BOOTSTRAP_FULL,
+      .joins = true,
+      .asked = HEAD REST("bearer", "POST") },
+    { .name = "[O] POST is answered like GET, with the shared key",
+      .token = TOKEN_FULL,
+      .generation = GEN_O,
+      .joins = true,
+      .asked = HEAD REST("basic", "POST") },
+    { .name = "405 to POST",
+      .token = TOKEN_FULL,
+      .generation = GEN_GET_405,
+      .joins = true,
+      .asked = HEAD FALL_BACK("basic") },
+    { .name = "404 to POST",
+      .token = TOKEN_FULL,
+      .generation = GEN_GET_404,
+      .joins = true,
+      .asked = HEAD FALL_BACK("basic") },
+    { .name = "rejoin with token and certificate",
+      .token = TOKEN_FULL,
+      .before = JOINED,
+      .joins = true,
+      .asked = HEAD REST("basic cert", "POST") },
+    { .name = "rejoin with the certificate alone",
+      .token = TOKEN_NONE,
+      .before = JOINED,
+      .joins = true,
+      .asked = REST("- cert", "POST") },
+    { .name = "[O] rejoin: no certificate is looked at, the token is there",
+      .token = TOKEN_FULL,
+      .generation = GEN_O,
+      .before = JOINED,
+      .joins = true,
+      .asked = HEAD REST("basic cert", "POST") },
+    { .name = "401 for the certificate: again without it",
+      .token = TOKEN_FULL,
+      .before = JOINED,
+      .rules = { { "GET /v1-k3s/config", 1, 401, STATUS("Unauthorized") } },
+      .joins = true,
+      .asked = HEAD "GET /v1-k3s/config basic cert\n" REST("basic", "POST") },
+    { .name = "401 for a deleted node's certificate, late",
+      .token = TOKEN_FULL,
+      .before = JOINED,
+      .rules = { { "POST /v1-k3s/serving-kubelet.crt", 1, 401, STATUS("Unauthorized") } },
+      .joins = true,
+      .asked = HEAD UP_TO_SERVING("basic cert") REST("basic", "POST") },
+    { .name = "wrong CA hash",
+      .token = TOKEN_WRONG_HASH,
+      .cause = CAUSE_TOKEN,
+      .why = "CA",
+      .asked = HEAD },
+    { .name = "wrong password",
+      .token = TOKEN_WRONG_PASSWORD,
+      .cause = CAUSE_TOKEN,
+      .why = "the server refuses the token: Unauthorized",
+      .asked = HEAD "GET /v1-k3s/config wrong-basic\n" },
+    { .name = "[O] wrong password: an empty 401",
+      .token = TOKEN_WRONG_PASSWORD,
+      .generation = GEN_O,
+      .rules = { { "GET /v1-k3s/config", 0, 401, "" } },
+      .cause = CAUSE_TOKEN,
+      .why = "the server refuses the token: Unauthorized",
+      .asked = HEAD "GET /v1-k3s/config wrong-basic\n" },
+    { .name = "expired bootstrap token",
+      .token = TOKEN_BOOTSTRAP,
+      .rules = { { "GET /v1-k3s/config", 0, 401,
+                   STATUS("bootstrap token abcdef has expired at 2020") } },
+      .cause = CAUSE_TOKEN,
+      .why = "abcdef has expired",
+      .asked = HEAD "GET /v1-k3s/config bearer\n" },
+    { .name = "a token of the wrong role",
+      .token = TOKEN_FULL,
+      .rules = { { "GET /v1-k3s/config", 0, 403, STATUS("forbidden") } },
+      .cause = CAUSE_TOKEN,
+      .why = "the server refuses the token: forbidden",
+      .asked = HEAD "GET /v1-k3s/config basic\n" },
+    { .name = "[N] node password rejected",
+      .token = TOKEN_FULL,
+      .rules = { { "POST /v1-k3s/serving-kubelet.crt", 0, 403,
+                   STATUS("node password rejected for \\\"edge-1\\\"") } },
+      .cause = CAUSE_PASSWORD,
+      .why = "node password rejected for \"edge-1\"",
+      .asked = HEAD UP_TO_SERVING("basic") },
+    { .name = "[O] node password rejected: an empty 403",
+      .token = TOKEN_FULL,
+      .generation = GEN_O,
+      .rules = { { "POST /v1-k3s/serving-kubelet.crt", 0, 403, "" } },
+      .cause = CAUSE_PASSWORD,
+      .why = "node password",
+      .asked = HEAD UP_TO_SERVING("basic") },
+    { .name = "503 while it starts, then fine",
+      .token = TOKEN_FULL,
+      .rules = { { "GET /v1-k3s/config", 1, 503, STATUS("starting") } },
+      .cause = CAUSE_BUSY,
+      .why = "starting (HTTP 503)",
+      .joins = true,
+      .asked = HEAD "GET /v1-k3s/config basic\n" HEAD REST("basic", "POST") },
+    { .name = "429 in the middle, then fine",
+      .token = TOKEN_FULL,
+      .rules = { { "POST /v1-k3s/client-kubelet.crt", 1, 429, STATUS("please retry") } },
+      .cause = CAUSE_BUSY,
+      .why = "please retry",
+      .joins = true,
+      .asked = HEAD UP_TO_SERVING("basic") "POST /v1-k3s/client-kubelet.crt basic\n" HEAD REST(
+          "basic", "POST") },
+    { .name = "no certificate at /cacerts",
+      .token = TOKEN_FULL,
+      .rules = { { "GET /cacerts", 0, 200, "<html>hello</html>" } },
+      .cause = CAUSE_PROTOCOL,
+      .why = "no K3s or Coracle server",
+      .asked = "GET /cacerts -\n" },
+    { .name = "a config that is none",
+      .token = TOKEN_FULL,
+      .rules = { { "GET /v1-k3s/config", 0, 200, "[]" } },
+      .cause = CAUSE_CONFIG,
+      .why = "config",
+      .asked = HEAD "GET /v1-k3s/config basic\n" },
+    { .name = "a certificate for somebody else's key",
+      .token = TOKEN_FULL,
+      .rules = { { "POST /v1-k3s/serving-kubelet.crt", 0, 200, "hello" } },
+      .cause = CAUSE_PROTOCOL,
+      .why = "serving-kubelet.crt",
+      .asked = HEAD UP_TO_SERVING("basic") },
+    { .name = "an expired server certificate, or a clock that is wrong",
+      .token = TOKEN_FULL,
+      .flaw = FLAW_EXPIRED,
+      .cause = CAUSE_CLOCK,
+      .why = "expired",
+      .asked = "GET /cacerts -\n" },
+    { .name = "a server certificate without the cluster's name",
+      .token = TOKEN_FULL,
+      .flaw = FLAW_NAME,
+      .cause = CAUSE_TLS,
+      .why = "kubernetes",
+      .asked = "GET /cacerts -\n" },
+    { .name = "nobody listens",
+      .token = TOKEN_FULL,
+      .flaw = FLAW_NO_SERVER,
+      .cause = CAUSE_TCP,
+      .why = "refused",
+      .asked = "" },
+    { .name = "no such name",
+      .token = TOKEN_FULL,
+      .flaw = FLAW_NO_NAME,
+      .cause = CAUSE_DNS,
+      .why = "no-such-server.invalid",
+      .asked = "" },
+    { .name = "new CA, certificate alone",
+      .token = TOKEN_NONE,
+      .before = JOINED_THEN_NEW_CA,
+      .cause = CAUSE_TLS,
+      .why = "certificate",
+      .asked = "" },
+    { .name = "new CA, new token",
+      .token = TOKEN_FULL,
+      .before = JOINED_THEN_NEW_CA,
+      .joins = true,
+      .asked = HEAD REST("basic cert(bad)", "POST") },
+    { .name = "certificate alone, refused",
+      .token = TOKEN_NONE,
+      .before = JOINED,
+      .rules = { { "GET /v1-k3s/config", 0, 401, STATUS("Unauthorized") } },
+      .cause = CAUSE_TOKEN,
+      .why = "no token was given",
+      .asked = "GET /v1-k3s/config - cert\n" },
+    /* whoever sits in between must not get the token by refusing before it proved to be the
+     * cluster */
+    { .name = "401 before the CA is verified",
+      .token = TOKEN_FULL,
+      .before = JOINED,
+      .rules = { { "GET /cacerts", 2, 401, STATUS("Unauthorized") } },
+      .cause = CAUSE_TOKEN,
+      .why = "",
+      .asked = HEAD },
+};
+
+static void play(const struct row *row)
+{
+    struct world w;
+    static const struct row plain = { .name = "before", .joins = true };
+
+    world_init(&w, row);
+    if (row->before != FRESH) {
+        struct row first = plain;
+        first.generation = row->generation;
+        w.row = &first;
+        join_once(&w, TOKEN_FULL);
+        close_join(&w);
+        w.row = row;
+        buf_clear(&w.asked);
+        w.n_joined = 0;
+    }
+    if (row->before == JOINED_THEN_NEW_CA) {
+        authority_deinit(&w.server_ca);
+        authority_deinit(&w.client_ca);
+        make_cas(&w);
+    }
+    set_server_cert(&w, row->flaw);
+    join_once(&w, row->token);
+    if (w.first_cause != row->cause || (row->why && !strstr(w.why, row->why)))
+        fail_msg("%s: cause %s: %s", row->name, cause_name(w.first_cause), w.why);
+    if (strcmp(buf_cstr(&w.asked), row->asked) != 0)
+        fail_msg("%s: asked\n%snot\n%s", row->name, buf_cstr(&w.asked), row->asked);
+    if (row->joins) {
+        assert_int_equal(w.cause, CAUSE_NONE);
+        assert_string_equal(join_state_name(w.join), "JOINED");
+        assert_false(w.renewed);
+        check_files(&w);
+    } else {
+        assert_int_equal(w.n_joined, 0);
+        assert_null(strstr(w.why, PASSWORD));
+    }
+    close_join(&w);
+    world_deinit(&w);
+}
+
+static void each_conversation_goes_as_written(void **state)
+{
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        play(&rows[i]);
+}
+
+static void a_renewal_brings_new_certificates(void **state)
+{
+    static const struct row row = { .name = "renewal", .joins = true };
+    auto_buf before = BUF(BUNDLE_MAX_BYTES);
+    struct world w;
+    (void)state;
+
+    world_init(&w, &row);
+    join_once(&w, TOKEN_FULL);
+    assert_int_equal(buf_add_str(&before, buf_str(&w.credentials.pairs[CRED_KUBELET].cert_pem)), 0);
+    buf_clear(&w.asked);
+    w.flag = false;
+    join_renew(w.join);
+    join_renew(w.join); /* does nothing: it runs */
+    wait_for(&w, &w.flag);
+    assert_true(w.renewed);
+    assert_string_equal(buf_cstr(&w.asked), HEAD REST("basic cert", "POST"));
+    assert_false(str_eq(buf_str(&before), buf_str(&w.credentials.pairs[CRED_KUBELET].cert_pem)));
+    close_join(&w);
+    world_deinit(&w);
+}
+
+static void a_token_file_is_waited_for_and_read_again(void **state)
+{
+    static const struct row row = { .name = "token file", .joins = true };
+    char token[256];
+    struct world w;
+    struct err e = { 0 };
+    (void)state;
+
+    world_init(&w, &row);
+    auto_free char *path = mem_printf("%s/token", w.dir);
+    assert_int_equal(open_join(&w, NULL, path, &e), 0);
+    while (!w.first_cause)
+        uv_run(&w.loop, UV_RUN_ONCE);
+    assert_int_equal(w.first_cause, CAUSE_TOKEN);
+    assert_non_null(strstr(w.why, "token file"));
+    make_token(&w, TOKEN_FULL, token, sizeof token - 1);
+    strcat(token, "\n");
+    assert_int_equal(file_write_atomic(path, str_of(token), 0600, &e), 0);
+    wait_for(&w, &w.flag);
+    assert_int_equal(w.cause, CAUSE_NONE);
+    check_files(&w);
+    close_join(&w);
+    world_deinit(&w);
+}
+
+static void what_waiting_cannot_mend_is_refused_at_once(void **state)
+{
+    static const struct row row = { .name = "refused" };
+    static const struct {
+        const char *token, *want;
+    } tokens[] = { { NULL, "--token" }, { "K10abc::x:y", "--token" }, { "K10", "--token" } };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(tokens); i++) {
+        struct world w;
+        struct err e = { 0 };
+
+        world_init(&w, &row);
+        assert_int_equal(open_join(&w, tokens[i].token, NULL, &e), ERR_INVALID);
+        assert_non_null(strstr(e.text, tokens[i].want));
+        close_join(&w);
+        world_deinit(&w);
+    }
+}
+
+static void it_can_be_closed_at_any_moment(void **state)
+{
+    static const struct row row = { .name = "closing", .joins = true };
+    (void)state;
+
+    for (unsigned turns = 0; turns < 120; turns += 3) {
+        char token[256];
+        struct world w;
+        struct err e = { 0 };
+
+        world_init(&w, &row);
+        make_token(&w, TOKEN_FULL, token, sizeof token);
+        assert_int_equal(open_join(&w, token, NULL, &e), 0);
+        for (unsigned i = 0; i < turns; i++)
+            uv_run(&w.loop, UV_RUN_NOWAIT);
+        close_join(&w);
+        world_deinit(&w);
+    }
+}
+
+static int quiet(void **state)
+{
+    (void)state;
+    log_level_min = LOG_LVL_ERROR; /* every refusal is a warning */
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_conversation_goes_as_written),
+        cmocka_unit_test(a_renewal_brings_new_certificates),
+        cmocka_unit_test(a_token_file_is_waited_for_and_read_again),
+        cmocka_unit_test(what_waiting_cannot_mend_is_refused_at_once),
+        cmocka_unit_test(it_can_be_closed_at_any_moment),
+    };
+    return cmocka_run_group_tests(tests, quiet, NULL);
+}
