@@ -23,6 +23,7 @@
 #define NODE_CONNECTIONS    256 /* each followed log and each session holds one */
 #define NODES_LINKED_MAX    4096
 #define HEADERS_FORWARD_MAX 100
+#define REFUSAL_MAX_BYTES   50000 /* as upstream's GenericHttpResponseChecker */
 
 /* One kubelet's endpoint, kept for its pooled connections. */
 struct node_link {
@@ -41,6 +42,8 @@ struct connect {
     bool upgrade, started, replied, paused_call, paused_req;
     struct http_call *call;
     struct pump *pump;
+    int refused_with; /* the kubelet's status for a log that it cannot give; 0: none */
+    struct buf refusal;
 };
 
 bool connect_is(const struct schema_kind *k, const struct schema_sub *sub)
@@ -66,6 +69,7 @@ static bool sub_is(const struct api_req *r, const char *name)
 static void connect_free(struct connect *c)
 {
     c->req->connect = NULL;
+    buf_deinit(&c->refusal);
     free(c->node);
     free(c->target);
     free(c);
@@ -363,6 +367,11 @@ static void on_head(struct http_call *call, void *arg, int status, const struct 
         join(r, call, h);
         return;
     }
+    if (sub_is(r, "log") && status >= 400) { /* plain words: they become a Status */
+        c->refused_with = status;
+        c->refusal = BUF(REFUSAL_MAX_BYTES);
+        return;
+    }
     c->replied = r->answered = true;
     api_count(r, status);
     bool known = str_to_u64(http_headers_get(h, "content-length"), &length);
@@ -375,6 +384,11 @@ static void on_body(struct http_call *call, void *arg, const char *p, size_t n)
 
     if (r->gone || !r->http)
         return;
+    if (r->connect->refused_with) {
+        struct buf *b = &r->connect->refusal;
+        err_ignore(buf_add(b, p, MIN(n, b->max - b->n))); /* it fits */
+        return;
+    }
     http_reply_write(r->http, p, n);
     if (http_reply_queued(r->http) > STREAM_HIGH_BYTES) {
         r->connect->paused_call = true;
@@ -393,6 +407,28 @@ static void on_call_drain(struct http_call *call, void *arg)
     }
 }
 
+/* A kubelet's refusal of a log, for the API's clients. */
+static json_t *refusal_status(const struct connect *c)
+{
+    struct str text = str_trim(buf_str(&c->refusal));
+
+    switch (c->refused_with) {
+    case 400:
+        return status_new(STATUS_BAD_REQUEST, STR_FMT, STR_ARG(text));
+    case 404:
+        return status_new(STATUS_NOT_FOUND, STR_FMT, STR_ARG(text));
+    case 503:
+        return status_new(STATUS_SERVICE_UNAVAILABLE, STR_FMT, STR_ARG(text));
+    case 401:
+    case 403: /* it is us whom it refused, not our client */
+        return status_new(STATUS_BAD_GATEWAY, "node \"%s\" refused the API server: " STR_FMT,
+                          c->node, STR_ARG(text));
+    default:
+        return status_new(STATUS_INTERNAL_ERROR, "Internal error occurred: " STR_FMT,
+                          STR_ARG(text));
+    }
+}
+
 static void on_call_done(struct http_call *call, void *arg, const struct err *e)
 {
     struct api_req *r = arg;
@@ -405,12 +441,15 @@ static void on_call_done(struct http_call *call, void *arg, const struct err *e)
         return; /* the session goes on without the call */
     auto_free char *node = mem_strdup(c->node);
     bool handed_over = c->started && !r->http;
+    json_auto_t *refusal = c->refused_with && !e ? refusal_status(c) : NULL;
     connect_free(c);
     if (handed_over) {
         r->gone = true;
         req_release(r);
     } else if (r->gone) {
         req_release(r);
+    } else if (refusal) {
+        req_status(r, STEAL(refusal));
     } else if (!replied) {
         req_status(r, status_new(e && e->code == ERR_TIMEOUT ? STATUS_TIMEOUT : STATUS_BAD_GATEWAY,
                                  "error dialing backend: node \"%s\": %s", node,

@@ -11,6 +11,7 @@ static struct http_server *kubelet;
 static struct listener *listener;
 static char last_target[512], last_dial[128];
 static bool node_is_gone;
+static int refuse_with; /* the kubelet's status for logs; 0: fine */
 
 /* ---- the kubelet ---- */
 
@@ -75,6 +76,9 @@ static void on_kubelet(struct http_req *r, void *arg)
         stream_write(s, "hello ", 6);
     } else if (str_is(http_req_path(r), "/echo")) {
         http_req_read_body(r, 1024 * 1024, on_body);
+    } else if (refuse_with && str_starts(http_req_path(r), STR("/containerLogs/"))) {
+        http_reply(r, refuse_with, "text/plain; charset=utf-8",
+                   STR("container \"c\" is waiting to start: ContainerCreating\n"), NULL, 0);
     } else if (str_starts(http_req_path(r), STR("/containerLogs/"))) {
         struct http_header type = { STR("Content-Type"), STR("text/plain") };
 
@@ -251,6 +255,35 @@ static void what_cannot_be_reached_is_explained(void **state)
     }
 }
 
+static void a_log_that_the_kubelet_refuses_becomes_a_status(void **state)
+{
+    static const struct {
+        int with, code;
+        const char *reason, *message;
+    } rows[] = {
+        { 400, 400, "BadRequest", "container \"c\" is waiting to start: ContainerCreating" },
+        { 404, 404, "NotFound", "container \"c\" is waiting to start: ContainerCreating" },
+        { 503, 503, "ServiceUnavailable",
+          "container \"c\" is waiting to start: ContainerCreating" },
+        { 500, 500, "InternalError",
+          "Internal error occurred: container \"c\" is waiting to start: ContainerCreating" },
+        { 403, 502, "InternalError",
+          "node \"n1\" refused the API server: container \"c\" is waiting to start: "
+          "ContainerCreating" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        refuse_with = rows[i].with;
+        auto_answer a = ask(&h, "GET", PODS "web/log", NULL);
+
+        assert_int_equal(a.code, rows[i].code);
+        assert_string_equal(json_str_at(a.doc, "reason", ""), rows[i].reason);
+        assert_string_equal(json_str_at(a.doc, "message", ""), rows[i].message);
+    }
+    refuse_with = 0;
+}
+
 static void a_node_without_tunnel_is_a_bad_gateway(void **state)
 {
     (void)state;
@@ -362,6 +395,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_reach_the_right_path),
         cmocka_unit_test(what_cannot_be_reached_is_explained),
+        cmocka_unit_test(a_log_that_the_kubelet_refuses_becomes_a_status),
         cmocka_unit_test(a_node_without_tunnel_is_a_bad_gateway),
         cmocka_unit_test(upgrades_pass_raw_bytes),
     };
