@@ -96,13 +96,18 @@ static int write_temp(char **temp, const char *path, struct str bytes, mode_t mo
 {
     auto_free char *name = temp_name(path);
     auto_close int fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int r;
 
     if (fd < 0)
         return err_sys(e, errno, "create");
-    if (write_all(fd, bytes, e) || (fchmod(fd, mode) && err_sys(e, errno, "set mode")) ||
-        (fsync(fd) && err_sys(e, errno, "sync"))) {
+    r = write_all(fd, bytes, e);
+    if (!r && fchmod(fd, mode))
+        r = err_sys(e, errno, "set mode");
+    if (!r && fsync(fd))
+        r = err_sys(e, errno, "sync");
+    if (r) {
         unlink(name);
-        return e->code;
+        return r;
     }
     *temp = STEAL(name);
     return 0;

@@ -35,7 +35,8 @@ static bool is_refusal(int reason)
     }
 }
 
-int tls_err(struct err *e, enum err_code code, const char *fmt, ...)
+/* in brackets: not the macro that the analyzer sees */
+int(tls_err)(struct err *e, enum err_code code, const char *fmt, ...)
 {
     unsigned long first = ERR_get_error(); /* the oldest is the cause, later ones are callers */
     const char *why = first ? ERR_reason_error_string(first) : NULL;
@@ -206,8 +207,9 @@ static int ctx_new(struct tls_ctx **out, const SSL_METHOD *method, struct err *e
     /* As Go does: every certificate of the bundle is an anchor, not just self-signed ones. */
     X509_STORE_set_flags(SSL_CTX_get_cert_store(ssl), X509_V_FLAG_PARTIAL_CHAIN);
     if (SSL_CTX_set_cipher_list(ssl, CIPHERS) != 1) {
+        int r = tls_err(e, ERR_IO, "TLS cipher list");
         tls_ctx_unref(c);
-        return tls_err(e, ERR_IO, "TLS cipher list");
+        return r;
     }
     *out = c;
     return 0;
@@ -222,7 +224,7 @@ static int server_ctx(struct tls_ctx **out, struct str cert_chain_pem, struct st
     struct tls_ctx *c;
 
     if (ctx_new(&c, TLS_server_method(), e))
-        return e->code;
+        return err_wrap(e, "TLS server");
     if (use_own(c, cert_chain_pem, key_pem, e) || use_trusted(c, client_ca_pem, e)) {
         tls_ctx_unref(c);
         return err_wrap(e, "TLS server");
@@ -250,7 +252,7 @@ int tls_server_config_new(struct tls_server_config **out, struct str cert_chain_
         return e->code;
     if (alpn_wire(c, alpn, e)) {
         tls_ctx_unref(c);
-        return e->code;
+        return err_wrap(e, "TLS server");
     }
     *out = mem_alloc(sizeof **out);
     (*out)->ctx = c;
@@ -289,7 +291,7 @@ static int client_ctx(struct tls_ctx **out, const struct tls_client_options *o, 
     if (!o->ca_pem.n && !o->system_trust && !o->insecure)
         return err_set(e, ERR_INVALID, "TLS client: no CA bundle and no system trust");
     if (ctx_new(&c, TLS_client_method(), e))
-        return e->code;
+        return err_wrap(e, "TLS client");
     c->insecure = o->insecure;
     r = use_trusted(c, o->ca_pem, e);
     if (!r && o->cert_chain_pem.n)

@@ -32,6 +32,9 @@ void tls_ctx_unref(struct tls_ctx *c); /* NULL is fine */
 /* Fills e from OpenSSL's queue and empties it. code is used unless the queue knows better: refused
  * certificates are ERR_DENIED, a missing end ERR_CLOSED. */
 int tls_err(struct err *e, enum err_code code, const char *fmt, ...) PRINTF_FMT(3, 4);
+#ifdef __clang_analyzer__
+#define tls_err(e, ...) err_never_ok(e, tls_err(e, __VA_ARGS__))
+#endif
 
 /* tls.c: records why a chain is bad; lets it pass where the contract says so. */
 int tls_on_verify(int ok, X509_STORE_CTX *store);

@@ -79,6 +79,7 @@ enum status_reason status_reason_of_err(enum err_code code)
 
 static json_t *text_of(const char *s)
 {
+    // cppcheck-suppress ctunullpointer ; who calls with what may be NULL asks before
     size_t n = strlen(s);
     json_t *j = json_stringn(s, n);
 

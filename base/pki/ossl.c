@@ -6,7 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-int ossl_err(struct err *e, enum err_code code, const char *fmt, ...)
+/* in brackets: not the macro that the analyzer sees */
+int(ossl_err)(struct err *e, enum err_code code, const char *fmt, ...)
 {
     unsigned long last = ERR_peek_last_error();
     const char *why = last ? ERR_reason_error_string(last) : NULL;

@@ -22,6 +22,9 @@ int x509_wrap(struct x509 **out, X509 *take, struct err *e);
 
 /* err_set with OpenSSL's last reason appended; empties its error queue. */
 int ossl_err(struct err *e, enum err_code code, const char *fmt, ...) PRINTF_FMT(3, 4);
+#ifdef __clang_analyzer__
+#define ossl_err(e, ...) err_never_ok(e, ossl_err(e, __VA_ARGS__))
+#endif
 
 /* A read-only view; NULL never. */
 BIO *ossl_bio(struct str s);
