@@ -436,13 +436,14 @@ int main(int argc, char **argv)
                                          "check-config", "completion" };
     auto_free char *self = mem_strdup(argc ? argv[0] : "coracle");
     char *name = basename(self);
+    const char *url = getenv("K3S_URL");
 
     if (is_tool(name)) {
         argv[0] = name;
         return exec_tool(argv);
     }
     if (argc < 2)
-        return getenv("K3S_URL") && *getenv("K3S_URL") ? cmd_agent(0, argv + argc) : usage(stderr);
+        return url && *url ? cmd_agent(0, argv + argc) : usage(stderr);
     if (is_tool(argv[1]))
         return exec_tool(argv + 1);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||

@@ -214,8 +214,10 @@ int main(int argc, char **argv)
     char *out = NULL;
     size_t out_n = 0;
     FILE *mem = open_memstream(&out, &out_n);
-    if (!s || !mem)
+    if (!s || !mem) {
+        free(s);
         return 1;
+    }
     for (size_t i = 0; i < n; i++)
         s[i] = (struct source){ argv[2 + i], read_file(argv[2 + i]) };
     int failed = compile(s, n, mem, stderr);

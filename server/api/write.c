@@ -139,7 +139,7 @@ void write_commit(struct api_req *r)
                 : r->old   ? STORE_UPDATE
                            : STORE_CREATE,
         .key = str_of(r->key),
-        .value = r->removes ? (struct str){ 0 } : str_of(r->text),
+        .value = str_of(r->removes ? NULL : r->text),
         .if_mod_rev = r->old ? r->old->mod_rev : 0,
         .ephemeral = r->kind->ephemeral,
     };
@@ -303,7 +303,8 @@ static void create_start(struct api_req *r)
         !check_namespace(r, r->in))
         return;
     buf_deinit(&r->body);
-    if (*meta_str(r->in, "resourceVersion") && strcmp(meta_str(r->in, "resourceVersion"), "0")) {
+    if (*meta_str(r->in, "resourceVersion") &&
+        strcmp(meta_str(r->in, "resourceVersion"), "0") != 0) {
         req_status(r, status_new(STATUS_BAD_REQUEST,
                                  "resourceVersion should not be set on objects to be created"));
         return;

@@ -96,7 +96,7 @@ int ca_conf_init(struct conf *c, const struct ca_options *o, struct err *e)
     c->node_name = mem_strdup(o->node_name);
     c->token = dup_or_null(o->token);
     c->agent_token = dup_or_null(o->agent_token);
-    if (bind && *bind && strcmp(bind, "0.0.0.0") && strcmp(bind, "::"))
+    if (bind && *bind && strcmp(bind, "0.0.0.0") != 0 && strcmp(bind, "::") != 0)
         c->admin_url =
             mem_printf(strchr(bind, ':') ? "https://[%s]:%u" : "https://%s:%u", bind, port);
     else

@@ -38,9 +38,11 @@ static json_t *secret_data(const struct cell *c, const char *arg)
 
 static json_t *configmap_data(const struct cell *c, const char *arg)
 {
+    size_t n = json_object_size(cell_at(c->obj, ".data"));
     (void)arg;
-    return json_integer((json_int_t)(json_object_size(cell_at(c->obj, ".data")) +
-                                     json_object_size(cell_at(c->obj, ".binaryData"))));
+
+    n += json_object_size(cell_at(c->obj, ".binaryData"));
+    return json_integer((json_int_t)n);
 }
 
 static json_t *sa_secrets(const struct cell *c, const char *arg)

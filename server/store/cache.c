@@ -46,7 +46,7 @@ void cache_free(struct cache *c)
 
     if (!c)
         return;
-    while ((l = c->lru.next) != &c->lru)
+    while ((l = list_pop(&c->lru)))
         drop(c, container_of(l, struct entry, lru));
     map_free(c->by_key);
     free(c);
@@ -71,7 +71,7 @@ void cache_put(struct cache *c, struct store_obj *o)
     list_push(&c->lru, &en->lru);
     c->bytes += cost(o);
     while (c->bytes > c->max_bytes && !list_empty(&c->lru))
-        drop(c, container_of(c->lru.next, struct entry, lru));
+        drop(c, container_of(list_pop(&c->lru), struct entry, lru));
 }
 
 void cache_remove(struct cache *c, struct str key)
