@@ -25,7 +25,7 @@ if [ "${1-}" = --one ]; then
     if [ -n "$out" ]; then
         status=1
         # one in a header says in which file it showed
-        if [ -n "${V-}" ]; then echo "$out"; else echo "$out" | grep -E '(warning|error):' | sed "\,$file:,!s,\$, (in $file),"; fi
+        if [ -n "${V-}" ]; then echo "$out"; else echo "$out" | grep -aE '(warning|error):' | sed "\,$file:,!s,\$, (in $file),"; fi
     fi
     # a file that clang-tidy cannot read has no findings: say what it said
     [ "$status" = 0 ] || [ -n "$out" ] || cat "$build/lint/err.$$"
@@ -57,7 +57,7 @@ sources() { # tracked files and new ones, that exist
 
 echo "lint: clang-tidy and cppcheck"
 {
-    if [ $# -gt 0 ]; then printf '%s\n' "$@"; else sources '*.c' | grep -E '^(base|tunnel|lb|server|agent|cni|tools)/'; fi
+    if [ $# -gt 0 ]; then printf '%s\n' "$@"; else sources '*.c' | grep -aE '^(base|tunnel|lb|server|agent|cni|tools)/'; fi
 } | xargs -P "$jobs" -n 1 sh test/lint.sh --one >"$build/lint/log" || status=1
 if [ -n "${V-}" ]; then cat "$build/lint/log"; else sort -u "$build/lint/log"; fi
 
