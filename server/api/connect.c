@@ -508,6 +508,22 @@ static void read_key(struct api_req *r, const char *plural, const char *ns, cons
     req_read(r);
 }
 
+/* kubectl >= 1.30 first offers websockets that no kubelet speaks: upstream's API server would turn
+ * them into SPDY. Refused here, without a trip to the node, kubectl asks for SPDY itself. */
+static bool is_only_for_translators(const struct api_req *r)
+{
+    static const char *const known[] = { "v4.channel.k8s.io", "v4.base64.channel.k8s.io",
+                                         "channel.k8s.io", "base64.channel.k8s.io" };
+    const struct http_headers *h = http_req_headers(r->http);
+
+    if (sub_is(r, "proxy") || !str_eq_nocase(http_headers_get(h, "upgrade"), STR("websocket")))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (http_headers_has_token(h, "sec-websocket-protocol", known[i]))
+            return false;
+    return http_headers_get(h, "sec-websocket-protocol").n > 0;
+}
+
 void connect_step(struct api_req *r)
 {
     struct connect *c = r->connect;
@@ -523,6 +539,14 @@ void connect_step(struct api_req *r)
         if (!r->api->config.egress.dial) {
             req_status(
                 r, status_new(STATUS_SERVICE_UNAVAILABLE, "this server has no way to its nodes"));
+            return;
+        }
+        if (is_only_for_translators(r)) {
+            req_status(r, status_new(STATUS_BAD_REQUEST,
+                                     "unable to upgrade: websocket subprotocol " STR_FMT
+                                     " is not supported, SPDY/3.1 is",
+                                     STR_ARG(http_headers_get(http_req_headers(r->http),
+                                                              "sec-websocket-protocol"))));
             return;
         }
         c = r->connect = mem_alloc(sizeof *c);

@@ -345,7 +345,8 @@ static void on_session_head(struct http_call *c, void *arg, int status,
 
     x->code = status;
     if (status == 101) {
-        assert_true(str_is(http_headers_get(hd, "upgrade"), "SPDY/3.1"));
+        assert_true(str_is(http_headers_get(hd, "upgrade"), "SPDY/3.1") ||
+                    str_is(http_headers_get(hd, "upgrade"), "websocket"));
         x->s = http_call_take_stream(c, &left);
         stream_handover(x->s, &events, x, buf_str(&left));
     }
@@ -359,6 +360,49 @@ static void on_session_done(struct http_call *c, void *arg, const struct err *e)
     (void)c;
     (void)e;
     x->done = true;
+}
+
+static void websockets_that_no_kubelet_speaks_do_not_reach_it(void **state)
+{
+    static const struct http_call_events events = { .on_head = on_session_head,
+                                                    .on_done = on_session_done };
+    static const struct {
+        const char *target, *protocols;
+        int code;
+    } rows[] = {
+        { PODS "web/exec?command=sh&stdout=1", "v5.channel.k8s.io", 400 },
+        { PODS "web/portforward", "SPDY/3.1+portforward.k8s.io", 400 },
+        { PODS "web/exec?command=sh&stdout=1", "v5.channel.k8s.io, v4.channel.k8s.io", 0 },
+        { "/api/v1/nodes/n1/proxy/ws", "chat", 0 }, /* whatever is behind it */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct http_header headers[] = {
+            { STR("Authorization"), STR("Bearer admin+system:masters") },
+            { STR("Connection"), STR("Upgrade") },
+            { STR("Upgrade"), STR("websocket") },
+            { STR("Sec-WebSocket-Protocol"), str_of(rows[i].protocols) }
+        };
+        struct http_call_config c = { .method = "GET",
+                                      .target = rows[i].target,
+                                      .headers = headers,
+                                      .n_headers = 4,
+                                      .upgrade = true };
+        struct session x = { .got = BUF(4096) };
+
+        last_target[0] = '\0';
+        http_call_start(&x.call, h.client, &c, &events, &x);
+        harness_wait(&h, &x.head);
+        assert_int_equal(x.code, rows[i].code ? rows[i].code : 101);
+        assert_int_equal(last_target[0] != '\0', rows[i].code == 0);
+        if (x.s) {
+            stream_shutdown(x.s);
+            harness_wait(&h, &x.closed);
+        }
+        harness_wait(&h, &x.done);
+        buf_deinit(&x.got);
+    }
 }
 
 static void upgrades_pass_raw_bytes(void **state)
@@ -398,6 +442,7 @@ int main(void)
         cmocka_unit_test(a_log_that_the_kubelet_refuses_becomes_a_status),
         cmocka_unit_test(a_node_without_tunnel_is_a_bad_gateway),
         cmocka_unit_test(upgrades_pass_raw_bytes),
+        cmocka_unit_test(websockets_that_no_kubelet_speaks_do_not_reach_it),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
