@@ -42,8 +42,8 @@ static void waiting_reason(struct buf *out, struct node_view node, const struct 
 
     json_array_foreach(json_at(list, "items"), i, pod)
     {
-        if (strcmp(json_str_at(pod, "metadata.name", ""), path->pod) ||
-            strcmp(json_str_at(pod, "metadata.namespace", ""), path->ns))
+        if (strcmp(json_str_at(pod, "metadata.name", ""), path->pod) != 0 ||
+            strcmp(json_str_at(pod, "metadata.namespace", ""), path->ns) != 0)
             continue;
         for (size_t n = 0; n < ARRAY_LEN(lists); n++)
             json_array_foreach(json_at(pod, lists[n]), k, status)

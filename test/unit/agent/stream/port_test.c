@@ -176,7 +176,7 @@ static double metric(const struct rig *g, const char *name)
 
     if (!p)
         fail_msg("no metric %s", name);
-    return strtod(p + strlen(line), NULL);
+    return p ? strtod(p + strlen(line), NULL) : -1;
 }
 
 static void metrics_are_plausible(void **state)

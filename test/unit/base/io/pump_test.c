@@ -46,8 +46,8 @@ static void rig_init_streams(struct rig *g)
 static void rig_init(struct rig *g)
 {
     rig_init_streams(g);
-    g->pump = pump_start((struct pump_end){ .stream = g->a }, (struct pump_end){ .stream = g->b },
-                         on_done, g);
+    struct pump_end a = { .stream = g->a }, b = { .stream = g->b };
+    g->pump = pump_start(a, b, on_done, g);
 }
 
 static void rig_deinit(struct rig *g)
