@@ -5,19 +5,7 @@
 
 #include "base/core/mem.h"
 #include "base/kube/patch.h"
-
-static json_t *json_of(const char *text)
-{
-    char *copy = mem_strdup(text);
-
-    for (char *p = copy; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *j = json_loads(copy, JSON_DECODE_ANY, NULL);
-    if (!j)
-        fail_msg("bad row: %s", text);
-    free(copy);
-    return j;
-}
+#include "test/unit/json_text.h"
 
 struct row {
     const char *doc, *patch, *out; /* out NULL: code */

@@ -5,6 +5,7 @@
 
 #include "base/core/mem.h"
 #include "base/kube/selector.h"
+#include "test/unit/json_text.h"
 
 static const struct {
     const char *selector;
@@ -46,18 +47,6 @@ static const struct {
     { "a=-", "", -1 },
     { "a/b/c", "", -1 },
 };
-
-static json_t *json_of(const char *text)
-{
-    char *copy = mem_strdup(text);
-
-    for (char *p = copy; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *j = json_loads(copy, 0, NULL);
-    assert_non_null(j);
-    free(copy);
-    return j;
-}
 
 static void label_selectors_match_or_are_refused(void **state)
 {

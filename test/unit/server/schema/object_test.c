@@ -8,6 +8,7 @@
 #include "server/schema/decode.h"
 #include "server/schema/defaults.h"
 #include "server/schema/validate.h"
+#include "test/unit/json_text.h"
 
 static struct schema *schema;
 
@@ -23,25 +24,6 @@ static int teardown(void **state)
     (void)state;
     schema_free(schema);
     return 0;
-}
-
-static char *real_quotes(const char *text)
-{
-    char *copy = mem_strdup(text);
-
-    for (char *p = copy; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    return copy;
-}
-
-static json_t *json_of(const char *text)
-{
-    auto_free char *copy = real_quotes(text);
-    json_t *j = json_loads(copy, JSON_DECODE_ANY, NULL);
-
-    if (!j)
-        fail_msg("bad row: %s", text);
-    return j;
 }
 
 static const struct schema_kind *kind_of(const char *kind)

@@ -5,18 +5,7 @@
 
 #include "base/core/mem.h"
 #include "server/schema/strategic.h"
-
-static json_t *json_of(const char *text)
-{
-    auto_free char *copy = mem_strdup(text);
-
-    for (char *p = copy; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *j = json_loads(copy, 0, NULL);
-    if (!j)
-        fail_msg("bad row: %s", text);
-    return j;
-}
+#include "test/unit/json_text.h"
 
 /* Rules of the community document on strategic merge patch. */
 static const struct {

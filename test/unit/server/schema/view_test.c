@@ -10,18 +10,7 @@
 #include "server/schema/fields.h"
 #include "server/schema/table.h"
 #include "server/schema/table_cells.h"
-
-static json_t *json_of(const char *text)
-{
-    auto_free char *copy = mem_strdup(text);
-
-    for (char *p = copy; *p; p++)
-        *p = *p == '\'' ? '"' : *p;
-    json_t *j = json_loads(copy, 0, NULL);
-    if (!j)
-        fail_msg("bad row: %s", text);
-    return j;
-}
+#include "test/unit/json_text.h"
 
 /* Columns as `kubectl get -o wide` heads them, and cells of a typical object. */
 static const struct {
