@@ -3,6 +3,7 @@
 #include "base/core/buf.h"
 #include "base/core/err.h"
 #include "base/core/mem.h"
+#include "base/data/json.h"
 #include "base/data/time.h"
 
 #include <inttypes.h>
@@ -12,17 +13,7 @@ enum { CELL_MAX_BYTES = 64 * 1024 };
 
 const json_t *cell_at(const json_t *obj, const char *path)
 {
-    struct str part, rest = str_of(path + (path[0] == '.'));
-    const json_t *at = obj;
-    bool more;
-
-    do {
-        char name[128];
-        more = str_cut(rest, '.', &part, &rest);
-        snprintf(name, sizeof name, STR_FMT, STR_ARG(part));
-        at = json_object_get(at, name);
-    } while (at && more);
-    return at;
+    return json_at(obj, path + (path[0] == '.'));
 }
 
 const char *cell_str(const json_t *v, const char *key)
