@@ -239,18 +239,7 @@ static void delete_next(struct api_req *r)
 
 static void on_list(void *arg, const struct store_list *l, const struct err *e)
 {
-    struct api_req *r = arg;
-
-    r->n_pending--;
-    r->err = e ? *e : (struct err){ 0 };
-    if (!e && !r->gone) {
-        r->list_rev = l->rev;
-        r->objs = mem_calloc(l->n + 1, sizeof(struct store_obj *));
-        for (size_t i = 0; i < l->n; i++)
-            if (req_matches(r, l->v[i]))
-                r->objs[r->n_objs++] = store_obj_ref(l->v[i]);
-    }
-    api_step(r);
+    req_listed(arg, l, req_matches, e);
 }
 
 static void collection_step(struct api_req *r)

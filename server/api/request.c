@@ -258,6 +258,21 @@ bool req_matches(struct api_req *r, struct store_obj *o)
            fields_match(r->kind, doc, r->fields);
 }
 
+void req_listed(struct api_req *r, const struct store_list *l,
+                bool (*matches)(struct api_req *r, struct store_obj *o), const struct err *e)
+{
+    r->n_pending--;
+    r->err = e ? *e : (struct err){ 0 };
+    if (!e && !r->gone) {
+        r->list_rev = l->rev;
+        r->objs = mem_calloc(l->n + 1, sizeof(struct store_obj *));
+        for (size_t i = 0; i < l->n; i++)
+            if (matches(r, l->v[i]))
+                r->objs[r->n_objs++] = store_obj_ref(l->v[i]);
+    }
+    api_step(r);
+}
+
 static void on_read(void *arg, struct store_obj *o, int64_t rev, const struct err *e)
 {
     struct api_req *r = arg;

@@ -169,6 +169,9 @@ struct encode_form req_form(const struct api_req *r);
 /* Selectors of params into r->labels and r->fields. False: answered with 400. */
 bool req_selectors(struct api_req *r);
 bool req_matches(struct api_req *r, struct store_obj *o);
+/* A store_list that counted in n_pending came back: those that match go to r->objs, and r steps. */
+void req_listed(struct api_req *r, const struct store_list *l,
+                bool (*matches)(struct api_req *r, struct store_obj *o), const struct err *e);
 /* Parsed, borrowed until the next turn; shared by all watchers of one event. NULL: damaged. */
 const json_t *req_parsed(struct api *a, struct store_obj *o, const struct schema_kind *k);
 /* Reads r->key into r->old (NULL: absent) and steps again in READ; at once when in memory. */
