@@ -376,7 +376,8 @@ void hub_end_all(struct hub *h, const struct err *e)
 
     while ((l = h->all.next) != &h->all) {
         struct store_watch *w = container_of(l, struct store_watch, in_all);
-        w->err = *e; // NOLINT(clang-analyzer-unix.Malloc): watch_free took the last one out of the list
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): watch_free took the last one out of the list
+        w->err = *e;
         watch_end(w);
     }
     idle_sweep(h);
