@@ -366,3 +366,57 @@ struct cri_call *cri_pull_image(struct cri *c, const char *image,
     CALL(IMAGE("PullImage"), ANSWER_IMAGE_REF, image, text, PULL_MS,
          request_pull_image(&b, image, s));
 }
+
+/* ---- events ---- */
+
+struct cri_watch {
+    struct grpc_call *grpc;
+    void (*on_exit)(void *arg);
+    cri_done_fn done;
+    void *arg;
+};
+
+static void on_event(struct grpc_call *g, void *arg, struct str message)
+{
+    struct cri_watch *w = arg;
+
+    (void)g;
+    (void)message;
+    w->on_exit(w->arg);
+}
+
+static void on_watch_done(struct grpc_call *g, void *arg, const struct err *e)
+{
+    struct cri_watch *w = arg;
+    cri_done_fn done = w->done;
+    void *done_arg = w->arg;
+
+    (void)g;
+    free(w);
+    done(done_arg, e);
+}
+
+struct cri_watch *cri_watch_exits(struct cri *c, void (*on_exit)(void *arg), cri_done_fn done,
+                                  void *arg)
+{
+    static const struct grpc_call_events events = { .on_message = on_event,
+                                                    .on_done = on_watch_done };
+    struct grpc_call_config cfg = { .path = "/containerd.services.events.v1.Events/Subscribe",
+                                    .message_max_bytes = 64 * 1024 };
+    struct cri_watch *w = mem_alloc(sizeof *w);
+    auto_buf b = BUF(1024);
+
+    w->on_exit = on_exit;
+    w->done = done;
+    w->arg = arg;
+    err_ignore(request_subscribe(&b, "namespace==k8s.io,topic==\"/tasks/exit\"")); /* it fits */
+    grpc_call_start(&w->grpc, c->endpoint, &cfg, &events, w);
+    grpc_call_send(w->grpc, buf_str(&b));
+    grpc_call_end(w->grpc);
+    return w;
+}
+
+void cri_watch_cancel(struct cri_watch *w)
+{
+    grpc_cancel(w->grpc);
+}

@@ -211,3 +211,14 @@ struct cri_call *cri_list_images(struct cri *c, cri_images_fn done, void *arg);
 /* text: the reference to create containers with. Ten minutes. */
 struct cri_call *cri_pull_image(struct cri *c, const char *image,
                                 const struct cri_sandbox_config *s, cri_text_fn done, void *arg);
+
+/*
+ * Tells when a process of a pod ended: containerd's own event stream, for CRI has none before
+ * GetContainerEvents (not in containerd 1.6). on_exit carries nothing: ask what changed, a moment
+ * later, for CRI learns of it at the same time. done comes when the stream ends, with an error also
+ * from runtimes that are not containerd (then poll).
+ */
+struct cri_watch;
+struct cri_watch *cri_watch_exits(struct cri *c, void (*on_exit)(void *arg), cri_done_fn done,
+                                  void *arg);
+void cri_watch_cancel(struct cri_watch *w); /* done comes with ERR_CANCELED, later */

@@ -393,3 +393,13 @@ int request_runtime_config(struct buf *b, const char *pod_cidr)
     m.runtime_config = &c;
     return pack(b, &m.base);
 }
+
+int request_subscribe(struct buf *b, const char *filter)
+{
+    Runtime__V1__SubscribeRequest m = RUNTIME__V1__SUBSCRIBE_REQUEST__INIT;
+    char *filters[] = { mut(filter) };
+
+    m.filters = filters;
+    m.n_filters = 1;
+    return pack(b, &m.base);
+}

@@ -26,3 +26,4 @@ MUST_USE int request_port_forward(struct buf *b, const char *sandbox_id, const i
 MUST_USE int request_image_status(struct buf *b, const char *image);
 MUST_USE int request_pull_image(struct buf *b, const char *image,
                                 const struct cri_sandbox_config *s);
+MUST_USE int request_subscribe(struct buf *b, const char *filter);

@@ -1,0 +1,923 @@
+/*
+ * One pod. pod_step runs when nothing is under way and the last look at the runtime is newer than
+ * our last change there. It reads like a list of questions; the first one that is not answered yes
+ * starts something, whose end brings the next look and the next step:
+ *
+ *   deleted or orphaned?   stop containers (with grace) -> stop sandboxes -> remove them ->
+ *                          remove folders -> report -> DELETE the object -> gone
+ *   over (Succeeded, Failed)?   stop the sandbox, keep what is left for its logs
+ *   is the spec one that we carry out?   else report which field is not
+ *   folders?  sandbox?  its addresses?   (a sandbox that died: stop its rest, make the next)
+ *   init containers, in order            each has ended well before the next
+ *   containers: start, or start again when the restart policy and its pause say so
+ *   older runs: keep the last but one
+ *
+ * Pauses after failures of a container: 10 s, doubled to 5 min, forgotten after 10 min without one
+ * (kubelet's CrashLoopBackOff). The first restart is immediate.
+ */
+#include "agent/pod/pod_int.h"
+
+#include "base/core/clock.h"
+#include "base/core/log.h"
+#include "base/core/mem.h"
+#include "base/data/json.h"
+#include "base/data/time.h"
+#include "base/kube/metadata.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define CRASH_MIN_MS   10000
+#define CRASH_MAX_MS   300000
+#define CRASH_RESET_MS 600000
+#define SANDBOX_MIN_MS 1000
+#define SANDBOX_MAX_MS 60000
+#define ORPHAN_GRACE_S 2 /* of a pod whose object vanished without saying how long */
+
+/* ---- runs ---- */
+
+void pod_run_clear(struct pod_run *r)
+{
+    free(r->id);
+    free(r->sandbox_id);
+    free(r->reason);
+    free(r->message);
+    free(r->image_id);
+    free(r->log_path);
+    *r = (struct pod_run){ 0 };
+}
+
+static void ctrs_free(struct pod *p)
+{
+    for (size_t i = 0; i < p->n_ctrs; i++) {
+        pod_run_clear(&p->ctrs[i].now);
+        pod_run_clear(&p->ctrs[i].last);
+    }
+    free(p->ctrs);
+    p->ctrs = NULL;
+    p->n_ctrs = 0;
+}
+
+static void boxes_clear(struct pod *p)
+{
+    for (size_t i = 0; i < p->n_boxes; i++)
+        free(p->boxes[i].id);
+    p->n_boxes = 0;
+}
+
+bool pod_is_ending(const struct pod *p)
+{
+    return p->orphaned || (p->object && meta_is_deleting(p->object));
+}
+
+/* ---- operations ---- */
+
+struct pod_op *pod_op_new(struct pod *p, const char *id)
+{
+    struct pod_op *op = mem_alloc(sizeof *op);
+
+    op->pod = p;
+    op->id = id ? mem_strdup(id) : NULL;
+    list_push(&p->ops, &op->link);
+    return op;
+}
+
+void pod_op_end(struct pod_op *op, bool look)
+{
+    struct pod *p = op->pod;
+
+    list_remove(&op->link);
+    free(op->id);
+    free(op);
+    p->look_after = p->look_after || look;
+    if (p->closing) {
+        pod_maybe_gone(p);
+        return;
+    }
+    pod_step(p);
+}
+
+/* ---- folders and facts ---- */
+
+char *pod_log_dir(const struct pod *p)
+{
+    return mem_printf("%s/%s_%s_%s", p->node->log_root, p->ns, p->name, p->uid);
+}
+
+char *pod_dir(const struct pod *p)
+{
+    return mem_printf("%s/%s", p->node->state_dir, p->uid);
+}
+
+char *pod_volume_dir(const struct pod *p)
+{
+    return mem_printf("%s/%s/volumes/kubernetes.io~empty-dir", p->node->state_dir, p->uid);
+}
+
+static const char *join(struct arena *a, const char *const *v, size_t n)
+{
+    size_t size = 1;
+    char *t;
+
+    for (size_t i = 0; i < n; i++)
+        size += strlen(v[i]) + 1;
+    t = arena_calloc(a, 1, size);
+    for (size_t i = 0; t && i < n; i++) {
+        if (i)
+            strcat(t, ",");
+        strcat(t, v[i]);
+    }
+    return t ? t : "";
+}
+
+void pod_facts(const struct pod *p, struct translate_facts *out, struct arena *a)
+{
+    const struct pod_node *n = p->node;
+    bool host = p->spec && p->spec->host_network;
+    const char *const *ips = host ? n->host_ips : (const char *const *)p->ips;
+    size_t n_ips = host ? n->n_host_ips : p->n_ips;
+
+    *out = n->facts;
+    out->pod_ip = n_ips ? ips[0] : "";
+    out->pod_ips = join(a, ips, n_ips);
+    out->host_ip = n->n_host_ips ? n->host_ips[0] : "";
+    out->host_ips = join(a, n->host_ips, n->n_host_ips);
+}
+
+/* ---- what the runtime shows ---- */
+
+static void observe_boxes(struct pod *p, const struct cri_sandbox *v, size_t n)
+{
+    boxes_clear(p);
+    for (size_t i = 0; i < n; i++) {
+        size_t at = 0;
+
+        if (strcmp(v[i].uid, p->uid) != 0 || p->n_boxes == POD_SANDBOXES_MAX)
+            continue;
+        while (at < p->n_boxes && p->boxes[at].created_at_ns > v[i].created_at_ns)
+            at++;
+        memmove(&p->boxes[at + 1], &p->boxes[at], (p->n_boxes - at) * sizeof p->boxes[0]);
+        p->boxes[at] = (struct pod_box){ .id = mem_strdup(v[i].id),
+                                         .attempt = v[i].attempt,
+                                         .ready = v[i].ready,
+                                         .created_at_ns = v[i].created_at_ns };
+        p->n_boxes++;
+    }
+}
+
+/* A run newer than the one we know moves that one to last. */
+static void observe_run(struct pod *p, struct pod_ctr *c, const struct cri_container *k)
+{
+    if (c->now.id && strcmp(c->now.id, k->id) == 0) {
+        if (c->now.state != k->state)
+            c->now.detailed = false;
+        c->now.state = k->state;
+        return;
+    }
+    if (c->now.id && k->attempt <= c->now.attempt) {
+        if (!c->last.id || k->attempt > c->last.attempt) {
+            pod_run_clear(&c->last);
+        } else if (strcmp(c->last.id, k->id) != 0) { /* two runs old */
+            if (!p->to_remove)
+                p->to_remove = mem_strdup(k->id);
+            return;
+        } else {
+            return;
+        }
+        c->last = (struct pod_run){ .id = mem_strdup(k->id),
+                                    .sandbox_id = mem_strdup(k->sandbox_id),
+                                    .attempt = k->attempt,
+                                    .state = k->state,
+                                    .image_id = mem_strdup(k->image_id) };
+        return;
+    }
+    pod_run_clear(&c->last);
+    c->last = c->now;
+    c->now = (struct pod_run){ .id = mem_strdup(k->id),
+                               .sandbox_id = mem_strdup(k->sandbox_id),
+                               .attempt = k->attempt,
+                               .state = k->state,
+                               .image_id = mem_strdup(k->image_id) };
+    c->waiting[0] = c->waiting_why[0] = '\0';
+    c->waits_for_image = c->warned = false;
+    backoff_reset(&c->image_backoff);
+}
+
+/* A run that we knew as alive and that the runtime has no more was removed behind our back. */
+static void observe_lost(struct pod_ctr *c, const struct cri_container *v, size_t n)
+{
+    if (!c->now.id || c->now.state == CRI_EXITED)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(v[i].id, c->now.id) == 0)
+            return;
+    c->now.state = CRI_EXITED;
+    c->now.detailed = true;
+    c->now.exit_code = 137;
+    c->now.finished_unix_s = clock_wall_s();
+    c->now.finished_unix_ms = c->now.finished_unix_s * 1000;
+    free(c->now.reason);
+    free(c->now.message);
+    c->now.reason = mem_strdup("ContainerStatusUnknown");
+    c->now.message = mem_strdup("The container could not be located when the pod was looked at");
+}
+
+void pod_observe(struct pod *p, uint64_t look, const struct cri_sandbox *sandboxes,
+                 size_t n_sandboxes, const struct cri_container *containers, size_t n_containers)
+{
+    if (p->closing || look < p->min_look)
+        return;
+    if (!list_empty(&p->ops) || p->work) { /* half old, half new: ask again afterwards */
+        p->look_after = true;
+        return;
+    }
+    p->observed = true;
+    p->n_observed_containers = 0;
+    observe_boxes(p, sandboxes, n_sandboxes);
+    for (size_t i = 0; i < n_containers; i++) {
+        const struct cri_container *k = &containers[i];
+
+        if (strcmp(cri_pair_get(k->labels, k->n_labels, LABEL_POD_UID), p->uid) != 0)
+            continue;
+        p->n_observed_containers++;
+        for (size_t j = 0; p->spec && j < p->n_ctrs; j++)
+            if (strcmp(p->spec->containers[j].name, k->name) == 0)
+                observe_run(p, &p->ctrs[j], k);
+    }
+    for (size_t j = 0; j < p->n_ctrs; j++)
+        observe_lost(&p->ctrs[j], containers, n_containers);
+    pod_step(p);
+}
+
+/* ---- waiting ---- */
+
+void pod_on_timer(void *arg)
+{
+    pod_step(arg);
+}
+
+void pod_wake_at(struct pod *p, uint64_t at_ms)
+{
+    uint64_t now = uv_now(p->node->loop);
+    uint64_t in = at_ms > now ? at_ms - now : 1;
+
+    if (timer_is_running(&p->timer) && uv_timer_get_due_in(&p->timer.h) <= in)
+        return;
+    timer_start_ms(&p->timer, in, pod_on_timer, p);
+}
+
+static bool must_wait(struct pod *p, uint64_t until_ms)
+{
+    if (until_ms <= uv_now(p->node->loop))
+        return false;
+    pod_wake_at(p, until_ms);
+    return true;
+}
+
+static void fail(struct pod *p)
+{
+    p->retry_at_ms = uv_now(p->node->loop) + backoff_next_ms(&p->backoff);
+}
+
+/* ---- details of runs ---- */
+
+static void keep(char **to, const char *text)
+{
+    free(*to);
+    *to = mem_strdup(text);
+}
+
+static void on_details(void *arg, const struct cri_container *v, size_t n, const struct err *e)
+{
+    struct pod_op *op = arg;
+    struct pod *p = op->pod;
+
+    for (size_t i = 0; n && i < 2 * p->n_ctrs; i++) {
+        struct pod_run *r = i % 2 ? &p->ctrs[i / 2].last : &p->ctrs[i / 2].now;
+
+        if (!r->id || strcmp(r->id, v->id) != 0)
+            continue;
+        r->state = v->state;
+        r->detailed = true;
+        r->started_unix_s = v->started_at_ns / 1000000000;
+        r->finished_unix_s = v->finished_at_ns / 1000000000;
+        r->finished_unix_ms = v->finished_at_ns / 1000000;
+        r->exit_code = v->exit_code;
+        keep(&r->reason, v->reason);
+        keep(&r->message, v->message);
+        keep(&r->image_id, v->image_id);
+        keep(&r->log_path, v->log_path);
+    }
+    if (e && e->code == ERR_NOT_FOUND) /* removed meanwhile: what we know of it has to do */
+        for (size_t i = 0; i < 2 * p->n_ctrs; i++) {
+            struct pod_run *r = i % 2 ? &p->ctrs[i / 2].last : &p->ctrs[i / 2].now;
+
+            if (r->id && strcmp(r->id, op->id) == 0)
+                r->detailed = true;
+        }
+    p->details_failed = e && e->code != ERR_NOT_FOUND && e->code != ERR_CANCELED;
+    if (p->details_failed)
+        fail(p);
+    pod_op_end(op, e != NULL);
+}
+
+/* true: something is being asked. */
+static bool ask_details(struct pod *p, struct cri *cri)
+{
+    if (p->retry_at_ms > uv_now(p->node->loop) && p->details_failed) {
+        pod_wake_at(p, p->retry_at_ms);
+        return true;
+    }
+    for (size_t i = 0; i < 2 * p->n_ctrs; i++) {
+        struct pod_run *r = i % 2 ? &p->ctrs[i / 2].last : &p->ctrs[i / 2].now;
+
+        if (r->id && !r->detailed) {
+            struct pod_op *op = pod_op_new(p, r->id);
+
+            op->call = cri_container_status(cri, r->id, on_details, op);
+        }
+    }
+    return !list_empty(&p->ops);
+}
+
+/* ---- the end: of a deleted pod, and of one that ran to its end ---- */
+
+static void on_stopped(void *arg, const struct err *e)
+{
+    struct pod_op *op = arg;
+    struct pod *p = op->pod;
+
+    if (e && e->code != ERR_CANCELED && e->code != ERR_NOT_FOUND) {
+        log_warn("pod cannot be stopped yet, will retry", kv("pod", p->name), kv("err", e->text));
+        fail(p);
+    }
+    pod_op_end(op, true);
+}
+
+static int64_t grace_of(const struct pod *p)
+{
+    int64_t g = p->object ? json_i64_at(p->object, "metadata.deletionGracePeriodSeconds", -1) : -1;
+
+    if (g < 0 && p->orphaned)
+        g = ORPHAN_GRACE_S;
+    else if (g < 0)
+        g = p->spec ? p->spec->grace_s : 30;
+    return MAX(g, (int64_t)1); /* kubelet's least */
+}
+
+static bool stop_containers(struct pod *p, struct cri *cri)
+{
+    for (size_t i = 0; i < p->n_ctrs; i++) {
+        struct pod_run *r = &p->ctrs[i].now;
+        struct pod_op *op;
+
+        if (!r->id || r->state != CRI_RUNNING)
+            continue;
+        if (p->object)
+            recorder_note(p->node->recorder, p->object, p->spec->containers[i].name, "Normal",
+                          "Killing", "Stopping container %s", p->spec->containers[i].name);
+        op = pod_op_new(p, r->id);
+        op->call = cri_stop_container(cri, r->id, grace_of(p), on_stopped, op);
+    }
+    return !list_empty(&p->ops);
+}
+
+static void on_box_stopped(void *arg, const struct err *e)
+{
+    struct pod_op *op = arg;
+
+    if (!e || e->code == ERR_NOT_FOUND)
+        op->pod->stopped_boxes = true;
+    on_stopped(arg, e);
+}
+
+static bool stop_boxes(struct pod *p, struct cri *cri)
+{
+    if (p->stopped_boxes)
+        return false;
+    for (size_t i = 0; i < p->n_boxes; i++) {
+        struct pod_op *op = pod_op_new(p, p->boxes[i].id);
+
+        op->call = cri_stop_sandbox(cri, p->boxes[i].id, on_box_stopped, op);
+    }
+    return !list_empty(&p->ops);
+}
+
+static bool remove_boxes(struct pod *p, struct cri *cri, size_t from)
+{
+    for (size_t i = from; i < p->n_boxes; i++) {
+        struct pod_op *op = pod_op_new(p, p->boxes[i].id);
+
+        op->call = cri_remove_sandbox(cri, p->boxes[i].id, on_stopped, op);
+    }
+    return !list_empty(&p->ops);
+}
+
+static void step_ending(struct pod *p, struct cri *cri)
+{
+    if (p->n_boxes || p->n_observed_containers) {
+        if (!cri || must_wait(p, p->retry_at_ms) || ask_details(p, cri) || stop_containers(p, cri))
+            return;
+        pod_report(p); /* the exit codes, before they are gone */
+        if (stop_boxes(p, cri) || remove_boxes(p, cri, 0))
+            return;
+        /* Containers without a sandbox: the runtime removes them with what it still knows. */
+        fail(p);
+        pod_wake_at(p, p->retry_at_ms);
+        p->look_after = true;
+        return;
+    }
+    if (!p->dirs_gone) {
+        if (!must_wait(p, p->retry_at_ms))
+            pod_disk_remove(p);
+        return;
+    }
+    if (!p->orphaned) {
+        pod_report(p);
+        if (!p->deleted && pod_report_is_clean(p) && !must_wait(p, p->retry_at_ms))
+            pod_delete(p);
+        return; /* the watch tells when the object is gone */
+    }
+    if (!p->status_call && !p->delete_call)
+        p->node->gone(p->node->arg, p); /* last: p is closed now */
+}
+
+static void step_over(struct pod *p, struct cri *cri)
+{
+    if (cri && !must_wait(p, p->retry_at_ms) && p->n_boxes && p->boxes[0].ready)
+        stop_boxes(p, cri);
+}
+
+/* ---- sandbox ---- */
+
+static uint32_t next_box_attempt(const struct pod *p)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < p->n_boxes; i++)
+        n = MAX(n, p->boxes[i].attempt + 1);
+    return n;
+}
+
+static void on_box(void *arg, const char *id, const struct err *e)
+{
+    struct pod_op *op = arg;
+    struct pod *p = op->pod;
+
+    if (e && e->code != ERR_CANCELED) {
+        snprintf(p->box_why, sizeof p->box_why, "failed to create pod sandbox: %s", e->text);
+        log_warn("pod sandbox not created, will retry", kv("pod", p->name), kv("err", e->text));
+        if (p->object)
+            recorder_note(p->node->recorder, p->object, NULL, "Warning", "FailedCreatePodSandBox",
+                          "Failed to create pod sandbox: %s", e->text);
+        fail(p);
+    }
+    if (id) {
+        p->box_why[0] = '\0';
+        p->stopped_boxes = false;
+        backoff_reset(&p->backoff);
+    }
+    pod_op_end(op, true);
+}
+
+static void run_box(struct pod *p, struct cri *cri)
+{
+    struct arena a = ARENA(SPEC_MAX_BYTES);
+    auto_free char *log_dir = pod_log_dir(p), *volume_dir = pod_volume_dir(p);
+    struct cri_sandbox_config c;
+    struct translate_facts f;
+    struct pod_op *op;
+    struct err e;
+
+    pod_facts(p, &f, &a);
+    f.log_dir = log_dir;
+    f.volume_dir = volume_dir;
+    if (translate_sandbox(&c, p->spec, &f, next_box_attempt(p), &a, &e)) {
+        snprintf(p->box_why, sizeof p->box_why, "%s", e.text);
+        fail(p);
+        pod_wake_at(p, p->retry_at_ms);
+    } else {
+        op = pod_op_new(p, NULL);
+        op->call = cri_run_sandbox(cri, &c, on_box, op);
+    }
+    arena_deinit(&a);
+}
+
+static void on_addresses(void *arg, const struct cri_sandbox *v, size_t n, const struct err *e)
+{
+    struct pod_op *op = arg;
+    struct pod *p = op->pod;
+
+    if (!e && n) {
+        for (size_t i = 0; i < p->n_ips; i++)
+            free(p->ips[i]);
+        p->n_ips = 0;
+        for (size_t i = 0; i < v->n_ips && i < ARRAY_LEN(p->ips); i++)
+            p->ips[p->n_ips++] = mem_strdup(v->ips[i]);
+        free(p->ip_of);
+        p->ip_of = mem_strdup(op->id);
+    } else if (e && e->code != ERR_CANCELED) {
+        fail(p);
+    }
+    pod_op_end(op, e != NULL);
+}
+
+/* true: the sandbox runs and we know its addresses. */
+static bool has_box(struct pod *p, struct cri *cri)
+{
+    struct pod_box *box = pod_box(p);
+    struct pod_op *op;
+
+    if (!box) {
+        if (must_wait(p, p->retry_at_ms))
+            return false;
+        if (p->n_boxes && !p->stopped_boxes) { /* what is left of the one that died */
+            if (stop_containers(p, cri) || stop_boxes(p, cri))
+                return false;
+        }
+        run_box(p, cri);
+        return false;
+    }
+    if (!p->ip_of || strcmp(p->ip_of, box->id) != 0) {
+        if (!must_wait(p, p->retry_at_ms)) {
+            op = pod_op_new(p, box->id);
+            op->call = cri_sandbox_status(cri, box->id, on_addresses, op);
+        }
+        return false;
+    }
+    if (p->n_boxes > 1 && !must_wait(p, p->retry_at_ms) && remove_boxes(p, cri, 1))
+        return false;
+    return true;
+}
+
+/* ---- containers ---- */
+
+static bool in_box(struct pod *p, const struct pod_run *r)
+{
+    struct pod_box *box = pod_box(p);
+
+    return box && r->id && strcmp(r->sandbox_id, box->id) == 0;
+}
+
+static bool alive(const struct pod_run *r)
+{
+    return r->id && (r->state == CRI_RUNNING || r->state == CRI_CREATED);
+}
+
+/* A run that is over: does the policy want another? is_init: those that ended well are done. */
+static bool wants_again(const struct pod *p, const struct pod_run *r, bool is_init)
+{
+    if (is_init)
+        return r->exit_code != 0 && p->spec->restart != SPEC_NEVER;
+    return p->spec->restart == SPEC_ALWAYS ||
+           (p->spec->restart == SPEC_ON_FAILURE && r->exit_code != 0);
+}
+
+static bool in_crash_pause(struct pod *p, size_t i)
+{
+    struct pod_ctr *c = &p->ctrs[i];
+    uint64_t now = uv_now(p->node->loop);
+    int64_t since_ms = clock_wall_us() / 1000 - c->now.finished_unix_ms;
+
+    if (c->crash_ms && now - c->crash_grew_ms > CRASH_RESET_MS)
+        c->crash_ms = 0;
+    since_ms = MAX(since_ms, (int64_t)0);
+    if (!c->crash_ms || (uint64_t)since_ms >= c->crash_ms)
+        return false;
+    pod_wake_at(p, now + c->crash_ms - (uint64_t)since_ms);
+    snprintf(c->waiting, sizeof c->waiting, "CrashLoopBackOff");
+    snprintf(c->waiting_why, sizeof c->waiting_why,
+             "back-off %llus restarting failed container=%s pod=%s_%s(%s)",
+             (unsigned long long)c->crash_ms / 1000, p->spec->containers[i].name, p->name, p->ns,
+             p->uid);
+    if (!c->warned && p->object)
+        recorder_note(p->node->recorder, p->object, p->spec->containers[i].name, "Warning",
+                      "BackOff", "Back-off restarting failed container %s in pod %s_%s(%s)",
+                      p->spec->containers[i].name, p->name, p->ns, p->uid);
+    c->warned = true;
+    return true;
+}
+
+static uint32_t next_attempt(const struct pod *p, size_t i)
+{
+    const struct pod_ctr *c = &p->ctrs[i];
+    const char *list =
+        i < p->spec->n_init ? "status.initContainerStatuses" : "status.containerStatuses";
+    json_t *v = json_at(p->object, list), *s;
+    size_t k;
+
+    if (c->now.id)
+        return c->now.attempt + 1;
+    /* After a reboot the runtime may have nothing left of the runs that the API tells of. */
+    json_array_foreach(
+        v, k, s) if (strcmp(json_str_at(s, "name", ""), p->spec->containers[i].name) == 0 &&
+                     json_str_at(s, "containerID",
+                                 NULL)) return (uint32_t)json_i64_at(s, "restartCount", 0) +
+        1;
+    return 0;
+}
+
+/* true: it runs, or is over and stays so. false: it is being started, or has to wait. */
+static bool has_container(struct pod *p, size_t i)
+{
+    struct pod_ctr *c = &p->ctrs[i];
+    bool is_init = i < p->spec->n_init;
+    uint64_t now = uv_now(p->node->loop);
+
+    if (in_box(p, &c->now) && c->now.state == CRI_RUNNING)
+        return !is_init;
+    if (in_box(p, &c->now) && c->now.state == CRI_CREATED) {
+        if (must_wait(p, c->retry_at_ms))
+            return false;
+        pod_start_container(p, i, c->now.attempt);
+        return false;
+    }
+    if (c->now.id && (in_box(p, &c->now) || !is_init)) {
+        if (!wants_again(p, &c->now, is_init))
+            return !is_init || c->now.exit_code == 0;
+        if (in_crash_pause(p, i))
+            return false;
+    }
+    if (must_wait(p, c->retry_at_ms))
+        return false;
+    if (c->now.id && in_box(p, &c->now)) {
+        c->crash_ms = c->crash_ms ? MIN(2 * c->crash_ms, (uint64_t)CRASH_MAX_MS) : CRASH_MIN_MS;
+        c->crash_grew_ms = now;
+        c->warned = false;
+    }
+    pod_start_container(p, i, next_attempt(p, i));
+    return false;
+}
+
+static bool has_started_main(struct pod *p)
+{
+    for (size_t i = p->spec->n_init; i < p->n_ctrs; i++)
+        if (in_box(p, &p->ctrs[i].now))
+            return true;
+    return false;
+}
+
+static void on_removed(void *arg, const struct err *e)
+{
+    struct pod_op *op = arg;
+
+    if (e && e->code != ERR_CANCELED) /* it is found again at the next look */
+        fail(op->pod);
+    pod_op_end(op, true);
+}
+
+static void step_containers(struct pod *p, struct cri *cri)
+{
+    if (!has_started_main(p))
+        for (size_t i = 0; i < p->spec->n_init; i++)
+            if (!has_container(p, i))
+                return;
+    for (size_t i = p->spec->n_init; i < p->n_ctrs; i++) {
+        has_container(p, i);
+        if (!list_empty(&p->ops))
+            return; /* one at a time; those that wait do not hold up the others */
+    }
+    if (p->to_remove && !must_wait(p, p->retry_at_ms)) {
+        struct pod_op *op = pod_op_new(p, p->to_remove);
+
+        op->call = cri_remove_container(cri, p->to_remove, on_removed, op);
+        free(STEAL(p->to_remove));
+    }
+}
+
+/* ---- the step ---- */
+
+/* Nothing will ever run again: by what the API knows already, or by what the runtime shows. */
+static bool is_over(struct pod *p)
+{
+    const char *phase = json_str_at(p->object, "status.phase", "");
+    bool any_failed = false;
+
+    if (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0)
+        return true;
+    if (!p->spec)
+        return false;
+    for (size_t i = 0; i < p->n_ctrs; i++) {
+        const struct pod_run *r = &p->ctrs[i].now;
+        bool is_init = i < p->spec->n_init;
+
+        if (is_init && r->id && r->state == CRI_EXITED && r->detailed && r->exit_code &&
+            p->spec->restart == SPEC_NEVER)
+            any_failed = true;
+        if (!is_init && !any_failed &&
+            (!r->id || r->state != CRI_EXITED || !r->detailed || wants_again(p, r, false)))
+            return false;
+    }
+    for (size_t i = 0; i < p->n_ctrs; i++)
+        if (alive(&p->ctrs[i].now))
+            return false;
+    return true;
+}
+
+static void step_live(struct pod *p, struct cri *cri)
+{
+    if (!cri || !p->spec)
+        return;
+    if (ask_details(p, cri))
+        return;
+    if (is_over(p)) {
+        step_over(p, cri);
+        return;
+    }
+    if (!p->has_dirs) {
+        if (!must_wait(p, p->retry_at_ms))
+            pod_disk_make(p);
+        return;
+    }
+    if (has_box(p, cri))
+        step_containers(p, cri);
+}
+
+void pod_step(struct pod *p)
+{
+    struct cri *cri = runtime_cri(p->node->runtime);
+
+    if (p->closing || !list_empty(&p->ops) || p->work)
+        return;
+    if (p->look_after) {
+        p->look_after = false;
+        p->observed = false; /* what we saw is old: the next look steps */
+        p->min_look = p->node->next_look;
+        p->node->look(p->node->arg);
+        return;
+    }
+    if (!p->observed)
+        return;
+    timer_stop(&p->timer);
+    if (pod_is_ending(p)) {
+        step_ending(p, cri);
+        return;
+    }
+    step_live(p, cri);
+    pod_report(p);
+}
+
+/* ---- objects, lifetime, questions of others ---- */
+
+static void read_spec(struct pod *p)
+{
+    struct err e;
+
+    if (p->spec || !p->object || p->refusal.code)
+        return; /* what runs is what was bound: the fields that may change do not concern us yet */
+    if (spec_read(&p->spec, p->object, &e)) {
+        p->refusal = e;
+        log_warn("pod refused", kv("pod", p->name), kv("namespace", p->ns), kv("err", e.text));
+        recorder_note(p->node->recorder, p->object, NULL, "Warning", "Failed", "Error: %s", e.text);
+        return;
+    }
+    p->n_ctrs = p->spec->n_containers;
+    p->ctrs = mem_calloc(p->n_ctrs, sizeof *p->ctrs);
+    for (size_t i = 0; i < p->n_ctrs; i++)
+        p->ctrs[i].image_backoff = (struct backoff)BACKOFF(10000, 300000);
+}
+
+void pod_new(struct pod **out, struct pod_node *node, const char *uid, const char *ns,
+             const char *name, json_t *object)
+{
+    struct pod *p = mem_alloc(sizeof *p);
+    int64_t us;
+
+    p->node = node;
+    p->uid = mem_strdup(uid);
+    p->ns = mem_strdup(ns);
+    p->name = mem_strdup(name);
+    p->object = json_incref(object);
+    p->orphaned = !object;
+    p->backoff = (struct backoff)BACKOFF(SANDBOX_MIN_MS, SANDBOX_MAX_MS);
+    p->status_backoff = (struct backoff)BACKOFF(1000, 60000);
+    p->start_unix_s = clock_wall_s();
+    if (object && time_parse(&us, str_of(json_str_at(object, "status.startTime", ""))))
+        p->start_unix_s = us / 1000000;
+    list_init(&p->ops);
+    timer_init(&p->timer, node->loop);
+    read_spec(p);
+    *out = p;
+}
+
+void pod_set_object(struct pod *p, json_t *object)
+{
+    json_t *old = p->object;
+
+    p->object = json_incref(object);
+    json_decref(old);
+    read_spec(p);
+    pod_step(p);
+}
+
+void pod_orphan(struct pod *p)
+{
+    p->orphaned = true;
+    pod_step(p);
+}
+
+void pod_retry_images(struct pod *p)
+{
+    for (size_t i = 0; i < p->n_ctrs; i++)
+        if (p->ctrs[i].waits_for_image)
+            p->ctrs[i].retry_at_ms = 0;
+    pod_step(p);
+}
+
+const char *pod_uid(const struct pod *p)
+{
+    return p->uid;
+}
+
+json_t *pod_object(const struct pod *p)
+{
+    return p->object;
+}
+
+json_t *pod_status(const struct pod *p)
+{
+    return json_incref(p->status);
+}
+
+bool pod_is_settled(const struct pod *p)
+{
+    return list_empty(&p->ops) && !p->work && !pod_is_ending(p);
+}
+
+const char *pod_sandbox_id(const struct pod *p)
+{
+    return p->n_boxes && p->boxes[0].ready ? p->boxes[0].id : "";
+}
+
+static const char *or_empty(const char *t)
+{
+    return t ? t : "";
+}
+
+bool pod_container(const struct pod *p, const char *name, struct pods_container *out)
+{
+    for (size_t i = 0; i < p->n_ctrs; i++) {
+        const struct pod_ctr *c = &p->ctrs[i];
+
+        if (strcmp(p->spec->containers[i].name, name) != 0)
+            continue;
+        *out = (struct pods_container){ .pod_uid = p->uid,
+                                        .name = p->spec->containers[i].name,
+                                        .container_id = or_empty(c->now.id),
+                                        .log_path = or_empty(c->now.log_path),
+                                        .running = c->now.id && c->now.state == CRI_RUNNING,
+                                        .tty = p->spec->containers[i].tty,
+                                        .stdin_open = p->spec->containers[i].stdin_open,
+                                        .previous_id = or_empty(c->last.id),
+                                        .previous_log_path = or_empty(c->last.log_path) };
+        return true;
+    }
+    return false;
+}
+
+static void on_timer_closed(void *arg)
+{
+    struct pod *p = arg;
+    void (*done)(void *) = p->done;
+    void *done_arg = p->done_arg;
+
+    ctrs_free(p);
+    boxes_clear(p);
+    spec_free(p->spec);
+    json_decref(p->object);
+    json_decref(p->status);
+    json_decref(p->written);
+    for (size_t i = 0; i < p->n_ips; i++)
+        free(p->ips[i]);
+    free(p->ip_of);
+    free(p->to_remove);
+    free(p->uid);
+    free(p->ns);
+    free(p->name);
+    free(p);
+    if (done)
+        done(done_arg);
+}
+
+void pod_maybe_gone(struct pod *p)
+{
+    if (p->closing && list_empty(&p->ops) && !p->work && !p->status_call && !p->delete_call)
+        timer_close(&p->timer, on_timer_closed, p);
+}
+
+void pod_close(struct pod *p, void (*done)(void *arg), void *arg)
+{
+    p->closing = true;
+    p->done = done;
+    p->done_arg = arg;
+    timer_stop(&p->timer);
+    list_each (op, &p->ops, struct pod_op, link)
+        cri_cancel(op->call);
+    if (p->work)
+        work_cancel(p->work);
+    if (p->status_call)
+        kube_call_cancel(p->status_call);
+    if (p->delete_call)
+        kube_call_cancel(p->delete_call);
+    pod_maybe_gone(p);
+}
