@@ -162,6 +162,8 @@ void controllers_start(struct controllers **out, const struct controllers_config
     c->cluster_domain = copy(config->cluster_domain);
     c->server_ca_pem.p = str_dup(config->server_ca_pem);
     c->own_node = copy(config->own_node);
+    c->node_grace_ms = config->node_grace_ms ? config->node_grace_ms : 40000;
+    c->pod_quarantine_ms = config->pod_quarantine_ms ? config->pod_quarantine_ms : 40000;
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         if (all[i]->is_wanted && !all[i]->is_wanted(c))
             continue;

@@ -24,8 +24,10 @@ struct controllers_config { /* texts are copied; the rest is borrowed */
     const char *service_ip;   /* of the `kubernetes` Service: first address of the service CIDR */
     const char *cluster_dns, *cluster_domain; /* ConfigMap kube-system/cluster-dns */
     struct str server_ca_pem;                 /* ConfigMap kube-root-ca.crt of each namespace */
-    const char *own_node; /* this server's node: gets the control-plane role label; "": none */
-    bool disable_ccm;     /* node addresses, providerID and taints come from elsewhere */
+    const char *own_node;   /* this server's node: gets the control-plane role label; "": none */
+    bool disable_ccm;       /* node addresses, providerID and taints come from elsewhere */
+    uint64_t node_grace_ms; /* a lease not renewed for so long is stale; 0: 40 s, as K3s */
+    uint64_t pod_quarantine_ms; /* pods outlive their Node by so long; 0: 40 s */
 };
 
 void controllers_start(struct controllers **out, const struct controllers_config *c);

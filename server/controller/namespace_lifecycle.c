@@ -62,7 +62,10 @@ static const struct schema_kind *next_kind(struct sweep *s)
         const struct schema_kind *k = v[s->kind++];
         unsigned need = SCHEMA_DELETE | SCHEMA_LIST_VERB;
 
-        const char *stored = strcmp(k->storage_group, "core") == 0 ? "" : k->storage_group;
+        const char *stored = k->storage_group ? k->storage_group : "";
+
+        if (strcmp(stored, "core") == 0)
+            stored = "";
 
         if (k->namespaced && (k->verbs & need) == need && strcmp(stored, k->group) == 0 &&
             strcmp(k->version, k->storage_version) == 0)

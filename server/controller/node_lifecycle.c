@@ -226,7 +226,7 @@ static void on_event(struct controller *c, enum watched w, enum local_event ev, 
         struct heartbeat *b = beat_of(nl, name);
         note(nl, b, b->renewed, json_str_at(obj, "spec.renewTime", ""), name);
         if (!b->due_ms) /* a Lease whose Node is not there (yet): forgotten when it stays so */
-            queue_at(c->queue, name, NODE_GRACE_MS);
+            queue_at(c->queue, name, c->env->config.node_grace_ms);
         return;
     }
     if (ev != LOCAL_DELETED) {
@@ -261,7 +261,7 @@ static void work(struct controller *c, struct queue_item *it)
     struct node_lifecycle *nl = (struct node_lifecycle *)c;
     const char *name = queue_key(it);
     const json_t *node = controller_node(c, name);
-    uint64_t now_ms = controller_now_ms(c);
+    uint64_t now_ms = controller_now_ms(c), grace_ms = c->env->config.node_grace_ms;
     struct local_ref ref = { .resource = "nodes", .name = name };
     char now[TIME_TEXT_BYTES], why[400];
     json_t *patch = NULL;
@@ -275,7 +275,7 @@ static void work(struct controller *c, struct queue_item *it)
     if (b->due_ms && now_ms > b->due_ms + STALL_MS)
         b->seen_ms = now_ms;
     b->due_ms = 0;
-    b->stale = now_ms - b->seen_ms >= NODE_GRACE_MS;
+    b->stale = now_ms - b->seen_ms >= grace_ms;
     time_now_s(now);
     if (b->stale) {
         tunnel_text(nl, name, why, sizeof why);
@@ -290,7 +290,7 @@ static void work(struct controller *c, struct queue_item *it)
         patch = node_lifecycle_taints(node, now);
     }
     if (!b->stale) {
-        b->due_ms = b->seen_ms + NODE_GRACE_MS;
+        b->due_ms = b->seen_ms + grace_ms;
         queue_at(c->queue, name, b->due_ms - now_ms);
     }
     if (patch)

@@ -6,8 +6,6 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#define NODE_GRACE_MS 40000 /* --node-monitor-grace-period as K3s runs it */
-
 /* The merge patch of nodes/status that says nobody heard of the node; NULL: it says so already.
  * why (may be "") is appended to Ready's message; now is a Time. */
 json_t *node_lifecycle_unknown(const json_t *node, const char *why, const char *now);

@@ -12,8 +12,6 @@
 
 #include <stdio.h>
 
-#define QUARANTINE_MS 40000 /* upstream's quarantineTime */
-
 struct bound { /* a pod with a node */
     char uid[40];
     char *node;
@@ -79,7 +77,7 @@ static void work(struct controller *c, struct queue_item *it)
 {
     struct pod_gc *gc = (struct pod_gc *)c;
     struct bound *b = map_get(gc->pods, str_of(queue_key(it)));
-    uint64_t now_ms = controller_now_ms(c);
+    uint64_t now_ms = controller_now_ms(c), wait_ms = c->env->config.pod_quarantine_ms;
     struct str ns, name;
 
     if (!b || controller_node(c, b->node)) {
@@ -90,8 +88,8 @@ static void work(struct controller *c, struct queue_item *it)
     }
     if (!b->missing_since_ms)
         b->missing_since_ms = now_ms;
-    if (now_ms - b->missing_since_ms < QUARANTINE_MS) {
-        queue_done_again(it, b->missing_since_ms + QUARANTINE_MS - now_ms);
+    if (now_ms - b->missing_since_ms < wait_ms) {
+        queue_done_again(it, b->missing_since_ms + wait_ms - now_ms);
         return;
     }
     str_cut(str_of(queue_key(it)), '/', &ns, &name);
