@@ -1,12 +1,12 @@
 /*
  * A connection's life:
  *
- *   accept --> DIALING (server 1, 2, ... of the order when it began) --> RELAYING --> gone
+ *   accept --> DIALING (the best server not tried yet, again and again) --> RELAYING --> gone
  *                 +--> gone, when none answers: the client sees a close without bytes
  *
- * The order is a snapshot: servers that leave the set meanwhile are kept alive by a reference and
- * are skipped. Health reports are kept per address and applied once a second, as K3s does, so that
- * a flapping tunnel moves a server at most that often.
+ * A dial to a server that nobody proved is given up when a probe finds another one. Health reports
+ * are kept per address and applied once a second, as K3s does, so that a flapping tunnel moves a
+ * server at most that often.
  */
 #include "lb/balancer.h"
 
@@ -15,8 +15,9 @@
 #include "base/core/mem.h"
 #include "base/io/timer.h"
 #include "lb/connect.h"
+#include "lb/keeper.h"
+#include "lb/probe.h"
 #include "lb/relay.h"
-#include "lb/state_file.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -29,41 +30,43 @@
 #define DIAL_QUICK_MS      3000 /* a silent server costs no more while others are left */
 #define HEALTH_INTERVAL_MS 1000
 #define ACCEPTS_PER_TURN   64
-#define IDLE_PIPES_MAX     16
+#define IDLE_PIPES_MAX     32
 #define ACCEPT_RETRY_MS    100 /* after running out of descriptors */
 #define LISTEN_BACKLOG     1024
-
-struct listener_fd {
-    uv_poll_t poll;
-    int fd; /* -1: not there */
-};
 
 struct conn {
     struct list in_all;    /* balancer.conns */
     struct list in_server; /* lb_server.conns, while relaying */
     struct balancer *b;
     int client_fd;                               /* -1 once the relay has it */
-    struct lb_server *order[LB_SERVERS_MAX + 1]; /* ref'd */
-    size_t n_order, at;
+    struct lb_server *tried[LB_SERVERS_MAX + 1]; /* ref'd; the last one is tried or used now */
+    size_t n_tried;
+    uint64_t began_us;
     struct lb_connect *dial;
+    bool again; /* the dial was given up for a better server */
     struct relay *relay;
 };
 
 struct balancer {
     uv_loop_t *loop;
-    char *name, *seed, *state_path;
+    char *name, *seed;
     uint16_t port;
     size_t n_conns_max, n_conns;
     uint64_t dial_timeout_ms;
     struct lb_server_set *set;
     struct map *health; /* address -> &health_values[...] */
-    struct listener_fd listeners[2];
-    bool listening;
+    struct lb_dialer dialer;
+    struct lb_prober *prober;
+    struct lb_keeper *keeper;   /* NULL: nothing is kept */
+    struct watch *listeners[2]; /* NULL: not there */
+    struct poller_task accepting;
+    struct poller_deadline accept_retry;
     struct list conns;
     struct relay_pipes *pipes;
-    struct timer health_timer, accept_timer;
-    bool closing;
-    unsigned n_open; /* handles */
+    struct timer health_timer;
+    struct lb_dial_times dial_times[2];
+    bool closing, poller_closing;
+    unsigned n_open; /* parts that are closing or have to be */
     void (*done)(void *arg);
     void *done_arg;
 };
@@ -71,39 +74,44 @@ struct balancer {
 static const enum balancer_health health_values[] = { BALANCER_UNKNOWN, BALANCER_OK,
                                                       BALANCER_FAILED };
 
-static void listen_on(struct balancer *b);
+static void accept_some(void *arg);
 static void maybe_gone(struct balancer *b);
 
-/* ---- connections ------------------------------------------------------------------------------
+/* ---- connections -------------------------------------------------------------------------------
  */
 
 static void conn_free(struct conn *c)
 {
     struct balancer *b = c->b;
 
-    for (size_t i = 0; i < c->n_order; i++)
-        lb_server_unref(c->order[i]);
+    for (size_t i = 0; i < c->n_tried; i++)
+        lb_server_unref(c->tried[i]);
     if (c->client_fd >= 0)
         close(c->client_fd);
     list_remove(&c->in_all);
     list_remove(&c->in_server);
     free(c);
-    b->n_conns--;
+    if (b->n_conns-- == b->n_conns_max && !b->closing)
+        poller_soon(b->dialer.poller, &b->accepting, accept_some, b);
     if (b->closing)
         maybe_gone(b);
-    else
-        listen_on(b);
+}
+
+static struct lb_server *server_of(const struct conn *c)
+{
+    return c->tried[c->n_tried - 1];
 }
 
 static void on_relay_done(void *arg, uint64_t n_up, uint64_t n_down, const struct err *e)
 {
     struct conn *c = arg;
-    struct lb_server *s = c->order[c->at];
+    struct lb_server *s = server_of(c);
 
     log_debug("balanced connection ended", kv("server", s->address), kv("bytes_up", n_up),
               kv("bytes_down", n_down), kv("err", e ? e->text : ""));
-    if (!list_empty(&c->in_server))
-        s->n_conns--;
+    s->n_conns--;
+    s->n_up += n_up;
+    s->n_down += n_down;
     conn_free(c);
 }
 
@@ -118,19 +126,56 @@ static void close_conns(void *arg, struct lb_server *s)
         relay_cancel(c->relay);
 }
 
-static void dial_next(struct conn *c);
+static void count_dial(struct conn *c, bool failed)
+{
+    struct lb_dial_times *t = &c->b->dial_times[failed];
+    uint64_t us = uv_hrtime() / 1000 - c->began_us;
+    size_t i = 0;
 
-static void on_dialed(void *arg, int fd, uint64_t took_us, const struct err *e)
+    while (i + 1 < LB_DIAL_BUCKETS && us > (1000u << i))
+        i++;
+    t->n[i]++;
+    t->sum_us += us;
+}
+
+static void dial_next(struct conn *c);
+static void on_listener(void *arg, struct watch *w);
+
+static void start_relay(struct conn *c, struct watch *server)
+{
+    struct lb_server *s = server_of(c);
+    struct watch *client;
+    struct err e;
+
+    if (watch_open(&client, c->b->dialer.poller, c->client_fd, on_listener, NULL, &e)) {
+        log_warn("balanced connection dropped", kv("err", e.text));
+        watch_close(server);
+        conn_free(c);
+        return;
+    }
+    c->client_fd = -1;
+    client->readable = client->writable = true; /* it had time to speak: look, rather than wait */
+    s->n_conns++;
+    list_push(&s->conns, &c->in_server);
+    relay_start(&c->relay, c->b->pipes, client, server, on_relay_done, c);
+}
+
+static void on_dialed(void *arg, struct watch *w, uint64_t took_us, const struct err *e)
 {
     struct conn *c = arg;
     struct balancer *b = c->b;
-    struct lb_server *s = c->order[c->at];
+    struct lb_server *s = server_of(c);
     uint64_t now_ms = uv_now(b->loop);
-    struct err why;
 
     c->dial = NULL;
     if (e && e->code == ERR_CANCELED) {
-        conn_free(c);
+        if (c->again && !b->closing) {
+            c->again = false;
+            lb_server_unref(c->tried[--c->n_tried]); /* it was not its fault */
+            dial_next(c);
+        } else {
+            conn_free(c);
+        }
         return;
     }
     if (e) {
@@ -138,113 +183,146 @@ static void on_dialed(void *arg, int fd, uint64_t took_us, const struct err *e)
                   kv("err", e->text));
         if (s->state != LB_INVALID)
             lb_server_set_event(b->set, s, LB_DIAL_FAIL, e, now_ms);
-        c->at++;
         dial_next(c);
         return;
     }
+    count_dial(c, false);
     s->rtt_us = took_us;
     if (s->state != LB_INVALID)
         lb_server_set_event(b->set, s, LB_DIAL_OK, NULL, now_ms);
-    int client_fd = c->client_fd;
-    c->client_fd = -1;
-    if (relay_start(&c->relay, b->loop, b->pipes, client_fd, fd, on_relay_done, c, &why)) {
-        log_warn("balanced connection dropped", kv("err", why.text));
-        conn_free(c);
-        return;
+    start_relay(c, w);
+}
+
+static bool is_tried(const struct conn *c, const struct lb_server *s)
+{
+    for (size_t i = 0; i < c->n_tried; i++)
+        if (c->tried[i] == s)
+            return true;
+    return false;
+}
+
+/* The best server of now that was not tried yet; *more: whether another one is left. */
+static struct lb_server *pick(const struct conn *c, bool *more)
+{
+    struct lb_server *order[LB_SERVERS_MAX + 1], *best = NULL;
+    size_t n = lb_server_set_order(c->b->set, order);
+
+    *more = false;
+    for (size_t i = 0; i < n; i++) {
+        if (is_tried(c, order[i]))
+            continue;
+        if (best) {
+            *more = true;
+            break;
+        }
+        best = order[i];
     }
-    s->n_conns++;
-    list_push(&s->conns, &c->in_server);
+    return best;
 }
 
 static void dial_next(struct conn *c)
 {
     struct balancer *b = c->b;
+    bool more;
+    struct lb_server *s = c->n_tried < ARRAY_LEN(c->tried) ? pick(c, &more) : NULL;
 
-    while (c->at < c->n_order && c->order[c->at]->state == LB_INVALID)
-        c->at++; /* it left the set while others were tried */
-    if (c->at == c->n_order) {
+    if (!s || b->closing) {
         static struct log_limit limit = LOG_LIMIT(3, 5000);
-        if (log_allowed(&limit))
+        if (!b->closing && log_allowed(&limit))
             log_warn("load balancer: all servers failed", kv("name", b->name),
-                     kv("servers", c->n_order));
+                     kv("servers", c->n_tried));
+        count_dial(c, true);
         conn_free(c);
         return;
     }
-    uint64_t timeout_ms = c->at + 1 < c->n_order ? MIN(b->dial_timeout_ms, (uint64_t)DIAL_QUICK_MS)
-                                                 : b->dial_timeout_ms;
-    lb_connect_start(&c->dial, b->loop, c->order[c->at]->address, timeout_ms, on_dialed, c);
+    c->tried[c->n_tried++] = lb_server_ref(s);
+    lb_connect_start(&c->dial, &b->dialer, s->address,
+                     more ? MIN(b->dial_timeout_ms, (uint64_t)DIAL_QUICK_MS) : b->dial_timeout_ms,
+                     on_dialed, c);
 }
 
 static void conn_new(struct balancer *b, int fd)
 {
     struct conn *c = mem_alloc(sizeof *c);
 
-    lb_tune_socket(fd);
     c->b = b;
     c->client_fd = fd;
+    c->began_us = uv_hrtime() / 1000;
     list_init(&c->in_server);
     list_push(&b->conns, &c->in_all);
     b->n_conns++;
-    c->n_order = lb_server_set_order(b->set, c->order);
-    for (size_t i = 0; i < c->n_order; i++)
-        lb_server_ref(c->order[i]);
     dial_next(c);
 }
 
-/* ---- listening --------------------------------------------------------------------------------
+/* ---- probes ------------------------------------------------------------------------------------
  */
 
-static void stop_listening(struct balancer *b)
+static enum balancer_health health_of(const struct balancer *b, const char *address)
 {
-    if (!b->listening)
+    const enum balancer_health *h = map_get(b->health, str_of(address));
+
+    return h ? *h : BALANCER_UNKNOWN;
+}
+
+/* A tunnel is the better probe: it proves the server, not only its port. */
+static bool probe_wanted(void *arg, const struct lb_server *s)
+{
+    return health_of(arg, s->address) == BALANCER_UNKNOWN;
+}
+
+static void on_probed(void *arg, struct lb_server *found, const struct err *e)
+{
+    struct balancer *b = arg;
+
+    if (e || found->state == LB_INVALID)
         return;
-    b->listening = false;
-    for (size_t i = 0; i < ARRAY_LEN(b->listeners); i++)
-        if (b->listeners[i].fd >= 0)
-            uv_poll_stop(&b->listeners[i].poll);
+    list_each (c, &b->conns, struct conn, in_all) {
+        if (!c->dial || c->again || server_of(c)->reached || is_tried(c, found))
+            continue;
+        c->again = true;
+        lb_connect_cancel(c->dial);
+    }
 }
 
-static void on_accept_retry(void *arg)
-{
-    listen_on(arg);
-}
+/* ---- listening ---------------------------------------------------------------------------------
+ */
 
-static void on_acceptable(uv_poll_t *h, int status, int events)
+static void accept_from(struct balancer *b, struct watch *w)
 {
-    struct listener_fd *l = container_of(h, struct listener_fd, poll);
-    struct balancer *b = h->data;
-
-    (void)events;
-    for (int i = 0; status == 0 && i < ACCEPTS_PER_TURN; i++) {
+    for (int i = 0; w->readable && i < ACCEPTS_PER_TURN; i++) {
         int fd;
-        if (b->n_conns >= b->n_conns_max) {
-            stop_listening(b); /* conn_free listens again */
-            return;
-        }
-        fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (b->n_conns >= b->n_conns_max)
+            return; /* conn_free goes on */
+        fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             conn_new(b, fd);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
             static struct log_limit limit = LOG_LIMIT(2, 10000);
             if (log_allowed(&limit))
                 log_warn("load balancer cannot accept, waiting", kv("err", strerror(errno)));
-            stop_listening(b);
-            timer_start_ms(&b->accept_timer, ACCEPT_RETRY_MS, on_accept_retry, b);
+            poller_deadline_start(b->dialer.poller, &b->accept_retry, ACCEPT_RETRY_MS, accept_some,
+                                  b);
             return;
         } else if (errno != ECONNABORTED && errno != EINTR) {
-            return;
+            w->readable = false;
         }
     }
+    if (w->readable)
+        poller_soon(b->dialer.poller, &b->accepting, accept_some, b);
 }
 
-static void listen_on(struct balancer *b)
+static void accept_some(void *arg)
 {
-    if (b->listening || b->closing || timer_is_running(&b->accept_timer))
-        return;
-    b->listening = true;
+    struct balancer *b = arg;
+
     for (size_t i = 0; i < ARRAY_LEN(b->listeners); i++)
-        if (b->listeners[i].fd >= 0) /* fails only while closing */
-            err_ignore(uv_poll_start(&b->listeners[i].poll, UV_READABLE, on_acceptable));
+        if (b->listeners[i])
+            accept_from(b, b->listeners[i]);
+}
+
+static void on_listener(void *arg, struct watch *w)
+{
+    accept_from(arg, w);
 }
 
 static int bind_one(int *out, int family, uint16_t *port, struct err *e)
@@ -263,6 +341,7 @@ static int bind_one(int *out, int family, uint16_t *port, struct err *e)
     if (fd < 0)
         return err_sys(e, errno, "load balancer: socket");
     err_ignore(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one));
+    lb_tune_socket(fd); /* Linux hands it on to what is accepted */
     if (family == AF_INET6)
         err_ignore(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one));
     if (bind(fd, addr, n) || listen(fd, LISTEN_BACKLOG)) {
@@ -297,14 +376,10 @@ static int open_listeners(struct balancer *b, uint16_t port, struct err *e)
             log_debug("load balancer: no IPv6 loopback", kv("err", why.text));
             continue;
         }
-        b->listeners[i].fd = fd;
-        b->listeners[i].poll.data = b;
-        if (uv_poll_init(b->loop, &b->listeners[i].poll, fd)) {
+        if (watch_open(&b->listeners[i], b->dialer.poller, fd, on_listener, b, e)) {
             close(fd);
-            b->listeners[i].fd = -1;
-            return err_set(e, ERR_IO, "load balancer: the loop refuses the socket");
+            return err_wrap(e, "load balancer");
         }
-        b->n_open++;
     }
     return 0;
 }
@@ -312,63 +387,28 @@ static int open_listeners(struct balancer *b, uint16_t port, struct err *e)
 /* ---- what the cluster and the tunnels say ------------------------------------------------------
  */
 
-struct save {
-    uv_work_t req;
-    char *path;
-    struct lb_state_file f;
-    struct err err;
-};
-
-static void on_save(uv_work_t *req)
-{
-    struct save *s = container_of(req, struct save, req);
-
-    if (lb_state_file_write(s->path, &s->f, &s->err) == 0)
-        s->err.code = ERR_OK;
-}
-
-static void on_saved(uv_work_t *req, int status)
-{
-    struct save *s = container_of(req, struct save, req);
-
-    (void)status; /* never cancelled */
-    if (s->err.code)
-        log_warn("load balancer keeps its list in memory only", kv("err", s->err.text));
-    free(s->path);
-    free(s);
-}
-
-/* The write blocks (fsync), so it happens in the pool, with copies. */
 static void save_state(const struct balancer *b)
 {
     struct lb_server *listed[LB_SERVERS_MAX + 1];
     size_t n = lb_server_set_listed(b->set, listed);
-    struct save *s;
+    auto_free struct lb_state_file *f = mem_alloc(sizeof *f);
 
-    if (!b->state_path)
+    if (!b->keeper)
         return;
-    s = mem_alloc(sizeof *s);
-    s->path = mem_strdup(b->state_path);
-    snprintf(s->f.server_url, sizeof s->f.server_url, "https://%s", b->seed);
+    snprintf(f->server_url, sizeof f->server_url, "https://%s", b->seed);
     for (size_t i = 0; i < n && i < LB_SERVERS_MAX; i++)
-        snprintf(s->f.addresses[s->f.n_addresses++], sizeof s->f.addresses[0], "%s",
-                 listed[i]->address);
-    if (uv_queue_work(b->loop, &s->req, on_save, on_saved)) { /* only without a callback */
-        free(s->path);
-        free(s);
-    }
+        snprintf(f->addresses[f->n_addresses++], sizeof f->addresses[0], "%s", listed[i]->address);
+    lb_keeper_put(b->keeper, f);
 }
 
-static void load_state(struct balancer *b)
+static void load_state(struct balancer *b, const char *path)
 {
     auto_free struct lb_state_file *f = mem_alloc(sizeof *f);
     auto_free char *url = mem_printf("https://%s", b->seed);
     struct str list[LB_SERVERS_MAX];
     struct err e;
 
-    if (!b->state_path)
-        return;
-    if (lb_state_file_read(f, b->state_path, &e)) {
+    if (lb_state_file_read(f, path, &e)) {
         if (e.code != ERR_NOT_FOUND)
             log_warn("load balancer starts from the configured server", kv("err", e.text));
         return;
@@ -400,6 +440,7 @@ void balancer_set_addresses(struct balancer *b, const char *const *addresses, si
         log_info("load balancer has a new list of servers", kv("name", b->name), kv("servers", n),
                  kv("first", addresses[0]));
         save_state(b);
+        lb_prober_tick(b->prober);
     }
 }
 
@@ -418,50 +459,56 @@ static void on_health_timer(void *arg)
     void *value;
 
     for (size_t k = 0; k < n; k++) {
-        const enum balancer_health *h = map_get(b->health, str_of(order[k]->address));
+        enum balancer_health h = health_of(b, order[k]->address);
+        bool is_news = h == BALANCER_FAILED && order[k]->state != LB_FAILED &&
+                       (order[k]->state != LB_STANDBY || order[k]->reached);
         struct err down;
 
-        if (!h || *h == BALANCER_UNKNOWN)
+        if (h == BALANCER_UNKNOWN)
             continue;
-        if (*h == BALANCER_FAILED && order[k]->state != LB_FAILED)
+        if (is_news)
             err_set(&down, ERR_CLOSED, "the tunnel to this server is down");
-        lb_server_set_event(b->set, order[k], *h == BALANCER_OK ? LB_CHECK_OK : LB_CHECK_FAIL,
-                            *h == BALANCER_FAILED && order[k]->state != LB_FAILED ? &down : NULL,
-                            now_ms);
+        lb_server_set_event(b->set, order[k], h == BALANCER_OK ? LB_CHECK_OK : LB_CHECK_FAIL,
+                            is_news ? &down : NULL, now_ms);
     }
     while (map_next(b->health, &i, &key, &value)) /* forget those of servers that are gone */
         if (!lb_server_set_find(b->set, key))
             map_remove(b->health, key);
+    lb_prober_tick(b->prober);
     timer_start_ms(&b->health_timer, HEALTH_INTERVAL_MS, on_health_timer, b);
 }
 
 /* ---- life --------------------------------------------------------------------------------------
  */
 
-static void balancer_free(struct balancer *b)
+static void on_poller_closed(void *arg)
 {
+    struct balancer *b = arg;
+    void (*done)(void *arg) = b->done;
+    void *done_arg = b->done_arg;
+
     lb_server_set_free(b->set);
     map_free(b->health);
     relay_pipes_free(b->pipes);
+    lb_proxy_deinit(&b->dialer.proxy);
     free(b->name);
     free(b->seed);
-    free(b->state_path);
     free(b);
+    if (done)
+        done(done_arg);
 }
 
 static void maybe_gone(struct balancer *b)
 {
-    void (*done)(void *arg) = b->done;
-    void *arg = b->done_arg;
-
-    if (b->n_open || b->n_conns)
+    if (b->n_open || b->n_conns || b->poller_closing)
         return;
-    balancer_free(b);
-    if (done)
-        done(arg);
+    b->poller_closing = true;
+    poller_task_cancel(&b->accepting);
+    poller_deadline_stop(&b->accept_retry);
+    poller_close(b->dialer.poller, on_poller_closed, b);
 }
 
-static void on_timer_closed(void *arg)
+static void on_part_closed(void *arg)
 {
     struct balancer *b = arg;
 
@@ -469,55 +516,56 @@ static void on_timer_closed(void *arg)
     maybe_gone(b);
 }
 
-static void on_listener_closed(uv_handle_t *h)
-{
-    struct listener_fd *l = container_of((uv_poll_t *)h, struct listener_fd, poll);
-    struct balancer *b = h->data;
-
-    close(l->fd);
-    b->n_open--;
-    maybe_gone(b);
-}
-
 void balancer_close(struct balancer *b, void (*done)(void *arg), void *arg)
 {
-
-    stop_listening(b);
     b->closing = true;
     b->done = done;
     b->done_arg = arg;
     for (size_t i = 0; i < ARRAY_LEN(b->listeners); i++)
-        if (b->listeners[i].fd >= 0)
-            uv_close((uv_handle_t *)&b->listeners[i].poll, on_listener_closed);
-    timer_close(&b->health_timer, on_timer_closed, b);
-    timer_close(&b->accept_timer, on_timer_closed, b);
+        watch_close(STEAL(b->listeners[i]));
     list_each (c, &b->conns, struct conn, in_all) {
         if (c->relay)
             relay_cancel(c->relay);
         else if (c->dial)
             lb_connect_cancel(c->dial);
     }
+    b->n_open = b->keeper ? 4 : 3;
+    if (b->keeper)
+        lb_keeper_close(b->keeper, on_part_closed, b);
+    lb_prober_close(b->prober, on_part_closed, b);
+    lb_names_close(b->dialer.names, on_part_closed, b);
+    timer_close(&b->health_timer, on_part_closed, b);
 }
 
 int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_options *o,
                  struct err *e)
 {
     struct balancer *b = mem_alloc(sizeof *b);
+    struct lb_prober_config pc = {
+        .dialer = &b->dialer, .wanted = probe_wanted, .on_probed = on_probed, .arg = b
+    };
+    auto_free char *path = o->state_dir ? mem_printf("%s/%s.json", o->state_dir, o->name) : NULL;
 
+    if (poller_new(&b->dialer.poller, loop, e)) {
+        free(b);
+        return err_wrap(e, "load balancer");
+    }
     b->loop = loop;
     b->name = mem_strdup(o->name);
     b->seed = mem_strdup(o->seed);
-    b->state_path = o->state_dir ? mem_printf("%s/%s.json", o->state_dir, o->name) : NULL;
     b->n_conns_max = o->n_conns_max ? o->n_conns_max : CONNS_MAX;
     b->dial_timeout_ms = o->dial_timeout_ms ? o->dial_timeout_ms : DIAL_TIMEOUT_MS;
+    if (o->proxy)
+        b->dialer.proxy = *o->proxy;
+    b->dialer.names = lb_names_new(loop, o->resolve);
     b->health = map_new();
     b->pipes = relay_pipes_new(IDLE_PIPES_MAX);
-    b->listeners[0].fd = b->listeners[1].fd = -1;
+    b->keeper = path ? lb_keeper_new(loop, path) : NULL;
     list_init(&b->conns);
     lb_server_set_new(&b->set, close_conns, b);
+    pc.set = b->set;
+    b->prober = lb_prober_new(&pc);
     timer_init(&b->health_timer, loop);
-    timer_init(&b->accept_timer, loop);
-    b->n_open = 2;
     if (open_listeners(b, o->port, e)) {
         balancer_close(b, NULL, NULL);
         return (int)e->code;
@@ -526,9 +574,9 @@ int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_o
     auto_free char *self = mem_printf("127.0.0.1:%u", b->port);
     if (strcmp(self, b->seed) != 0)
         lb_server_set_default(b->set, str_of(b->seed), uv_now(loop));
-    load_state(b);
-    timer_start_ms(&b->health_timer, HEALTH_INTERVAL_MS, on_health_timer, b);
-    listen_on(b);
+    if (path)
+        load_state(b, path);
+    timer_start_ms(&b->health_timer, 0, on_health_timer, b); /* also the first probes */
     *out = b;
     return 0;
 }
@@ -536,6 +584,16 @@ int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_o
 uint16_t balancer_port(const struct balancer *b)
 {
     return b->port;
+}
+
+const char *balancer_name(const struct balancer *b)
+{
+    return b->name;
+}
+
+const struct lb_dial_times *balancer_dial_times(const struct balancer *b)
+{
+    return b->dial_times;
 }
 
 size_t balancer_addresses(const struct balancer *b, const char **out, size_t n_max)
@@ -560,6 +618,14 @@ size_t balancer_status(const struct balancer *b, struct balancer_server_status *
 
     for (size_t i = 0; i < n; i++) {
         const struct lb_server *s = order[i];
+        uint64_t n_up = s->n_up, n_down = s->n_down;
+
+        list_each (c, &s->conns, const struct conn, in_server) {
+            uint64_t up, down;
+            relay_n_bytes(c->relay, &up, &down);
+            n_up += up;
+            n_down += down;
+        }
         out[i] = (struct balancer_server_status){
             .state = s->state,
             .is_default = s == lb_server_set_get_default(b->set),
@@ -568,6 +634,9 @@ size_t balancer_status(const struct balancer *b, struct balancer_server_status *
             .n_dials = s->n_dials,
             .n_failures = s->n_failures,
             .rtt_us = s->rtt_us,
+            .n_up = n_up,
+            .n_down = n_down,
+            .reached = s->reached,
             .last_error_ago_ms = s->last_err.code ? now_ms - s->last_err_ms : 0,
         };
         snprintf(out[i].address, sizeof out[i].address, "%s", s->address);

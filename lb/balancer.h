@@ -7,9 +7,9 @@
  * Loop thread only. Where the knowledge comes from: the seed (--server), the state file, then
  * balancer_set_addresses as the cluster tells, and health reports from the tunnels.
  */
+#include "lb/names.h"
+#include "lb/proxy.h"
 #include "lb/server_set.h"
-
-#include <uv.h>
 
 struct balancer;
 
@@ -20,6 +20,8 @@ struct balancer_options {
     const char *state_dir;    /* folder of <name>.json; NULL: keep nothing; copied */
     size_t n_conns_max;       /* 0: 1024; further ones wait in the kernel's queue */
     uint64_t dial_timeout_ms; /* per server, 0: 10 s, and 3 s while another one is left to try */
+    const struct lb_proxy *proxy; /* for every dial and probe; NULL: straight; copied */
+    lb_resolve_fn resolve;        /* NULL: the system's resolver */
 };
 
 /* Listens and reads the state file. ERR_EXISTS: the port is taken, the text says which. */
@@ -42,13 +44,25 @@ struct balancer_server_status {
     uint64_t in_state_ms;
     size_t n_conns;
     uint64_t n_dials, n_failures, rtt_us;
-    char last_error[256]; /* "": none yet */
+    uint64_t n_up, n_down; /* bytes since it joined the list */
+    bool reached;          /* the last dial or check was good */
+    char last_error[256];  /* "": none yet */
     uint64_t last_error_ago_ms;
 };
 /* In the order of preference. Returns how many were filled in, at most n_max. */
 size_t balancer_status(const struct balancer *b, struct balancer_server_status *out, size_t n_max);
 /* The addresses to open tunnels to: the list, or the seed while there is none. Borrowed texts. */
 size_t balancer_addresses(const struct balancer *b, const char **out, size_t n_max);
+
+/* How long it took from accepting a connection to having a server for it, or to giving up: bucket i
+ * counts those up to 1 ms * 2^i, the last one all. [0]: success, [1]: error. */
+#define LB_DIAL_BUCKETS 16
+struct lb_dial_times {
+    uint64_t n[LB_DIAL_BUCKETS]; /* not cumulative */
+    uint64_t sum_us;
+};
+const struct lb_dial_times *balancer_dial_times(const struct balancer *b); /* two of them */
+const char *balancer_name(const struct balancer *b);
 
 /* Stops listening, closes every connection, then calls done (may be NULL) and is gone. */
 void balancer_close(struct balancer *b, void (*done)(void *arg), void *arg);

@@ -1,37 +1,41 @@
 /*
- *  RESOLVE --> CONNECT (next address)* --> done        sleeps in RESOLVE (uv_getaddrinfo), CONNECT
- * (poll)
- *      +-----------+--> done(e)                        one timer over all of it
+ *  RESOLVE --> RACE (an address more each 250 ms) --+--------------> done
+ *     ^          |                                  +--> PROXY ----> done
+ *     +----------+ all failed, addresses were old             any: deadline --> done(e)
  *
- * Every handle is closed before done is called; a getaddrinfo that is past cancelling holds the
- * memory until it returns, but done does not wait for it.
+ * Literals and names that were resolved a short while ago skip RESOLVE.
  */
 #include "lb/connect.h"
 
 #include "base/core/mem.h"
-#include "base/io/timer.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define STAGGER_MS      250
+#define RESOLVE_WAIT_MS 1500 /* then addresses of an earlier time serve, when there are any */
+#define TALK_MAX_BYTES  2048
+
 struct lb_connect {
-    uv_loop_t *loop;
-    char *address, *host;
-    uv_getaddrinfo_t resolve;
-    struct addrinfo *found, *next;
-    uv_poll_t poll;
-    int fd;
-    struct timer timer;
+    struct lb_dialer *d;
+    char *address;   /* what we were asked for */
+    const char *hop; /* where the TCP connection goes: address, or the proxy's */
+    struct lb_addrs addrs;
+    struct watch *racing[LB_ADDRS_MAX]; /* NULL: not started, or failed */
+    size_t next, n_racing;
+    struct watch *won;
+    struct lb_name_wait wait;
+    struct poller_deadline late, stagger;
+    struct poller_task task;
+    struct lb_proxy_talk talk;
+    struct buf to_send; /* to the proxy; may hold a password */
     uint64_t began_us;
+    bool may_resolve; /* the addresses are from before: a failure is no proof yet */
     lb_connect_fn done;
     void *arg;
     struct err err;
-    unsigned n_open;               /* handles and the resolve request */
-    bool resolving, polling, over; /* over: the outcome is known */
 };
 
 void lb_tune_socket(int fd)
@@ -49,220 +53,302 @@ void lb_tune_socket(int fd)
                               sizeof options[i].value));
 }
 
-static void release(struct lb_connect *c)
+static void drop_racers(struct lb_connect *c)
 {
-    if (--c->n_open)
-        return;
-    uv_freeaddrinfo(c->found);
-    free(c->address);
-    free(c->host);
-    free(c);
+    for (size_t i = 0; i < c->next; i++)
+        watch_close(STEAL(c->racing[i]));
+    c->n_racing = 0;
 }
 
-static void on_timer_closed(void *arg)
+static void stop(struct lb_connect *c)
 {
-    struct lb_connect *c = arg;
+    watch_close(STEAL(c->won));
+    drop_racers(c);
+    lb_name_wait_cancel(&c->wait);
+    poller_deadline_stop(&c->late);
+    poller_deadline_stop(&c->stagger);
+    poller_task_cancel(&c->task);
+}
+
+/* The outcome is known: w, or c->err. */
+static void conclude(struct lb_connect *c, struct watch *w)
+{
     lb_connect_fn done = c->done;
-    void *done_arg = c->arg;
-    int fd = c->err.code ? -1 : c->fd;
+    void *arg = c->arg;
     struct err err = c->err;
     uint64_t took_us = uv_hrtime() / 1000 - c->began_us;
 
-    release(c);
-    done(done_arg, fd, took_us, err.code ? &err : NULL);
+    if (c->won == w)
+        c->won = NULL;
+    stop(c);
+    buf_deinit(&c->to_send);
+    free(c->address);
+    free(c);
+    done(arg, w, took_us, w ? NULL : &err);
 }
 
-static void on_poll_closed(uv_handle_t *h)
+static void conclude_failed(void *arg)
 {
-    struct lb_connect *c = h->data;
-
-    if (c->err.code && c->fd >= 0)
-        close(c->fd);
-    timer_close(&c->timer, on_timer_closed, c);
-    release(c);
+    conclude(arg, NULL);
 }
 
-/* The outcome is in err and fd: close what is open, done is last. */
-static void conclude(struct lb_connect *c)
+/* For failures inside lb_connect_start and lb_connect_cancel. */
+static void conclude_soon(struct lb_connect *c)
 {
-    if (c->over)
-        return;
-    c->over = true;
-    timer_stop(&c->timer);
-    if (c->resolving)
-        uv_cancel((uv_req_t *)&c->resolve); /* it calls back either way */
-    if (c->polling) {
-        c->polling = false;
-        uv_close((uv_handle_t *)&c->poll, on_poll_closed);
-    } else {
-        timer_close(&c->timer, on_timer_closed, c);
-    }
+    poller_soon(c->d->poller, &c->task, conclude_failed, c);
 }
 
-static void try_next(struct lb_connect *c);
+/* ---- the proxy ---------------------------------------------------------------------------------
+ */
 
-static void on_poll(uv_poll_t *h, int status, int events)
+static void on_proxy(void *arg, struct watch *w);
+
+/* Reads what is there without taking it, so that bytes behind the proxy's answer stay for the
+ * client. The answers are small: a new edge comes when more bytes do. */
+static void talk(struct lb_connect *c)
 {
-    struct lb_connect *c = h->data;
-    int sys = status < 0 ? -status : 0;
-    socklen_t n = sizeof sys;
+    for (;;) {
+        char in[LB_PROXY_ANSWER_MAX];
+        size_t used = 0;
+        ssize_t n;
 
-    (void)events;
-    if (c->over)
-        return;
-    err_ignore(getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &sys, &n)); /* then sys keeps status */
-    if (sys) {
-        err_sys(&c->err, sys, "connect %s", c->address);
-        if (c->next) {
-            try_next(c);
+        while (c->to_send.n) {
+            n = send(c->won->fd, c->to_send.p, c->to_send.n, MSG_NOSIGNAL);
+            if (n < 0 && errno == EAGAIN)
+                return;
+            if (n < 0 && errno != EINTR) {
+                err_sys(&c->err, errno, "connect %s: proxy %s", c->address, c->hop);
+                conclude(c, NULL);
+                return;
+            }
+            if (n > 0)
+                buf_drop(&c->to_send, (size_t)n);
+        }
+        n = recv(c->won->fd, in, sizeof in, MSG_PEEK);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0) {
+            if (n < 0)
+                err_sys(&c->err, errno, "connect %s: proxy %s", c->address, c->hop);
+            else
+                err_set(&c->err, ERR_CLOSED, "connect %s: proxy %s closed the connection",
+                        c->address, c->hop);
+            conclude(c, NULL);
             return;
         }
+        enum lb_proxy_step step =
+            lb_proxy_feed(&c->talk, str_n(in, (size_t)n), &used, &c->to_send, &c->err);
+        if (used && recv(c->won->fd, in, used, 0) != (ssize_t)used) {
+            err_set(&c->err, ERR_IO, "connect %s: proxy: cannot read its answer", c->address);
+            step = LB_PROXY_FAILED;
+        } else if (step == LB_PROXY_FAILED) {
+            err_wrap(&c->err, "connect %s through %s", c->address, c->hop);
+        }
+        if (step == LB_PROXY_FAILED) {
+            conclude(c, NULL);
+            return;
+        }
+        if (step == LB_PROXY_OPEN) {
+            conclude(c, c->won);
+            return;
+        }
+        if (!used && !c->to_send.n) {
+            if (!c->won->ended)
+                return; /* more has to come */
+            err_set(&c->err, ERR_CLOSED, "connect %s: proxy %s closed the connection", c->address,
+                    c->hop);
+            conclude(c, NULL);
+            return;
+        }
+    }
+}
+
+static void on_proxy(void *arg, struct watch *w)
+{
+    (void)w;
+    talk(arg);
+}
+
+/* ---- the race ----------------------------------------------------------------------------------
+ */
+
+static void start_next(struct lb_connect *c);
+
+static void win(struct lb_connect *c, size_t i)
+{
+    struct watch *w = STEAL(c->racing[i]);
+
+    if (c->addrs.n > 1)
+        lb_names_worked(c->d->names, c->hop, &c->addrs.v[i]);
+    if (c->d->proxy.kind == LB_PROXY_NONE) {
+        conclude(c, w);
+        return;
+    }
+    drop_racers(c);
+    poller_deadline_stop(&c->stagger);
+    c->won = w;
+    w->fn = on_proxy;
+    if (lb_proxy_begin(&c->talk, &c->d->proxy, c->address, &c->to_send, &c->err)) {
+        conclude(c, NULL);
+        return;
+    }
+    talk(c);
+}
+
+static void on_racer(void *arg, struct watch *w)
+{
+    struct lb_connect *c = arg;
+    int sys = 0;
+    socklen_t n = sizeof sys;
+    size_t i = 0;
+
+    while (c->racing[i] != w)
+        i++;
+    if (w->failed || w->ended) {
+        err_ignore(getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &sys, &n));
+        if (!sys && w->failed)
+            sys = ECONNRESET; /* somebody read the error before us */
+    }
+    if (!sys && w->writable) {
+        win(c, i);
+        return;
+    }
+    if (!sys)
+        return;
+    err_sys(&c->err, sys, "connect %s", c->hop);
+    watch_close(STEAL(c->racing[i]));
+    c->n_racing--;
+    start_next(c);
+}
+
+static void on_stagger(void *arg)
+{
+    start_next(arg);
+}
+
+static void on_addrs(void *arg, const struct lb_addrs *addrs, const struct err *e);
+
+/* Every known address has failed. */
+static void run_dry(struct lb_connect *c)
+{
+    if (c->may_resolve) {
+        c->may_resolve = false;
+        lb_names_resolve(c->d->names, c->hop, &c->wait, on_addrs, c);
     } else {
-        c->err.code = ERR_OK;
+        conclude_soon(c);
     }
-    conclude(c);
 }
 
-static void on_old_poll_closed(uv_handle_t *h)
+static void start_next(struct lb_connect *c)
 {
-    struct lb_connect *c = h->data;
+    while (c->next < c->addrs.n) {
+        size_t i = c->next++;
+        const struct lb_addr *a = &c->addrs.v[i];
+        int fd = socket(a->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    close(c->fd);
-    c->fd = -1;
-    if (c->over) {
-        release(c);
-        return;
-    }
-    c->n_open--; /* the timer holds the object */
-    try_next(c);
-}
-
-/* Starts the next address. A poll handle is for one descriptor: the old one is closed first and
- * calls us again. */
-static void try_next(struct lb_connect *c)
-{
-    if (c->polling) {
-        c->polling = false;
-        uv_close((uv_handle_t *)&c->poll, on_old_poll_closed);
-        return;
-    }
-    while (c->next) {
-        const struct addrinfo *ai = c->next;
-        c->next = ai->ai_next;
-        c->fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        if (c->fd < 0) {
-            err_sys(&c->err, errno, "connect %s: socket", c->address);
+        if (fd < 0) {
+            err_sys(&c->err, errno, "connect %s: socket", c->hop);
             continue;
         }
-        lb_tune_socket(c->fd);
-        if (connect(c->fd, ai->ai_addr, ai->ai_addrlen) && errno != EINPROGRESS) {
-            err_sys(&c->err, errno, "connect %s", c->address);
-            close(c->fd);
-            c->fd = -1;
+        lb_tune_socket(fd);
+        if (connect(fd, &a->u.any, a->n) && errno != EINPROGRESS) {
+            err_sys(&c->err, errno, "connect %s", c->hop);
+            close(fd);
             continue;
         }
-        c->poll.data = c;
-        if (uv_poll_init(c->loop, &c->poll, c->fd) ||
-            uv_poll_start(&c->poll, UV_WRITABLE, on_poll)) {
-            err_set(&c->err, ERR_IO, "connect %s: the loop refuses the socket", c->address);
-            close(c->fd);
-            c->fd = -1;
+        if (watch_open(&c->racing[i], c->d->poller, fd, on_racer, c, &c->err)) {
+            close(fd);
             continue;
         }
-        c->polling = true;
-        c->n_open++;
+        c->n_racing++;
+        if (c->next < c->addrs.n)
+            poller_deadline_start(c->d->poller, &c->stagger, STAGGER_MS, on_stagger, c);
         return;
     }
-    conclude(c);
+    if (!c->n_racing)
+        run_dry(c);
 }
 
-static void on_resolved(uv_getaddrinfo_t *req, int status, struct addrinfo *found)
+static void on_addrs(void *arg, const struct lb_addrs *addrs, const struct err *e)
 {
-    struct lb_connect *c = req->data;
+    struct lb_connect *c = arg;
 
-    c->resolving = false;
-    c->found = found;
-    if (c->over) {
-        release(c);
+    poller_deadline_stop(&c->stagger);
+    if (e) {
+        if (!c->err.code || c->next == 0) { /* else what the addresses said tells more */
+            c->err = *e;
+            err_wrap(&c->err, "connect %s", c->hop);
+        }
+        conclude(c, NULL);
         return;
     }
-    if (status)
-        err_set(&c->err, status == UV_EAI_AGAIN ? ERR_AGAIN : ERR_NOT_FOUND,
-                "connect %s: resolve %s: %s", c->address, c->host, uv_strerror(status));
-    else
-        err_set(&c->err, ERR_NOT_FOUND, "connect %s: the name has no address", c->address);
-    c->next = found;
-    c->n_open--; /* the timer holds the object */
-    try_next(c);
+    c->addrs = *addrs;
+    c->next = 0;
+    start_next(c);
 }
+
+/* The resolver takes its time: what it said the last time is better than nothing. */
+static void on_resolver_slow(void *arg)
+{
+    struct lb_connect *c = arg;
+    struct lb_addrs known;
+
+    if (!lb_names_known(c->d->names, c->hop, &known))
+        return;
+    lb_name_wait_cancel(&c->wait);
+    on_addrs(c, &known, NULL);
+}
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
 
 static void on_late(void *arg)
 {
     struct lb_connect *c = arg;
 
-    err_set(&c->err, ERR_TIMEOUT, "connect %s: no answer in time", c->address);
-    conclude(c);
+    err_set(&c->err, ERR_TIMEOUT, "connect %s: %s in time", c->address,
+            c->wait.link.next && !list_empty(&c->wait.link) ? "its name does not resolve"
+            : c->won                                        ? "no answer from the proxy"
+                                                            : "no answer");
+    conclude(c, NULL);
 }
 
-static void on_bad_address(void *arg)
-{
-    conclude(arg);
-}
-
-/* "host:port", "[v6]:port": host is copied, port borrowed. */
-static bool split(struct lb_connect *c, const char **port)
-{
-    const char *colon = strrchr(c->address, ':');
-
-    if (!colon || colon == c->address || !colon[1])
-        return false;
-    if (c->address[0] == '[' && colon[-1] == ']')
-        c->host = mem_strndup(c->address + 1, (size_t)(colon - c->address - 2));
-    else
-        c->host = mem_strndup(c->address, (size_t)(colon - c->address));
-    *port = colon + 1;
-    return true;
-}
-
-void lb_connect_start(struct lb_connect **out, uv_loop_t *loop, const char *address,
+void lb_connect_start(struct lb_connect **out, struct lb_dialer *d, const char *address,
                       uint64_t timeout_ms, lb_connect_fn done, void *arg)
 {
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG };
     struct lb_connect *c = mem_alloc(sizeof *c);
-    const char *port;
-    int status;
+    char host[LB_PROXY_HOST_BYTES], port[6];
 
-    c->loop = loop;
+    c->d = d;
     c->address = mem_strdup(address);
-    c->fd = -1;
+    c->hop = d->proxy.kind == LB_PROXY_NONE ? c->address : d->proxy.address;
+    c->to_send = BUF_SECRET(TALK_MAX_BYTES);
     c->done = done;
     c->arg = arg;
     c->began_us = uv_hrtime() / 1000;
-    c->n_open = 1; /* the timer */
-    c->resolve.data = c;
-    timer_init(&c->timer, loop);
     if (out)
         *out = c;
-    if (!split(c, &port)) {
-        err_set(&c->err, ERR_INVALID, "connect %s: it is not host:port", address);
-        timer_start_ms(&c->timer, 0, on_bad_address, c);
+    if (!lb_address_split(c->hop, host, sizeof host, port)) {
+        err_set(&c->err, ERR_INVALID, "connect %s: it is not host:port", c->hop);
+        conclude_soon(c);
         return;
     }
-    status = uv_getaddrinfo(loop, &c->resolve, on_resolved, c->host, port, &hints);
-    if (status) {
-        err_sys(&c->err, status, "connect %s: resolve", address);
-        timer_start_ms(&c->timer, 0, on_bad_address, c);
-        return;
+    poller_deadline_start(d->poller, &c->late, timeout_ms, on_late, c);
+    if (lb_names_get(d->names, c->hop, &c->addrs)) {
+        struct lb_addr literal;
+        c->may_resolve = !lb_addr_parse(&literal, c->hop);
+        start_next(c);
+    } else {
+        lb_names_resolve(d->names, c->hop, &c->wait, on_addrs, c);
+        poller_deadline_start(d->poller, &c->stagger, RESOLVE_WAIT_MS, on_resolver_slow, c);
     }
-    c->resolving = true;
-    c->n_open++;
-    timer_start_ms(&c->timer, timeout_ms, on_late, c);
 }
 
 void lb_connect_cancel(struct lb_connect *c)
 {
-    if (c->over)
-        return;
     err_set(&c->err, ERR_CANCELED, "connect %s: canceled", c->address);
-    conclude(c);
+    stop(c); /* nothing may come before the news */
+    conclude_soon(c);
 }

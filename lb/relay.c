@@ -1,8 +1,14 @@
 /*
- * Each direction is source socket -> pipe -> destination socket. A direction wants to read when its
- * pipe is empty and to write when it is not, so each socket has at most one interest per direction
- * and the poll masks follow from the two states. The pipe is filled only when empty: then EAGAIN
- * from the source can only mean that the socket has nothing.
+ * A direction reads when its source is readable and nothing of it waits, and writes what waits when
+ * its destination is writable:
+ *
+ *   COPY:   recv --> shared buffer --> send; what does not go out waits in `rest` (16 KiB at most)
+ *     | a read filled the buffer     ^ a burst of splices was small
+ *     v                              |
+ *   SPLICE: source --> pipe --> destination; what does not go out waits in the pipe
+ *
+ * Readiness is edge-triggered: a flag of the watch is cleared only at EAGAIN, or after a short read
+ * when no end is reported, which saves the read that would say EAGAIN.
  */
 #include "lb/relay.h"
 
@@ -13,7 +19,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define TURNS_MAX 16 /* pipe fulls moved per wake-up: others on the loop want their turn */
+#define TURN_BYTES  (4u << 20)   /* moved per wake-up: others on the loop want their turn */
+#define BURST_BYTES (128u << 10) /* a burst of splices below this was not worth a pipe */
 
 struct pipe_pair {
     int rd, wr;
@@ -22,31 +29,28 @@ struct pipe_pair {
 struct relay_pipes {
     struct pipe_pair *idle;
     size_t n_idle, n_idle_max;
-};
-
-struct end {
-    uv_poll_t poll;
-    int fd;
-    int mask; /* what is asked of the poll handle now */
+    char buffer[RELAY_COPY_BYTES];
 };
 
 struct direction {
-    struct end *from, *to;
+    struct watch *from, *to;
     struct pipe_pair pipe; /* rd -1: none lent */
     size_t in_pipe;
+    char *rest; /* n_rest bytes from rest_at on; NULL: nothing waits */
+    size_t rest_at, n_rest;
     uint64_t n_bytes;
-    bool want_read, want_write, ended, finished; /* ended: EOF read; finished: forwarded */
+    bool by_splice, ended, finished; /* ended: EOF read; finished: forwarded */
 };
 
 struct relay {
     struct relay_pipes *pipes;
-    struct end a, b;
+    struct watch *a, *b;
     struct direction up, down;
+    struct poller_task task;
     relay_done_fn done;
     void *arg;
     struct err err;
-    unsigned n_open;
-    bool closing;
+    bool over;
 };
 
 struct relay_pipes *relay_pipes_new(size_t n_idle_max)
@@ -99,193 +103,232 @@ static void give_back(struct relay_pipes *p, struct direction *d)
     d->in_pipe = 0;
 }
 
-static void on_end_closed(uv_handle_t *h)
-{
-    struct relay *r = h->data;
-
-    if (--r->n_open)
-        return;
-    close(r->a.fd);
-    close(r->b.fd);
-    r->done(r->arg, r->up.n_bytes, r->down.n_bytes, r->err.code ? &r->err : NULL);
-    free(r);
-}
-
 static void finish(struct relay *r)
 {
-    if (r->closing)
-        return;
-    r->closing = true;
+    poller_task_cancel(&r->task);
     give_back(r->pipes, &r->up);
     give_back(r->pipes, &r->down);
-    uv_close((uv_handle_t *)&r->a.poll, on_end_closed);
-    uv_close((uv_handle_t *)&r->b.poll, on_end_closed);
+    free(r->up.rest);
+    free(r->down.rest);
+    watch_close(r->a);
+    watch_close(r->b);
+    r->done(r->arg, r->up.n_bytes, r->down.n_bytes, r->err.code ? &r->err : NULL);
+    free(r);
 }
 
 static void fail(struct relay *r, int sys, const char *what)
 {
     if (!r->err.code)
         err_sys(&r->err, sys, "%s", what);
-    finish(r);
+    r->over = true;
 }
 
-/* Empties the pipe into the destination. False: it would block, or the relay has failed. */
-static bool drain(struct relay *r, struct direction *d)
+/* Sends what waits. False: it would block, or the relay has failed. */
+static bool send_rest(struct relay *r, struct direction *d)
 {
-    while (d->in_pipe) {
+    while (d->n_rest && d->to->writable) {
+        ssize_t n = send(d->to->fd, d->rest + d->rest_at, d->n_rest, MSG_NOSIGNAL);
+        if (n > 0) {
+            d->rest_at += (size_t)n;
+            d->n_rest -= (size_t)n;
+            d->n_bytes += (uint64_t)n;
+        } else if (n < 0 && errno == EAGAIN) {
+            d->to->writable = false;
+        } else if (n < 0 && errno != EINTR) {
+            fail(r, errno, "send");
+            return false;
+        }
+    }
+    if (d->n_rest)
+        return false;
+    free(STEAL(d->rest));
+    return true;
+}
+
+static bool drain_pipe(struct relay *r, struct direction *d)
+{
+    while (d->in_pipe && d->to->writable) {
         ssize_t n = splice(d->pipe.rd, NULL, d->to->fd, NULL, d->in_pipe,
                            SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
         if (n > 0) {
             d->in_pipe -= (size_t)n;
             d->n_bytes += (uint64_t)n;
         } else if (n < 0 && errno == EAGAIN) {
-            d->want_write = true;
-            return false;
+            d->to->writable = false;
         } else if (n < 0 && errno != EINTR) {
             fail(r, errno, "send");
             return false;
         }
     }
+    return d->in_pipe == 0;
+}
+
+/* One read and the write of it. *n_moved: bytes read. False: nothing more to do now. */
+static bool copy_some(struct relay *r, struct direction *d, size_t *n_moved)
+{
+    char *buffer = r->pipes->buffer;
+    ssize_t n = recv(d->from->fd, buffer, RELAY_COPY_BYTES, 0), sent;
+
+    if (n < 0 && errno == EINTR)
+        return true;
+    if (n < 0 && errno == EAGAIN) {
+        d->from->readable = false;
+        return false;
+    }
+    if (n < 0) {
+        fail(r, errno, "receive");
+        return false;
+    }
+    if (n == 0) {
+        d->ended = true;
+        return true;
+    }
+    *n_moved = (size_t)n;
+    if (n == RELAY_COPY_BYTES)
+        d->by_splice = true;
+    else if (!d->from->ended)
+        d->from->readable = false; /* a short read: the socket is empty */
+    sent = d->to->writable ? send(d->to->fd, buffer, (size_t)n, MSG_NOSIGNAL) : 0;
+    if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+        fail(r, errno, "send");
+        return false;
+    }
+    sent = MAX(sent, (ssize_t)0);
+    d->n_bytes += (uint64_t)sent;
+    if (sent < n) {
+        d->n_rest = (size_t)(n - sent);
+        d->rest = mem_dup(buffer + sent, d->n_rest);
+        d->rest_at = 0;
+    }
     return true;
 }
 
-static void move_bytes(struct relay *r, struct direction *d)
+static bool splice_some(struct relay *r, struct direction *d, size_t *n_moved)
 {
+    ssize_t n;
     int sys;
 
-    d->want_read = d->want_write = false;
-    for (int turn = 0; turn < TURNS_MAX && !d->finished; turn++) {
-        ssize_t n;
+    if (d->pipe.rd < 0 && (sys = lend(r->pipes, &d->pipe))) {
+        d->by_splice = false; /* out of descriptors: copying needs none */
+        return true;
+    }
+    n = splice(d->from->fd, NULL, d->pipe.wr, NULL, RELAY_PIPE_BYTES,
+               SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    if (n > 0) {
+        d->in_pipe = (size_t)n;
+        *n_moved = (size_t)n;
+        return true;
+    }
+    if (n == 0) {
+        d->ended = true;
+        return true;
+    }
+    if (errno == EINTR)
+        return true;
+    if (errno == EAGAIN) { /* the pipe is empty, so it is the socket's */
+        d->from->readable = false;
+        return false;
+    }
+    fail(r, errno, "receive");
+    return false;
+}
 
-        if (!drain(r, d))
+static void on_task(void *arg);
+
+static void move_bytes(struct relay *r, struct direction *d)
+{
+    size_t n_total = 0;
+    bool spliced = d->by_splice;
+
+    while (!r->over && !d->finished) {
+        size_t n = 0;
+
+        if (!send_rest(r, d) || !drain_pipe(r, d))
             return;
         if (d->ended) {
+            const struct direction *other = d == &r->up ? &r->down : &r->up;
             d->finished = true;
-            /* ENOTCONN: the peer is gone already; its own direction will tell */
-            err_ignore(shutdown(d->to->fd, SHUT_WR));
+            if (other->finished)
+                r->over = true;
+            else /* ENOTCONN: the peer is gone already; its own direction will tell */
+                err_ignore(shutdown(d->to->fd, SHUT_WR));
             break;
         }
-        if (d->pipe.rd < 0 && (sys = lend(r->pipes, &d->pipe))) {
-            fail(r, sys, "make a pipe");
-            return;
-        }
-        n = splice(d->from->fd, NULL, d->pipe.wr, NULL, RELAY_PIPE_BYTES,
-                   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-        if (n > 0) {
-            d->in_pipe = (size_t)n;
-        } else if (n == 0) {
-            d->ended = true;
-        } else if (errno == EAGAIN) {
-            give_back(r->pipes, d);
+        if (!d->from->readable)
             break;
-        } else if (errno != EINTR) {
-            fail(r, errno, "receive");
+        if (n_total >= TURN_BYTES) {
+            poller_soon(d->from->p, &r->task, on_task, r);
             return;
         }
+        spliced |= d->by_splice;
+        if (!(d->by_splice ? splice_some(r, d, &n) : copy_some(r, d, &n)))
+            break;
+        n_total += n;
     }
-    d->want_write = d->in_pipe > 0;
-    d->want_read = !d->ended && !d->want_write;
-    if (d->finished)
+    if (spliced && n_total < BURST_BYTES)
+        d->by_splice = false;
+    if (!d->in_pipe)
         give_back(r->pipes, d);
 }
 
-static void on_poll(uv_poll_t *h, int status, int events);
-
-static void set_mask(struct relay *r, struct end *end, bool rd, bool wr)
+static void step(struct relay *r)
 {
-    int mask = (rd ? UV_READABLE : 0) | (wr ? UV_WRITABLE : 0);
-
-    if (mask == end->mask)
-        return;
-    end->mask = mask;
-    if (!mask)
-        uv_poll_stop(&end->poll);
-    else if (uv_poll_start(&end->poll, mask, on_poll))
-        fail(r, EINVAL, "watch a socket");
-}
-
-static void watch(struct relay *r)
-{
-    if (r->closing)
-        return;
-    if (r->up.finished && r->down.finished) {
+    if (!r->over)
+        move_bytes(r, &r->up);
+    if (!r->over)
+        move_bytes(r, &r->down);
+    if (r->over)
         finish(r);
-        return;
-    }
-    set_mask(r, &r->a, r->up.want_read, r->down.want_write);
-    set_mask(r, &r->b, r->down.want_read, r->up.want_write);
 }
 
-static void on_poll(uv_poll_t *h, int status, int events)
+static void on_task(void *arg)
 {
-    struct relay *r = h->data;
-    const struct end *end = container_of(h, struct end, poll);
-    struct direction *from = end == &r->a ? &r->up : &r->down;
-    struct direction *to = end == &r->a ? &r->down : &r->up;
-
-    if (status < 0) { /* the socket has an error: reading tells which */
-        events = UV_READABLE | UV_WRITABLE;
-    }
-    if ((events & UV_READABLE) && from->want_read)
-        move_bytes(r, from);
-    if (!r->closing && (events & UV_WRITABLE) && to->want_write)
-        move_bytes(r, to);
-    if (!r->closing && status < 0 && !from->want_read && !to->want_write)
-        fail(r, status, "watch a socket");
-    watch(r);
+    step(arg);
 }
 
-/* Only the first handle was made: nothing to tell, just memory to give back. */
-static void on_refused(uv_handle_t *h)
+static void on_event(void *arg, struct watch *w)
 {
-    free(h->data);
+    struct relay *r = arg;
+    const struct direction *from = w == r->a ? &r->up : &r->down;
+    int sys = 0;
+    socklen_t n = sizeof sys;
+
+    /* A reset after the end: no read will find it. */
+    if (w->failed && from->ended && !r->over) {
+        err_ignore(getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &sys, &n));
+        fail(r, sys ? sys : ECONNRESET, "connection");
+    }
+    step(r);
 }
 
-int relay_start(struct relay **out, uv_loop_t *loop, struct relay_pipes *pipes, int fd_a, int fd_b,
-                relay_done_fn done, void *arg, struct err *e)
+void relay_start(struct relay **out, struct relay_pipes *pipes, struct watch *a, struct watch *b,
+                 relay_done_fn done, void *arg)
 {
     struct relay *r = mem_alloc(sizeof *r);
-    int status;
 
     r->pipes = pipes;
     r->done = done;
     r->arg = arg;
-    r->a.fd = fd_a;
-    r->b.fd = fd_b;
-    r->up = (struct direction){ .from = &r->a, .to = &r->b, .pipe = { -1, -1 }, .want_read = true };
-    r->down =
-        (struct direction){ .from = &r->b, .to = &r->a, .pipe = { -1, -1 }, .want_read = true };
-    r->a.poll.data = r->b.poll.data = r;
-    status = uv_poll_init(loop, &r->a.poll, fd_a);
-    if (!status) {
-        r->n_open++;
-        status = uv_poll_init(loop, &r->b.poll, fd_b);
-        if (!status)
-            r->n_open++;
-    }
-    if (r->n_open < 2) { /* epoll refused the descriptor: only out of memory or descriptors */
-        close(fd_a);
-        close(fd_b);
-        if (r->n_open) /* the handle never started: nothing to wait for but its memory */
-            uv_close((uv_handle_t *)&r->a.poll, on_refused);
-        else
-            free(r);
-        return err_sys(e, status, "watch a connection");
-    }
-    watch(r);
+    r->a = a;
+    r->b = b;
+    r->up = (struct direction){ .from = a, .to = b, .pipe = { -1, -1 } };
+    r->down = (struct direction){ .from = b, .to = a, .pipe = { -1, -1 } };
+    a->fn = b->fn = on_event;
+    a->arg = b->arg = r;
+    poller_soon(a->p, &r->task, on_task, r); /* edges that came before are in the flags */
     *out = r;
-    return 0;
 }
 
 void relay_cancel(struct relay *r)
 {
-    if (r->closing)
-        return;
-    err_set(&r->err, ERR_CANCELED, "closed by the load balancer");
-    finish(r);
+    if (!r->over)
+        err_set(&r->err, ERR_CANCELED, "closed by the load balancer");
+    r->over = true;
+    poller_soon(r->a->p, &r->task, on_task, r);
 }
 
-uint64_t relay_n_bytes(const struct relay *r)
+void relay_n_bytes(const struct relay *r, uint64_t *n_up, uint64_t *n_down)
 {
-    return r->up.n_bytes + r->down.n_bytes;
+    *n_up = r->up.n_bytes;
+    *n_down = r->down.n_bytes;
 }

@@ -253,6 +253,7 @@ void lb_server_set_event(struct lb_server_set *set, struct lb_server *s, enum lb
 
     if (ev == LB_DIAL_OK || ev == LB_DIAL_FAIL)
         s->n_dials++;
+    s->reached = ev == LB_DIAL_OK || ev == LB_CHECK_OK;
     if (e) {
         s->last_err = *e;
         s->last_err_ms = now_ms;
@@ -268,9 +269,16 @@ void lb_server_set_event(struct lb_server_set *set, struct lb_server *s, enum lb
     close_now(set);
 }
 
+static int rank(const struct lb_server *s)
+{
+    if (s->state == LB_STANDBY && s->reached)
+        return LB_UNCHECKED * 4 + 1; /* between UNCHECKED ones that were reached and the others */
+    return (int)s->state * 4 + (s->reached ? 2 : 0);
+}
+
 static bool before(const struct lb_server *a, const struct lb_server *b)
 {
-    return a->state != b->state ? a->state > b->state : a->n_conns > b->n_conns;
+    return rank(a) != rank(b) ? rank(a) > rank(b) : a->n_conns > b->n_conns;
 }
 
 size_t lb_server_set_order(const struct lb_server_set *set, struct lb_server **out)

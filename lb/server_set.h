@@ -14,6 +14,7 @@
 #include "base/core/err.h"
 #include "base/core/list.h"
 #include "base/core/str.h"
+#include "base/io/backoff.h"
 
 #define LB_SERVERS_MAX                                                                             \
     64 /* servers in one list; a longer one is cut, with a warning by the caller */
@@ -47,11 +48,16 @@ struct lb_server {
     uint64_t since_ms; /* when the state began */
     size_t n_conns;    /* connections through it that are open now */
     uint64_t n_dials, n_failures;
-    uint64_t rtt_us;     /* of the last successful dial; 0: none yet */
-    struct err last_err; /* code ERR_OK: none yet */
+    uint64_t n_up, n_down; /* bytes of the connections that have ended */
+    bool reached;          /* the last outcome, of whatever kind, was good */
+    uint64_t rtt_us;       /* of the last successful dial or probe; 0: none yet */
+    struct err last_err;   /* code ERR_OK: none yet */
     uint64_t last_err_ms;
-    struct list conns; /* the balancer's; the set never looks */
-    int refs;          /* the set's own and one per user that may outlive the membership */
+    struct list conns; /* these are the balancer's; the set never looks */
+    struct backoff probe_backoff;
+    uint64_t probe_at_ms;
+    bool probing;
+    int refs; /* the set's own and one per user that may outlive the membership */
 };
 
 struct lb_server_set;
@@ -73,8 +79,10 @@ bool lb_server_set_addresses(struct lb_server_set *set, const struct str *addres
 void lb_server_set_event(struct lb_server_set *set, struct lb_server *s, enum lb_event ev,
                          const struct err *e, uint64_t now_ms);
 
-/* In the order to try them: state descending, then open connections descending. All states count.
- * Returns n; out holds LB_SERVERS_MAX + 1 borrowed pointers. */
+/* In the order to try them: state descending, then those that were reached, then open connections
+ * descending. All states count. One exception: a STANDBY server that was reached comes before
+ * UNCHECKED ones that were not, for what is only listed may be a private address that nobody can
+ * reach from here. Returns n; out holds LB_SERVERS_MAX + 1 borrowed pointers. */
 size_t lb_server_set_order(const struct lb_server_set *set, struct lb_server **out);
 /* The list as it was given, without a STANDBY default: what the state file holds. */
 size_t lb_server_set_listed(const struct lb_server_set *set, struct lb_server **out);

@@ -135,7 +135,7 @@ static void on_open(void *arg, struct tunnel_flow *f, struct str proto, struct s
     }
     if (log_allowed(&limit))
         log_warn("refused to dial for the server", kv("server", c->st.address), kv("err", e.text));
-    tunnel_flow_close(f, e.text, false, uv_now(c->loop));
+    tunnel_flow_fail(f, &e, false, uv_now(c->loop));
 }
 
 static void on_dead(void *arg, const struct err *e)
@@ -155,6 +155,7 @@ static void on_connected(void *arg, const struct tunnel_connect_result *r)
 {
     struct tunnel_client *c = arg;
     struct tunnel_link_config lc = { .role = TUNNEL_CLIENT,
+                                     .framing = r->framing,
                                      .key = c->st.address,
                                      .n_flows_max = c->o.n_streams_max,
                                      .on_open = on_open,
@@ -173,7 +174,9 @@ static void on_connected(void *arg, const struct tunnel_connect_result *r)
     }
     tunnel_link_new(&c->link, r->stream, r->leftover, &lc); /* takes the attempt's place */
     c->st.n_connects++;
-    log_info("tunnel connected", kv("server", c->st.address));
+    c->st.own_protocol = r->framing == &tunnel_mux;
+    log_info("tunnel connected", kv("server", c->st.address),
+             kv("protocol", c->st.own_protocol ? TUNNEL_SUBPROTOCOL : "remotedialer"));
     client_move(c, TUNNEL_CLIENT_CONNECTED, TUNNEL_OK, 0, "");
 }
 
@@ -183,7 +186,7 @@ static void attempt_start(void *arg)
 
     c->n_open++;
     tunnel_connect_start(&c->attempt, c->loop, c->host, c->port, c->o.tls_name, c->tls,
-                         on_connected, c);
+                         c->o.remotedialer, on_connected, c);
     client_move(c, TUNNEL_CLIENT_CONNECTING, TUNNEL_OK, 0, "");
 }
 

@@ -10,7 +10,8 @@
  *        +----------------------^
  *
  * Deadlines: 10 s each for connecting (DNS, TCP, TLS together) and for the answer to the upgrade;
- * a ping every 5 s; 60 s without a pong end the session.
+ * a silent server ends the session: after less than 10 s when it speaks our own protocol
+ * (docs/protocols/tunnel.md), after 60 s without a pong when it is K3s'.
  */
 #include "base/io/stream.h"
 #include "tunnel/authorizer.h"
@@ -44,7 +45,8 @@ struct tunnel_client_status {
     int64_t since_unix_s;        /* of state */
     uint64_t n_connects;         /* successes so far */
     size_t n_streams;
-    uint64_t rtt_ms; /* of the last ping; 0: none yet */
+    uint64_t rtt_ms;   /* of the last ping; 0: none yet */
+    bool own_protocol; /* CONNECTED: coracle.v1, else remotedialer */
 };
 
 struct tunnel_client_options {
@@ -59,6 +61,7 @@ struct tunnel_client_options {
     void *arg;
     uint64_t reconnect_min_ms, reconnect_max_ms; /* 0: 1000 and 5000 */
     size_t n_streams_max;                        /* 0: 1024 */
+    bool remotedialer; /* never offer our own protocol; for tests and comparisons */
 };
 
 /* Are these credentials usable? ERR_INVALID and why not. */

@@ -33,7 +33,8 @@ struct tunnel_connect {
     void *dialed_arg;
     enum tunnel_failure stage; /* where a failure would have happened */
     int http_status;
-    bool canceled, finished;
+    bool canceled, finished, remotedialer;
+    const struct tunnel_framing *framing;
     struct err err;
     char key[25]; /* Sec-WebSocket-Key: 16 bytes in base64 */
     tunnel_connect_fn done;
@@ -70,8 +71,8 @@ static void on_tcp(void *arg, struct stream *s, const struct err *e)
         return;
     }
     c->stage = TUNNEL_FAIL_TLS;
-    tls_client_wrap(c->tls, s, c->tls_name, c->dial_until_ms > now_ms ? c->dial_until_ms - now_ms : 1,
-                    on_tls, c);
+    tls_client_wrap(c->tls, s, c->tls_name,
+                    c->dial_until_ms > now_ms ? c->dial_until_ms - now_ms : 1, on_tls, c);
 }
 
 static void dial(void *arg, uint64_t timeout_ms, http_dialed_fn done, void *done_arg)
@@ -96,17 +97,21 @@ static void make_key(char out[25])
     snprintf(out, 25, "%s", buf_cstr(&text));
 }
 
-/* RFC 6455 4.1, the client's checks of the answer; we asked for no subprotocol or extension. */
-static bool is_websocket(const struct tunnel_connect *c, const struct http_headers *h)
+/* RFC 6455 4.1, the client's checks of the answer; we asked for no extension. */
+static bool is_websocket(struct tunnel_connect *c, const struct http_headers *h)
 {
+    struct str protocol = http_headers_get(h, "sec-websocket-protocol");
     char accept[29];
+
+    if (protocol.p && (c->remotedialer || !str_is(str_trim(protocol), TUNNEL_SUBPROTOCOL)))
+        return false;
+    c->framing = protocol.p ? &tunnel_mux : &tunnel_remotedialer;
 
     ws_accept_key(accept, str_of(c->key));
     return http_headers_has_token(h, "upgrade", "websocket") &&
            http_headers_has_token(h, "connection", "upgrade") &&
            str_is(http_headers_get(h, "sec-websocket-accept"), accept) &&
-           !http_headers_get(h, "sec-websocket-extensions").p &&
-           !http_headers_get(h, "sec-websocket-protocol").p;
+           !http_headers_get(h, "sec-websocket-extensions").p;
 }
 
 static void on_head(struct http_call *call, void *arg, int status, const struct http_headers *h)
@@ -132,6 +137,7 @@ static void on_head(struct http_call *call, void *arg, int status, const struct 
         return;
     r.stream = http_call_take_stream(call, &leftover);
     r.leftover = buf_str(&leftover);
+    r.framing = c->framing;
     c->finished = true;
     c->done(c->arg, &r);
 }
@@ -171,7 +177,7 @@ static const struct http_call_events events = { .on_head = on_head, .on_done = o
 
 void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const char *host,
                           uint16_t port, const char *tls_name, struct tls_client_config *tls,
-                          tunnel_connect_fn done, void *arg)
+                          bool remotedialer, tunnel_connect_fn done, void *arg)
 {
     struct tunnel_connect *c = mem_alloc(sizeof *c);
     auto_buf authority = BUF(512);
@@ -184,11 +190,12 @@ void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const ch
                                      { STR("Connection"), STR("Upgrade") },
                                      { STR("Sec-WebSocket-Version"), STR("13") },
                                      { STR("Sec-WebSocket-Key"), { 0 } },
-                                     { STR("User-Agent"), STR(USER_AGENT) } };
+                                     { STR("User-Agent"), STR(USER_AGENT) },
+                                     { STR("Sec-WebSocket-Protocol"), STR(TUNNEL_SUBPROTOCOL) } };
     struct http_call_config cc = { .method = "GET",
                                    .target = TARGET,
                                    .headers = headers,
-                                   .n_headers = ARRAY_LEN(headers),
+                                   .n_headers = ARRAY_LEN(headers) - (remotedialer ? 1 : 0),
                                    .timeout_ms = 2 * TUNNEL_CONNECT_MS,
                                    .upgrade = true };
 
@@ -198,6 +205,7 @@ void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const ch
     c->port = port;
     c->tls = tls;
     c->stage = TUNNEL_FAIL_TCP;
+    c->remotedialer = remotedialer;
     c->done = done;
     c->arg = arg;
     err_ignore(url_join_host_port(&authority, str_of(host), port)); /* a name that was split fits */

@@ -2,19 +2,22 @@
 /*
  * Connect: one attempt to open the tunnel's websocket to a server: name, TCP, TLS, upgrade.
  *
- * GET /v1-k3s/connect over HTTP/1.1 with the client certificate of the TLS settings; no
- * subprotocol, no extensions, no Origin, as K3s' agent sends it. done comes once, from the loop;
- * the attempt is gone by then. Cancel hurries it; then it brings ERR_CANCELED. Loop thread only.
+ * GET /v1-k3s/connect over HTTP/1.1 with the client certificate of the TLS settings; no extensions,
+ * no Origin, as K3s' agent sends it; our subprotocol is offered, which K3s' server ignores. done
+ * comes once, from the loop; the attempt is gone by then. Cancel hurries it; then it brings
+ * ERR_CANCELED. Loop thread only.
  */
 #include "base/io/stream.h"
 #include "base/io/tls.h"
 #include "tunnel/client.h"
+#include "tunnel/session.h"
 
 struct tunnel_connect;
 
 struct tunnel_connect_result {
     struct stream *stream; /* yours (stream_handover); NULL: it failed */
     struct str leftover;   /* read behind the head of the answer; valid during the call */
+    const struct tunnel_framing *framing; /* what the server chose */
     enum tunnel_failure failure;
     int http_status; /* FAIL_HTTP: of an answer that is no upgrade; 0: there was none */
     struct err err;
@@ -23,8 +26,9 @@ typedef void (*tunnel_connect_fn)(void *arg, const struct tunnel_connect_result 
 
 #define TUNNEL_CONNECT_MS 10000 /* name, TCP and TLS; and again for the answer to the upgrade */
 
-/* tls must live until done. tls_name: what the certificate must carry; NULL: host. */
+/* tls must live until done. tls_name: what the certificate must carry; NULL: host. remotedialer: do
+ * not offer our own protocol. */
 void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const char *host,
                           uint16_t port, const char *tls_name, struct tls_client_config *tls,
-                          tunnel_connect_fn done, void *arg);
+                          bool remotedialer, tunnel_connect_fn done, void *arg);
 void tunnel_connect_cancel(struct tunnel_connect *c);

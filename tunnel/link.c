@@ -20,6 +20,7 @@
 #define PULL_SPACE (16u * 1024)
 /* The protocol has no limit, its senders use 32 KiB and a head. */
 #define MESSAGE_MAX_BYTES (1024u * 1024)
+#define GOODBYE_MS        1000
 
 struct tunnel_link {
     struct tunnel_link_config c;
@@ -32,6 +33,8 @@ struct tunnel_link {
     unsigned n_open;   /* stream, timer, idle */
     bool over;         /* died or closed: nothing is sent or told any more */
     bool closing;
+    bool deaf;               /* the connection is broken, or the peer has gone */
+    enum err_code died_code; /* ERR_OK: we were closed */
 };
 
 static void on_idle(uv_idle_t *h);
@@ -66,6 +69,8 @@ static void die(struct tunnel_link *l, const struct err *e)
     if (l->over)
         return;
     l->over = true;
+    l->died_code = why.code;
+    l->deaf = why.code != ERR_PROTOCOL && why.code != ERR_LIMIT;
     tunnel_session_kill(l->session, &why);
     l->c.on_dead(l->c.arg, &why);
 }
@@ -270,7 +275,7 @@ void tunnel_link_new(struct tunnel_link **out, struct stream *stream_take, struc
 {
     struct tunnel_link *l = mem_alloc(sizeof *l);
     struct tunnel_session_config sc = { .role = c->role,
-                                        .framing = &tunnel_remotedialer,
+                                        .framing = c->framing,
                                         .key = c->key,
                                         .silence_ms = c->silence_ms,
                                         .n_flows_max = c->n_flows_max,
@@ -295,6 +300,18 @@ void tunnel_link_new(struct tunnel_link **out, struct stream *stream_take, struc
     stream_handover(stream_take, &stream_events, l, leftover);
 }
 
+/* False: there is nothing to say. */
+static bool say_goodbye(struct tunnel_link *l, const struct err *why)
+{
+    struct str message = tunnel_session_goodbye(l->session, why);
+    struct err e;
+
+    if (!message.n)
+        return false;
+    ws_send(l->ws, false, message.p, message.n);
+    return flush(l, &e) == 0;
+}
+
 void tunnel_link_close(struct tunnel_link *l, const char *why)
 {
     struct err e;
@@ -302,9 +319,12 @@ void tunnel_link_close(struct tunnel_link *l, const char *why)
     if (l->closing)
         return;
     l->closing = l->over = true;
-    err_set(&e, ERR_CLOSED, "%s", why);
+    err_set(&e, l->died_code ? l->died_code : ERR_CLOSED, "%s", why);
     tunnel_session_kill(l->session, &e);
-    stream_close(l->stream);
+    if (!l->deaf && say_goodbye(l, &e))
+        stream_close_flushed(l->stream, GOODBYE_MS);
+    else
+        stream_close(l->stream);
     timer_close(&l->timer, handle_gone, l);
     uv_close((uv_handle_t *)&l->idle, on_idle_closed);
 }

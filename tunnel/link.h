@@ -16,6 +16,7 @@ struct tunnel_link;
 
 struct tunnel_link_config {
     enum tunnel_role role;
+    const struct tunnel_framing *framing;
     const char *key; /* as in struct tunnel_session_config, like the next two */
     uint64_t silence_ms;
     size_t n_flows_max;
@@ -31,8 +32,8 @@ struct tunnel_link_config {
 /* Takes the connection of a completed upgrade, and what was read behind its head. */
 void tunnel_link_new(struct tunnel_link **out, struct stream *stream_take, struct str leftover,
                      const struct tunnel_link_config *c);
-/* Ends the session (its flows end with ERR_CLOSED "tunnel disconnect: <why>") and the connection.
- * Once. */
+/* Ends the session (its flows end with ERR_CLOSED "tunnel disconnect: <why>") and the connection;
+ * with our own framing the other end is told why, if it is there (1 s at most). Once. */
 void tunnel_link_close(struct tunnel_link *l, const char *why);
 
 struct tunnel_session *tunnel_link_session(struct tunnel_link *l);

@@ -17,10 +17,10 @@ struct tunnel_pump {
     struct tunnel_target target;
 };
 
-static void flow_close(struct tunnel_pump *p, const char *text)
+static void flow_close(struct tunnel_pump *p)
 {
     if (p->flow)
-        tunnel_flow_close(STEAL(p->flow), text, true, uv_now(p->loop));
+        tunnel_flow_close(STEAL(p->flow), NULL, true, uv_now(p->loop));
 }
 
 /* ---- the flow ---- */
@@ -55,7 +55,17 @@ static void on_flow_end(void *arg, const struct err *e)
         stream_close_flushed(STEAL(p->tcp), CLOSE_MS);
 }
 
-static const struct tunnel_flow_events flow_events = { on_flow_data, on_flow_sent, on_flow_end };
+static void on_flow_fin(void *arg)
+{
+    struct tunnel_pump *p = arg;
+
+    if (p->tcp)
+        stream_shutdown(p->tcp);
+}
+
+static const struct tunnel_flow_events flow_events = {
+    .on_data = on_flow_data, .on_sent = on_flow_sent, .on_end = on_flow_end, .on_fin = on_flow_fin
+};
 
 /* ---- the local connection ---- */
 
@@ -74,7 +84,9 @@ static void on_tcp_end(void *arg)
 {
     struct tunnel_pump *p = arg;
 
-    flow_close(p, NULL);
+    if (p->flow && tunnel_flow_shutdown(p->flow))
+        return; /* on_flow_end comes when the other direction has ended too */
+    flow_close(p);
     if (p->tcp)
         stream_close_flushed(STEAL(p->tcp), CLOSE_MS);
 }
@@ -91,7 +103,8 @@ static void on_tcp_error(void *arg, const struct err *e)
 {
     struct tunnel_pump *p = arg;
 
-    flow_close(p, e->text);
+    if (p->flow)
+        tunnel_flow_fail(STEAL(p->flow), e, true, uv_now(p->loop));
     if (p->tcp)
         stream_close(STEAL(p->tcp));
 }
@@ -108,7 +121,7 @@ static const struct stream_events tcp_events = { .on_data = on_tcp_data,
                                                  .on_closed = on_tcp_closed };
 
 /* "dial tcp 127.0.0.1:1: connect: connection refused", as Go puts it: server code matches it */
-static void dial_text(char *out, size_t size, const struct tunnel_target *t, const struct err *e)
+static void dial_error(struct err *out, const struct tunnel_target *t, const struct err *e)
 {
     bool v6 = strchr(t->host, ':') != NULL;
     char why[300];
@@ -119,21 +132,22 @@ static void dial_text(char *out, size_t size, const struct tunnel_target *t, con
         snprintf(why, sizeof why, "%s", e->code == ERR_TIMEOUT ? "i/o timeout" : e->text);
     if (e->sys) /* Go writes errno texts in lower case */
         why[strlen("connect: ")] = (char)tolower((unsigned char)why[strlen("connect: ")]);
-    snprintf(out, size, "dial tcp %s%s%s:%u: %s", v6 ? "[" : "", t->host, v6 ? "]" : "", t->port,
-             why);
+    err_set(out, e->code, "dial tcp %s%s%s:%u: %s", v6 ? "[" : "", t->host, v6 ? "]" : "", t->port,
+            why);
+    out->sys = e->sys;
 }
 
 static void on_dialed(void *arg, struct stream *tcp, const struct err *e)
 {
     struct tunnel_pump *p = arg;
-    char text[400];
+    struct err why;
 
     p->dial = NULL;
     if (e || !p->flow) {
         if (e && p->flow) {
-            dial_text(text, sizeof text, &p->target, e);
-            log_debug("tunnel dial failed", kv("err", text));
-            flow_close(p, text);
+            dial_error(&why, &p->target, e);
+            log_debug("tunnel dial failed", kv("err", why.text));
+            tunnel_flow_fail(STEAL(p->flow), &why, true, uv_now(p->loop));
         }
         if (tcp)
             stream_close(tcp);
@@ -154,5 +168,6 @@ void tunnel_pump_start(uv_loop_t *loop, struct tunnel_flow *f, const struct tunn
     p->flow = f;
     p->target = *target;
     tunnel_flow_bind(f, &flow_events, p);
-    tcp_dial(&p->dial, loop, target->host, target->port, TUNNEL_PUMP_DIAL_MS, on_dialed, p);
+    tcp_dial(&p->dial, loop, target->host, target->port,
+             tunnel_flow_timeout_ms(f, TUNNEL_PUMP_DIAL_MS), on_dialed, p);
 }

@@ -23,7 +23,9 @@
  * than this, or absent from two lists, are taken for dead. */
 #define SYNC_AGE_MS 60000
 
-#define TEXT_EOF "EOF"
+#define TEXT_EOF     "EOF"
+#define TEXT_MAX     TUNNEL_FRAME_TEXT_MAX
+#define NUMBER_FIRST 2
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
@@ -75,6 +77,14 @@ static struct str sync_message(struct tunnel_session *s)
     return buf_str(&s->sync);
 }
 
+/* What peers read of it. */
+static struct str error_text(const char *text)
+{
+    struct str s = str_of(text);
+
+    return str_n(s.p, MIN(s.n, (size_t)TEXT_MAX));
+}
+
 static struct str next_session(struct tunnel_session *s)
 {
     if (s->n_answers) {
@@ -82,7 +92,7 @@ static struct str next_session(struct tunnel_session *s)
 
         s->answers_first = (s->answers_first + 1) % TUNNEL_ANSWERS_MAX;
         s->n_answers--;
-        return small(s, a->number, TUNNEL_FRAME_ERROR, str_of(a->text));
+        return small(s, a->number, TUNNEL_FRAME_ERROR, error_text(a->text));
     }
     if (s->want_sync) {
         s->want_sync = false;
@@ -124,7 +134,7 @@ static struct str next(struct tunnel_flow *f, bool *gone)
     }
     if (!f->tx.n) {
         *gone = true;
-        return small(s, f->number, TUNNEL_FRAME_ERROR, str_of(f->text));
+        return small(s, f->number, TUNNEL_FRAME_ERROR, error_text(f->text[0] ? f->text : TEXT_EOF));
     }
     c = s->sent_chunk = tunnel_fifo_take(&f->tx);
     n = head(s, bytes, f->number, TUNNEL_FRAME_DATA);
@@ -282,6 +292,8 @@ static int receive(struct tunnel_session *s, struct str message, uint64_t now_ms
 const struct tunnel_framing tunnel_remotedialer = {
     .name = "remotedialer",
     .target_max = TUNNEL_FRAME_CONNECT_MAX,
+    .number_first = NUMBER_FIRST,
+    .number_max = INT64_MAX,
     .sync_ms = SYNC_MS,
     .receive = receive,
     .sendable = sendable,

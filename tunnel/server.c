@@ -19,7 +19,6 @@
 
 #include <stdio.h>
 
-#define SILENCE_MS     60000
 #define N_SESSIONS_MAX 8192
 /* Records of nodes without a session: as many as a large cluster has nodes. */
 #define N_NODES_MAX 16384
@@ -53,11 +52,13 @@ struct node_session {
     struct node *node;
     struct list link_in_node;
     struct tunnel_link *link;
+    const struct tunnel_framing *framing;
     bool left; /* not in its node any more, the link is closing */
 };
 
 struct dial {
-    struct list link;
+    struct list link; /* in dials, once it has a result */
+    struct tunnel_server *ts;
     struct stream *s;
     struct err e;
     http_dialed_fn done;
@@ -161,11 +162,12 @@ static void session_end(struct node_session *x, const char *why)
 }
 
 static void session_new(struct tunnel_server *ts, struct str name, struct stream *stream_take,
-                        struct str leftover)
+                        struct str leftover, const struct tunnel_framing *framing)
 {
     struct node *n = node_get(ts, name);
     struct node_session *x = mem_alloc(sizeof *x);
     struct tunnel_link_config c = { .role = TUNNEL_SERVER,
+                                    .framing = framing,
                                     .key = n->name,
                                     .silence_ms = ts->c.silence_ms,
                                     .n_flows_max = ts->c.n_streams_max,
@@ -179,6 +181,7 @@ static void session_new(struct tunnel_server *ts, struct str name, struct stream
         tcp_addr_text(n->st.remote, (struct sockaddr *)&peer);
     x->ts = ts;
     x->node = n;
+    x->framing = framing;
     n->n_refs++;
     ts->n_sessions++;
     list_push(&n->sessions, &x->link_in_node);
@@ -190,6 +193,7 @@ static void session_new(struct tunnel_server *ts, struct str name, struct stream
                     "the node has too many sessions");
     if (log_allowed(&log_rate))
         log_info("node's tunnel connected", kv("node", n->name), kv("remote", n->st.remote),
+                 kv("protocol", framing == &tunnel_mux ? TUNNEL_SUBPROTOCOL : "remotedialer"),
                  kv("n_sessions", n->n_sessions));
     if (n->n_sessions > 1) /* it was connected before */
         return;
@@ -219,18 +223,22 @@ static void make_room(struct tunnel_server *ts)
 
 void tunnel_server_accept(struct tunnel_server *ts, struct http_req *r, struct str node)
 {
+    static const char *const protocols[] = { TUNNEL_SUBPROTOCOL, NULL };
     auto_buf leftover = BUF(HTTP_HEADERS_MAX_BYTES);
     struct stream *stream;
     struct err e;
+    bool own;
 
     if (ts->closing || ts->n_sessions >= ts->c.n_sessions_max) {
         http_reply(r, 503, "text/plain", STR("too many tunnels\n"), NULL, 0);
         return;
     }
-    if (ws_upgrade_request(r, &stream, &leftover, &e)) /* it has answered 400 */
+    own = !ts->c.remotedialer &&
+          http_headers_has_token(http_req_headers(r), "Sec-WebSocket-Protocol", TUNNEL_SUBPROTOCOL);
+    if (ws_upgrade(r, own ? protocols : NULL, NULL, &stream, &leftover, &e)) /* it has answered */
         return;
     make_room(ts);
-    session_new(ts, node, stream, buf_str(&leftover));
+    session_new(ts, node, stream, buf_str(&leftover), own ? &tunnel_mux : &tunnel_remotedialer);
 }
 
 /* ---- dialing -------------------------------------------------------------------------------- */
@@ -252,6 +260,42 @@ static void on_idle(uv_idle_t *h)
     }
 }
 
+static void on_idle_closed(uv_handle_t *h)
+{
+    struct tunnel_server *ts = h->data;
+
+    ts->idle_closed = true;
+    maybe_gone(ts);
+}
+
+static void on_last_idle(uv_idle_t *h)
+{
+    on_idle(h);
+    uv_close((uv_handle_t *)h, on_idle_closed);
+}
+
+/* d has its result; done is called from the loop. */
+static void dial_end(struct dial *d)
+{
+    struct tunnel_server *ts = d->ts;
+
+    list_push(&ts->dials, &d->link);
+    if (!ts->idle_closed)
+        uv_idle_start(&ts->idle, ts->closing ? on_last_idle : on_idle);
+}
+
+static void on_stream(void *arg, struct stream *s, const struct err *e)
+{
+    struct dial *d = arg;
+
+    d->s = s;
+    if (e)
+        d->e = *e;
+    if (e && d->ts->closing)
+        d->e.code = ERR_CANCELED;
+    dial_end(d);
+}
+
 void tunnel_server_dial(struct tunnel_server *ts, const char *node, const char *address,
                         uint64_t timeout_ms, http_dialed_fn done, void *arg)
 {
@@ -259,19 +303,18 @@ void tunnel_server_dial(struct tunnel_server *ts, const char *node, const char *
     struct dial *d = mem_alloc(sizeof *d);
     char name[128];
 
+    d->ts = ts;
     d->done = done;
     d->arg = arg;
-    list_push(&ts->dials, &d->link);
     snprintf(name, sizeof name, "node %s", node);
     if (ts->closing)
         err_set(&d->e, ERR_CANCELED, "%s: the tunnel server is closing", name);
     else if (!x)
         err_set(&d->e, ERR_NOT_FOUND, "failed to find Session for client %s", node);
-    else if (tunnel_stream_open(&d->s, ts->loop, tunnel_link_session(x->link), name,
-                                str_of(address), timeout_ms, &d->e))
-        d->s = NULL;
-    if (!ts->idle_closed)
-        uv_idle_start(&ts->idle, on_idle);
+    else if (tunnel_stream_open(ts->loop, tunnel_link_session(x->link), name, str_of(address),
+                                timeout_ms, on_stream, d, &d->e) == 0)
+        return;
+    dial_end(d);
 }
 
 void tunnel_server_http_dial(void *dial_arg, uint64_t timeout_ms, http_dialed_fn done, void *arg)
@@ -310,6 +353,8 @@ bool tunnel_server_node(const struct tunnel_server *ts, const char *node,
         const struct tunnel_session *s = tunnel_link_session(x->link);
 
         out->n_streams = tunnel_session_n_flows(s);
+        out->rtt_ms = tunnel_session_rtt_ms(s);
+        out->own_protocol = x->framing == &tunnel_mux;
         last_ms = MAX(last_ms, tunnel_session_last_seen_ms(s));
     }
     out->last_frame_ago_ms = uv_now(ts->loop) - last_ms;
@@ -341,21 +386,12 @@ void tunnel_server_new(struct tunnel_server **out, uv_loop_t *loop,
 
     ts->loop = loop;
     ts->c = *c;
-    ts->c.silence_ms = c->silence_ms ? c->silence_ms : SILENCE_MS;
     ts->c.n_sessions_max = c->n_sessions_max ? c->n_sessions_max : N_SESSIONS_MAX;
     ts->nodes = map_new();
     list_init(&ts->dials);
     uv_idle_init(loop, &ts->idle); /* never fails */
     ts->idle.data = ts;
     *out = ts;
-}
-
-static void on_idle_closed(uv_handle_t *h)
-{
-    struct tunnel_server *ts = h->data;
-
-    ts->idle_closed = true;
-    maybe_gone(ts);
 }
 
 /* Streams that nobody took yet are closed, and their dials canceled. */
@@ -367,12 +403,6 @@ static void cancel_dials(struct tunnel_server *ts)
         stream_close(STEAL(d->s));
         err_set(&d->e, ERR_CANCELED, "the tunnel server is closing");
     }
-}
-
-static void on_last_idle(uv_idle_t *h)
-{
-    on_idle(h);
-    uv_close((uv_handle_t *)h, on_idle_closed);
 }
 
 void tunnel_server_close(struct tunnel_server *ts, void (*done)(void *arg), void *arg)

@@ -4,15 +4,16 @@
  *
  * Keeps the sessions of every node. A node may have several for a moment (it reconnected before
  * the old connection was known to be dead): the newest is used for dials, older ones are closed
- * when nothing has come on them for 60 s, or at once when there are more than four. What is known
+ * when they fall silent, or at once when there are more than four. What is known
  * of a node stays after its session ended (tunnel_server_node), until tunnel_server_forget.
  *
  *   tunnel_server_accept --> session --> tunnel_server_dial* --> struct stream
- *                               |  silence 60 s, closed, protocol error
+ *                               |  silence, closed, protocol error
  *                               v
  *                             gone: its streams fail with ERR_CLOSED "tunnel disconnect: ..."
  *
- * Loop thread only. Protocol: docs/protocols/remotedialer.md.
+ * An agent of ours speaks our own protocol (docs/protocols/tunnel.md), others remotedialer
+ * (docs/protocols/remotedialer.md). Loop thread only.
  */
 #include "base/http/client.h"
 #include "base/http/server.h"
@@ -20,7 +21,10 @@
 struct tunnel_server;
 
 struct tunnel_server_config {
-    uint64_t silence_ms;   /* no frame for so long ends a session; 0: 60 s */
+    /* No frame for so long ends a session; 0: 60 s for remotedialer, less than 10 s for our own
+     * protocol, which asks. */
+    uint64_t silence_ms;
+    bool remotedialer;     /* never choose our own protocol; for tests and comparisons */
     size_t n_sessions_max; /* 0: 8192; above it a connect is answered with 503 */
     size_t n_streams_max;  /* per session; 0: 1024; a dial above it fails with ERR_LIMIT */
     /* A node's first session came (true) or its last one went (false). May be NULL. */
@@ -38,14 +42,20 @@ void tunnel_server_accept(struct tunnel_server *ts, struct http_req *r, struct s
 /* Opens a stream to address ("127.0.0.1:10250", as the agent sees it) on a node. done comes once,
  * from the loop, never from inside; on success s is yours, not opened yet.
  *
+ * An agent that speaks our own protocol answers: done gets s when the agent has connected, else why
+ * not: ERR_IO (sys: the agent's errno) "node X: dial tcp 127.0.0.1:10250: connect: connection
+ * refused", ERR_DENIED "node X: not allowed: tcp/127.0.0.1:22", ERR_TIMEOUT, ERR_CLOSED (the tunnel
+ * ended meanwhile). Each direction of s ends by itself (on_end, stream_shutdown).
+ *
  * The remotedialer protocol has no acknowledgement: s is handed out when the Connect is queued. If
  * the agent then answers with an Error before the first byte, or nothing within timeout_ms of the
- * dial, the stream breaks with on_error: ERR_IO "node X: dial tcp 127.0.0.1:10250: connect:
- * connection refused", ERR_TIMEOUT. A later Error ends it with on_end (graceful) or on_error.
- * There is no half-close: stream_shutdown has no effect on the wire, stream_close ends both ways.
+ * dial, the stream breaks with on_error and the same texts. A later Error ends it with on_end
+ * (graceful) or on_error. There is no half-close: stream_shutdown has no effect on the wire,
+ * stream_close ends both ways.
  *
- * Errors of done: ERR_NOT_FOUND "failed to find Session for client X" (K3s' words, callers match
- * them), ERR_LIMIT, ERR_CANCELED (the tunnel server was closed), ERR_INVALID (address too long). */
+ * Errors of done with both: ERR_NOT_FOUND "failed to find Session for client X" (K3s' words,
+ * callers match them), ERR_LIMIT, ERR_CANCELED (the tunnel server was closed), ERR_INVALID (address
+ * too long). */
 void tunnel_server_dial(struct tunnel_server *ts, const char *node, const char *address,
                         uint64_t timeout_ms, http_dialed_fn done, void *arg);
 
@@ -69,6 +79,8 @@ struct tunnel_node_state {
     int64_t since_unix_s; /* when it became connected or disconnected */
     uint64_t last_frame_ago_ms;
     uint64_t n_connects;  /* since this server started */
+    uint64_t rtt_ms;      /* of the last ping of that session; 0: none (remotedialer) */
+    bool own_protocol;    /* of that session: coracle.v1, else remotedialer */
     char remote[64];      /* address and port the newest session came, or last came, from */
     char last_error[256]; /* why the last session ended; "" when none has yet */
 };

@@ -5,8 +5,10 @@
  * The owner (tunnel/link.h) feeds what comes from the websocket, asks for messages to send while
  * the connection has room, and calls tick when the deadline has come. A session carries flows: one
  * per dialed connection. The server's end opens them, the client's end is asked to accept them.
- * What differs between wire protocols sits behind struct tunnel_framing (tunnel/framing.h); today
- * there is one, remotedialer.
+ * What differs between wire protocols sits behind struct tunnel_framing (tunnel/framing.h): our
+ * own, coracle.v1 (docs/protocols/tunnel.md), and K3s' remotedialer. The latter has no
+ * acknowledgement (on_open never comes) and no half-close (on_fin never comes, tunnel_flow_shutdown
+ * says false).
  *
  *                 open/on_open                peer ended it
  *   flow:  (none) ------------> OPENING --> OPEN ----------> ENDED --(buffer read)--> on_end, gone
@@ -28,8 +30,9 @@ struct tunnel_session;
 struct tunnel_flow;
 struct tunnel_framing;
 
-/* The wire protocols there are. */
-extern const struct tunnel_framing tunnel_remotedialer;
+/* The wire protocols there are, and the websocket subprotocol that asks for ours. */
+extern const struct tunnel_framing tunnel_remotedialer, tunnel_mux;
+#define TUNNEL_SUBPROTOCOL "coracle.v1"
 
 enum tunnel_role { TUNNEL_SERVER, TUNNEL_CLIENT };
 
@@ -39,6 +42,7 @@ enum tunnel_role { TUNNEL_SERVER, TUNNEL_CLIENT };
                                                       */
 #define TUNNEL_FLOW_TX_MAX_BYTES (16u * 1024 * 1024) /* unsent; owners should stop at 256 KiB */
 #define TUNNEL_RX_MAX_BYTES      (64u * 1024 * 1024) /* unread, all flows of a session */
+#define TUNNEL_TX_MAX_BYTES      (64u * 1024 * 1024) /* unsent, all flows of a session */
 
 struct tunnel_session_events {
     /* There is work: call tunnel_session_deliver and tunnel_session_next soon (from the loop).
@@ -60,18 +64,25 @@ struct tunnel_flow_events {
     void (*on_sent)(void *arg);
     /* Over, both ways. e: NULL for a graceful end, else why. Last event. */
     void (*on_end)(void *arg, const struct err *e);
+    /* The peer sends no more; the other direction goes on. NULL: the same as on_end, but f is not
+     * gone. */
+    void (*on_fin)(void *arg);
+    /* Server: the other end has connected the flow. May be NULL. */
+    void (*on_open)(void *arg);
 };
 
 struct tunnel_session_config {
     enum tunnel_role role;
     const struct tunnel_framing *framing;
-    const char *key;     /* names the peer in texts: the node on the server; copied */
-    uint64_t ping_ms;    /* client: 0 is 5 s */
-    uint64_t silence_ms; /* 0: 60 s. The server counts any message, ping or pong as a sign of
-                          * life; the client, who asks by pings, counts pings and pongs */
-    uint64_t open_ms;    /* client: longest time a flow may stay OPENING; 0: 60 s */
-    size_t n_flows_max;  /* 0: TUNNEL_FLOWS_MAX */
-    int64_t first_id;    /* tests: number of the first message; 0: random */
+    const char *key;  /* names the peer in texts: the node on the server; copied */
+    uint64_t ping_ms; /* remotedialer, client: 0 is 5 s */
+    /* remotedialer: 0 is 60 s; the server counts any message, ping or pong as a sign of life; the
+     * client, who asks by pings, counts pings and pongs. coracle.v1: 0 is as specified (under 10
+     * s), else a third of it is the interval of pings and the time for an answer. */
+    uint64_t silence_ms;
+    uint64_t open_ms;   /* client: longest time a flow may stay OPENING; 0: 60 s */
+    size_t n_flows_max; /* 0: TUNNEL_FLOWS_MAX */
+    int64_t first_id;   /* tests: number of the first message; 0: random */
     const struct tunnel_session_events *events;
     void *arg;
 };
@@ -99,6 +110,9 @@ void tunnel_session_tick(struct tunnel_session *s, uint64_t now_ms);
  * "tunnel disconnect: <why>". Twice is fine. */
 void tunnel_session_kill(struct tunnel_session *s, const struct err *why);
 bool tunnel_session_is_dead(const struct tunnel_session *s);
+/* The last message, to say why it ends, when the connection still works; before or after the kill.
+ * n 0: the protocol has none. Valid until the next call. */
+struct str tunnel_session_goodbye(struct tunnel_session *s, const struct err *why);
 
 size_t tunnel_session_n_flows(const struct tunnel_session *s);
 uint64_t tunnel_session_last_seen_ms(const struct tunnel_session *s); /* any sign of life */
@@ -106,9 +120,10 @@ uint64_t tunnel_session_rtt_ms(const struct tunnel_session *s); /* of the last p
 
 /* ---- flows ---- */
 
-/* Server: a flow to address as the other end sees it. Without a byte or an end from there within
- * timeout_ms it ends with ERR_TIMEOUT. Does not read until tunnel_flow_resume. ERR_CLOSED: the
- * session is dead; ERR_LIMIT: too many flows; ERR_INVALID: the address is too long. */
+/* Server: a flow to address as the other end sees it. Without an answer (remotedialer: a byte or an
+ * end) from there within timeout_ms it ends with ERR_TIMEOUT. Does not read until
+ * tunnel_flow_resume. ERR_CLOSED: the session is dead; ERR_LIMIT: too many flows; ERR_INVALID: the
+ * address is too long. */
 MUST_USE int tunnel_session_open(struct tunnel_session *s, struct tunnel_flow **out,
                                  struct str proto, struct str address, uint64_t timeout_ms,
                                  uint64_t now_ms, const struct tunnel_flow_events *events,
@@ -116,6 +131,8 @@ MUST_USE int tunnel_session_open(struct tunnel_session *s, struct tunnel_flow **
 /* Client, in or after on_open: who hears of it. Data that comes is buffered until _resume. */
 void tunnel_flow_bind(struct tunnel_flow *f, const struct tunnel_flow_events *events, void *arg);
 void tunnel_flow_ready(struct tunnel_flow *f); /* the dial succeeded */
+/* Client, in on_open: how long the server waits for the dial; at most max_ms. */
+uint64_t tunnel_flow_timeout_ms(const struct tunnel_flow *f, uint64_t max_ms);
 
 void tunnel_flow_write(struct tunnel_flow *f, const void *p, size_t n);
 size_t tunnel_flow_queued(const struct tunnel_flow *f); /* bytes not yet handed out by _next */
@@ -123,6 +140,14 @@ void tunnel_flow_pause(struct tunnel_flow *f);          /* no on_data until _res
 void tunnel_flow_resume(struct tunnel_flow *f);
 int64_t tunnel_flow_number(const struct tunnel_flow *f);
 
+/* Ends our direction after what is queued; the peer's goes on. Nothing is written after it. False:
+ * the protocol cannot say that, nothing was done. */
+bool tunnel_flow_shutdown(struct tunnel_flow *f);
+/* Does an end of one direction leave the other? */
+bool tunnel_session_half_closes(const struct tunnel_session *s);
+
 /* Ends it both ways and lets go of it: no event comes any more. text: what the other end is told;
  * NULL: a graceful end. flush: what is queued is sent first (30 s at most), else it is dropped. */
 void tunnel_flow_close(struct tunnel_flow *f, const char *text, bool flush, uint64_t now_ms);
+/* The same for an error: its text, code and errno are what the other end is told. */
+void tunnel_flow_fail(struct tunnel_flow *f, const struct err *e, bool flush, uint64_t now_ms);

@@ -6,6 +6,8 @@ struct tunnel_stream {
     struct stream base;
     struct tunnel_flow *flow; /* NULL once it has ended */
     char *name;
+    tunnel_stream_fn done; /* NULL once it was called */
+    void *arg;
 };
 
 static struct tunnel_stream *of(struct stream *s)
@@ -46,7 +48,8 @@ static size_t op_queued(const struct stream *s)
 
 static void op_shutdown(struct stream *s)
 {
-    (void)s; /* see the header */
+    if (of(s)->flow) /* false: see the header */
+        (void)tunnel_flow_shutdown(of(s)->flow);
 }
 
 static void op_close(struct stream *s)
@@ -92,12 +95,53 @@ static void on_sent(void *arg)
     stream_emit_written(&t->base);
 }
 
+static void handed_out(struct tunnel_stream *t)
+{
+    tunnel_stream_fn done = t->done;
+
+    t->done = NULL;
+    done(t->arg, &t->base, NULL);
+}
+
+static void on_open(void *arg)
+{
+    handed_out(arg);
+}
+
+static void on_fin(void *arg)
+{
+    struct tunnel_stream *t = arg;
+
+    stream_emit_end(&t->base);
+}
+
+/* It never opened: nobody has the stream yet. */
+static void open_failed(struct tunnel_stream *t, const struct err *e)
+{
+    tunnel_stream_fn done = t->done;
+    void *arg = t->arg;
+    struct err why;
+
+    if (e)
+        why = *e;
+    else
+        err_set(&why, ERR_CLOSED, "the other end of the tunnel ended the stream");
+    err_ignore(err_wrap(&why, "%s", t->name)); /* it goes on to done */
+    t->done = NULL;
+    stream_close(&t->base);
+    done(arg, NULL, &why);
+}
+
 static void on_end(void *arg, const struct err *e)
 {
     struct tunnel_stream *t = arg;
     struct err why;
 
     t->flow = NULL;
+    if (t->done) {
+        open_failed(t, e);
+        return;
+    }
     if (!e) {
         stream_emit_end(&t->base);
         return;
@@ -107,10 +151,13 @@ static void on_end(void *arg, const struct err *e)
     stream_emit_error(&t->base, &why);
 }
 
-static const struct tunnel_flow_events events = { on_data, on_sent, on_end };
+static const struct tunnel_flow_events events = {
+    .on_data = on_data, .on_sent = on_sent, .on_end = on_end, .on_fin = on_fin, .on_open = on_open
+};
 
-int tunnel_stream_open(struct stream **out, uv_loop_t *loop, struct tunnel_session *s,
-                       const char *name, struct str address, uint64_t timeout_ms, struct err *e)
+int tunnel_stream_open(uv_loop_t *loop, struct tunnel_session *s, const char *name,
+                       struct str address, uint64_t timeout_ms, tunnel_stream_fn done, void *arg,
+                       struct err *e)
 {
     struct tunnel_stream *t = mem_alloc(sizeof *t);
 
@@ -121,6 +168,9 @@ int tunnel_stream_open(struct stream **out, uv_loop_t *loop, struct tunnel_sessi
     }
     stream_init(&t->base, loop, &ops);
     t->name = mem_strdup(name);
-    *out = &t->base;
+    t->done = done;
+    t->arg = arg;
+    if (!tunnel_session_half_closes(s)) /* no answer will come */
+        handed_out(t);
     return 0;
 }

@@ -293,6 +293,12 @@ void egress_connect(struct egress *g, struct http_req *r)
     egress_dial(g, n ? n->name : host_text, local, DIAL_TIMEOUT_MS, on_dialed, c);
 }
 
+void egress_stop(struct egress *g)
+{
+    if (g->watch)
+        local_watch_stop(STEAL(g->watch));
+}
+
 void egress_close(struct egress *g, void (*done)(void *arg), void *arg)
 {
     struct str key;
@@ -301,8 +307,7 @@ void egress_close(struct egress *g, void (*done)(void *arg), void *arg)
     g->closing = true;
     g->done = done;
     g->done_arg = arg;
-    if (g->watch)
-        local_watch_stop(g->watch);
+    egress_stop(g);
     for (size_t i = 0; map_next(g->nodes, &i, &key, &value);)
         free(value);
     map_free(g->nodes);

@@ -29,6 +29,8 @@ struct egress_config {
 void egress_new(struct egress **out, const struct egress_config *c);
 /* The node table follows the API from here on; before it, names work and addresses do not. */
 void egress_start(struct egress *g, struct api *api);
+/* Before the API goes: the node table stays as it is. */
+void egress_stop(struct egress *g);
 /* Fits api_egress.dial; arg is the struct egress. */
 void egress_dial(void *arg, const char *node, const char *host_port, uint64_t timeout_ms,
                  http_dialed_fn done, void *done_arg);

@@ -231,6 +231,8 @@ static void on_verified(void *arg, const struct err *e)
     if (!e) {
         remember(c);
         conclude(c, NULL);
+    } else if (c->np->closing) {
+        conclude(c, e);
     } else if (e->code == ERR_DENIED) {
         reject(c, "it differs from the one that this name joined with");
     } else if (e->code == ERR_INVALID) {
@@ -250,7 +252,7 @@ static void on_created(void *arg, int code, const json_t *obj, const struct err 
         log_info("node password recorded", kv("node", c->node));
         remember(c);
         conclude(c, NULL);
-    } else if (e->code == ERR_EXISTS && c->n_reads < READS_MAX) {
+    } else if (e->code == ERR_EXISTS && c->n_reads < READS_MAX && !c->np->closing) {
         read_secret(c);
     } else {
         give_up(c, "create the secret", e->text);
@@ -270,8 +272,8 @@ static void on_hashed(void *arg, const struct err *e)
     struct local_ref ref = { .resource = "secrets", .ns = SECRET_NAMESPACE };
     auto_buf b64 = BUF(1024);
 
-    if (e) {
-        give_up(c, "hash", e->text);
+    if (e || c->np->closing) { /* then the API may be gone when this returns */
+        give_up(c, "hash", e ? e->text : "the server is stopping");
         return;
     }
     err_ignore(base64_add(&b64, str_of(c->hash))); /* 256 bytes fit */
@@ -288,8 +290,8 @@ static void on_read(void *arg, int code, const json_t *obj, const struct err *e)
     const char *b64;
     auto_buf hash = BUF(PASSWORD_HASH_MAX_BYTES - 1);
 
-    if (e && e->code != ERR_NOT_FOUND) {
-        give_up(c, "read the secret", e->text);
+    if (c->np->closing || (e && e->code != ERR_NOT_FOUND)) {
+        give_up(c, "read the secret", e ? e->text : "the server is stopping");
         return;
     }
     (void)code;

@@ -77,6 +77,7 @@ struct server {
     struct listener *listeners[LISTENERS_MAX];
     size_t n_listeners;
     bool started, stopping;
+    bool supervisor_stopped; /* one of the steps of stopping is done */
 };
 
 /* ---- what the options mean
@@ -302,6 +303,11 @@ static void on_request(struct http_req *r, void *arg)
 {
     struct server *s = arg;
 
+    if (s->stopping) { /* what it needs may be gone already */
+        http_req_set_close(r);
+        http_reply(r, 503, "text/plain", STR("the server is stopping\n"), NULL, 0);
+        return;
+    }
     if (!supervisor_handle(s->supervisor, r))
         api_handle(s->api, r);
 }
@@ -452,13 +458,18 @@ static void stop_step(void *arg)
         scheduler_close(STEAL(s->scheduler), stop_step, s);
     } else if (s->controllers) {
         controllers_close(STEAL(s->controllers), stop_step, s);
-    } else if (s->egress) {
-        bootstrap_tokens_free(STEAL(s->bootstrap));
-        egress_close(STEAL(s->egress), stop_step, s);
+    } else if (s->supervisor && !s->supervisor_stopped) {
+        s->supervisor_stopped = true;
+        supervisor_stop(s->supervisor, stop_step, s);
     } else if (s->api) {
+        bootstrap_tokens_free(STEAL(s->bootstrap));
+        if (s->egress)
+            egress_stop(s->egress);
         api_close(s->api, on_api_gone, s);
     } else if (s->http) {
         http_server_close(STEAL(s->http), stop_step, s);
+    } else if (s->egress) { /* requests that ran until now could still dial */
+        egress_close(STEAL(s->egress), stop_step, s);
     } else if (s->supervisor) {
         supervisor_close(STEAL(s->supervisor), stop_step, s);
     } else if (s->tunnels) {

@@ -11,6 +11,7 @@
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/http/server.h"
+#include "base/kube/name.h"
 #include "base/kube/status.h"
 #include "base/pki/csr.h"
 #include "base/pki/key.h"
@@ -319,6 +320,11 @@ static void check_node(struct ask *a)
     }
     for (size_t i = 0; i < name.n; i++)
         a->node[i] = (char)tolower((unsigned char)name.p[i]);
+    /* It becomes part of a store key, and JSON. */
+    if (name_check_subdomain(str_of(a->node)) || strlen(a->node) != name.n) {
+        refuse(a, STATUS_BAD_REQUEST, "k3s-Node-Name cannot name a node");
+        return;
+    }
     if (a->id->node && strcmp(a->id->node, a->node) != 0) {
         refuse(a, STATUS_BAD_REQUEST, "k3s-Node-Name is not the node of the client certificate");
         return;
@@ -517,30 +523,23 @@ void supervisor_start(struct supervisor *s)
     node_passwords_new(&s->passwords, s->c.loop, s->c.api);
 }
 
-struct closing {
-    struct supervisor *s;
-    void (*done)(void *arg);
-    void *arg;
-};
-
-static void on_passwords_closed(void *arg)
+void supervisor_stop(struct supervisor *s, void (*done)(void *arg), void *arg)
 {
-    struct closing *c = arg;
-    struct closing copy = *c;
+    if (s->passwords)
+        node_passwords_close(STEAL(s->passwords), done, arg);
+    else
+        done(arg);
+}
 
-    free(c);
-    free(copy.s);
-    if (copy.done)
-        copy.done(copy.arg);
+static void on_stopped(void *arg)
+{
+    (void)arg;
 }
 
 void supervisor_close(struct supervisor *s, void (*done)(void *arg), void *arg)
 {
-    struct closing *c = mem_alloc(sizeof *c);
-
-    *c = (struct closing){ s, done, arg };
-    if (s->passwords)
-        node_passwords_close(s->passwords, on_passwords_closed, c);
-    else
-        on_passwords_closed(c);
+    supervisor_stop(s, on_stopped, NULL);
+    free(s);
+    if (done)
+        done(arg);
 }

@@ -39,5 +39,7 @@ bool supervisor_handle(struct supervisor *s, struct http_req *r);
 /* Cluster things (node passwords, addresses) can be asked from here on; before, those paths get
  * 503. */
 void supervisor_start(struct supervisor *s);
-/* Checks under way end; then done, and it is gone. */
+/* Before the API goes: checks under way end, with 503; then done. */
+void supervisor_stop(struct supervisor *s, void (*done)(void *arg), void *arg);
+/* After the HTTP server has gone; then done, and it is gone. */
 void supervisor_close(struct supervisor *s, void (*done)(void *arg), void *arg);

@@ -23,7 +23,9 @@ static void on_end(void *arg, const struct err *e)
     (void)e;
     *(struct tunnel_flow **)arg = NULL;
 }
-static const struct tunnel_flow_events flow_events = { on_data, on_drain, on_end };
+static const struct tunnel_flow_events flow_events = { .on_data = on_data,
+                                                       .on_sent = on_drain,
+                                                       .on_end = on_end };
 
 static void on_open(void *arg, struct tunnel_flow *f, struct str proto, struct str address)
 {

@@ -11,7 +11,7 @@ setup_file() {
     in_net srv ip addr add 198.51.100.10/32 dev lo
     start_server srv --disable-agent --node-ip 198.51.100.10
     TOKEN=$(agent_token srv)
-    export PW=${TOKEN##*:} S=https://127.0.0.1:6443
+    export TOKEN PW=${TOKEN##*:} S=https://127.0.0.1:6443
     ask /cacerts -k -o "$T/ca.pem"
 }
 teardown_file() { lib_cleanup; }

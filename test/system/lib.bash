@@ -144,7 +144,10 @@ start_server() { # start_server HOST FLAG...: log is HOST; waits until it is rea
     spawn "$name" in_host "$name" "$CORACLE" server $(server_args "$name") "$@"
     export "SERVER_PID_$name=$SPAWNED"
     echo "$SPAWNED" >"$T/$name/pid"
-    wait_for 20 server_ready "$name"
+    wait_for 20 server_ready "$name" || {
+        show_logs 40
+        return 1
+    }
 }
 server_ready() {
     [ -s "$T/$1/kubeconfig" ] && kubectl_on "$1" get --raw /readyz >/dev/null
@@ -215,9 +218,9 @@ NFT
 table ip nat {
     chain post { type nat hook postrouting priority 100; oif "eth0" masquerade; }
 }
-table inet drop {
-    chain in { type filter hook input priority 0; policy accept; iif "eth0" ct state new drop; }
-    chain fwd { type filter hook forward priority 0; policy accept; iif "eth0" ct state new drop; }
+table inet closed {
+    chain inbound { type filter hook input priority 0; policy accept; iif "eth0" ct state new drop; }
+    chain forwarded { type filter hook forward priority 0; policy accept; iif "eth0" ct state new drop; }
 }
 NFT
     spawn dns in_net wan dnsmasq --keep-in-foreground --no-resolv --no-hosts --conf-file=/dev/null --pid-file= \

@@ -56,6 +56,7 @@ struct model {
     enum lb_state st[N]; /* LB_INVALID: not a member */
     size_t conns[N];
     uint64_t since[N];
+    bool reached[N];
     int dflt; /* -1: none */
 };
 
@@ -133,6 +134,20 @@ static void close_conns(void *arg, struct lb_server *s)
     s->n_conns = 0;
 }
 
+/* The rule of the page, pair by pair: may a come before b? */
+static bool may_precede(const struct lb_server *a, const struct lb_server *b)
+{
+    if (a->state == S && a->reached && b->state == U)
+        return !b->reached;
+    if (b->state == S && b->reached && a->state == U)
+        return a->reached;
+    if (a->state != b->state)
+        return a->state > b->state;
+    if (a->reached != b->reached)
+        return a->reached;
+    return a->n_conns >= b->n_conns;
+}
+
 static void check_same(const struct lb_server_set *set, const struct model *m)
 {
     struct lb_server *order[LB_SERVERS_MAX + 1];
@@ -142,17 +157,18 @@ static void check_same(const struct lb_server_set *set, const struct model *m)
     for (int i = 0; i < N; i++) {
         const struct lb_server *s = lb_server_set_find(set, str_of(names[i]));
         assert_int_equal(s ? s->state : I, m->st[i]);
-        if (s)
+        if (s) {
             assert_int_equal(s->n_conns, m->conns[i]);
+            assert_int_equal(s->reached, m->reached[i]);
+        }
         n_model += m->st[i] != I;
         n_active += m->st[i] == A;
     }
     assert_int_equal(n, n_model);
     assert_true(n_active <= 1);
-    for (size_t i = 1; i < n; i++)
-        assert_true(
-            order[i - 1]->state > order[i]->state ||
-            (order[i - 1]->state == order[i]->state && order[i - 1]->n_conns >= order[i]->n_conns));
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = i + 1; k < n; k++)
+            assert_true(may_precede(order[i], order[k]));
     if (m->dflt >= 0) /* the seed is never forgotten */
         assert_non_null(lb_server_set_find(set, str_of(names[m->dflt])));
 }
@@ -202,8 +218,12 @@ static void random_walks_agree_with_the_model(void **state)
                     seen[s->state][ev]++;
                     lb_server_set_event(set, s, ev, NULL, now);
                     model_event(&m, i, ev, now);
+                    m.reached[i] = ev == LB_DIAL_OK || ev == LB_CHECK_OK;
                 }
             }
+            for (int k = 0; k < N; k++) /* who comes back is a stranger */
+                if (m.st[k] == I)
+                    m.reached[k] = false;
             check_same(set, &m);
         }
         lb_server_set_free(set);
@@ -233,6 +253,28 @@ static void the_default_stands_by_when_the_list_drops_it(void **state)
     lb_server_set_free(set);
 }
 
+static void what_is_only_listed_comes_after_a_default_that_was_reached(void **state)
+{
+    struct lb_server *order[LB_SERVERS_MAX + 1];
+    struct lb_server_set *set;
+    struct str list[] = { STR("private:1") };
+    (void)state;
+
+    lb_server_set_new(&set, NULL, NULL);
+    lb_server_set_default(set, STR("seed:1"), 0);
+    lb_server_set_event(set, lb_server_set_find(set, STR("seed:1")), LB_DIAL_OK, NULL, 1);
+    lb_server_set_addresses(set, list, 1, 2);
+    assert_int_equal(lb_server_set_order(set, order), 2);
+    assert_string_equal(order[0]->address, "seed:1");
+    lb_server_set_event(set, lb_server_set_find(set, list[0]), LB_CHECK_OK, NULL, 3);
+    assert_int_equal(lb_server_set_order(set, order), 2);
+    assert_string_equal(order[0]->address, "private:1");
+    lb_server_set_event(set, lb_server_set_find(set, list[0]), LB_CHECK_FAIL, NULL, 4);
+    assert_int_equal(lb_server_set_order(set, order), 2);
+    assert_string_equal(order[0]->address, "seed:1");
+    lb_server_set_free(set);
+}
+
 static void more_servers_than_the_maximum_are_left_out(void **state)
 {
     struct str list[LB_SERVERS_MAX + 10];
@@ -259,6 +301,7 @@ int main(void)
         cmocka_unit_test(the_transition_table_is_the_documented_one),
         cmocka_unit_test(random_walks_agree_with_the_model),
         cmocka_unit_test(the_default_stands_by_when_the_list_drops_it),
+        cmocka_unit_test(what_is_only_listed_comes_after_a_default_that_was_reached),
         cmocka_unit_test(more_servers_than_the_maximum_are_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

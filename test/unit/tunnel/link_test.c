@@ -44,6 +44,7 @@ static void on_open(void *arg, struct tunnel_flow *f, struct str proto, struct s
 static void world_init(struct world *w, enum tunnel_role role)
 {
     struct tunnel_link_config c = { .role = role,
+                                    .framing = &tunnel_remotedialer,
                                     .key = "peer",
                                     .on_open = on_open,
                                     .on_dead = on_dead,

@@ -1,5 +1,5 @@
 /* A tunnel server behind a real HTTPS server, real clients, a port that echoes as the kubelet; all
- * on one loop over loopback. */
+ * on one loop over loopback. Everything runs with both protocols. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,8 +13,10 @@
 #include "tunnel/server.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 
+static bool remotedialer; /* which protocol is spoken */
 static struct cert ca, other_ca, server_cert, node_cert;
 
 static int make_certs(void **state)
@@ -25,6 +27,12 @@ static int make_certs(void **state)
     cert_make(&server_cert, &ca, "server", "IP:127.0.0.1", "serverAuth", 86400);
     cert_make(&node_cert, &ca, "system:node:n1", NULL, "clientAuth", 86400);
     return 0;
+}
+
+static int make_certs_again(void **state)
+{
+    remotedialer = true;
+    return make_certs(state);
 }
 
 static int free_certs(void **state)
@@ -53,6 +61,7 @@ struct world {
     size_t n_wanted;       /* for is_connected */
     int refuse_status;     /* the server answers this instead of 101 */
     bool kubelet_hangs_up; /* at once */
+    bool kubelet_stays;    /* echoes, and ends its direction after ours */
     bool kubelet_serves;   /* HTTPS, with the same server as the tunnel's end */
     size_t kubelet_bytes;  /* sends so many as a pattern instead of an echo */
     char address[32], kubelet_address[32];
@@ -101,7 +110,7 @@ static void on_kubelet(void *arg, struct stream *s)
     assert_true(w->n_echoes < N_ECHOES);
     d = w->echoes[w->n_echoes++] = mem_alloc(sizeof *d);
     d->echo = !w->kubelet_bytes;
-    d->close_on = END_END;
+    d->close_on = w->kubelet_stays ? END_NEVER : END_END;
     end_open(d, s);
     end_send_pattern(d, w->kubelet_bytes);
 }
@@ -133,7 +142,9 @@ static void world_init(struct world *w, uint64_t silence_ms)
 {
     static const char *const alpn[] = { "h2", "http/1.1", NULL };
     struct http_server_config hc = { .on_request = on_request, .arg = w };
-    struct tunnel_server_config tc = { .silence_ms = silence_ms, .on_node = on_node, .arg = w };
+    struct tunnel_server_config tc = {
+        .silence_ms = silence_ms, .remotedialer = remotedialer, .on_node = on_node, .arg = w
+    };
     struct err e;
 
     memset(w, 0, sizeof *w);
@@ -304,40 +315,110 @@ static void an_end_of_the_target_comes_as_an_end(void **state)
     world_deinit(&w);
 }
 
+/* Remotedialer has no answer to a dial: its stream breaks. */
+static void dial_fails(struct world *w, const char *address, struct err *e)
+{
+    struct end mine = { 0 };
+    struct dialed d;
+
+    dial(w, "n1", address, 15000, &d);
+    if (!remotedialer) {
+        assert_null(d.s);
+        *e = d.err;
+        return;
+    }
+    end_open(&mine, d.s);
+    run_until(&w->loop, end_has_error, &mine);
+    *e = mine.err;
+    end_finish(w, &mine);
+}
+
 static void a_refused_connection_is_told_by_its_text(void **state)
 {
     struct world w;
-    struct dialed d;
-    struct end mine = { 0 };
-    char text[128];
+    struct err e;
 
     (void)state;
     connected_world_init(&w);
     w.authorizer.kubelet_port = 1;
-    dial(&w, "n1", "127.0.0.1:1", 15000, &d);
-    end_open(&mine, d.s);
-    run_until(&w.loop, end_has_error, &mine);
-    assert_int_equal(mine.err.code, ERR_IO);
-    snprintf(text, sizeof text, "node n1: dial tcp 127.0.0.1:1: connect: connection refused");
-    assert_string_equal(mine.err.text, text);
-    end_finish(&w, &mine);
+    dial_fails(&w, "127.0.0.1:1", &e);
+    assert_int_equal(e.code, ERR_IO);
+    assert_int_equal(e.sys, remotedialer ? 0 : ECONNREFUSED);
+    assert_string_equal(e.text, "node n1: dial tcp 127.0.0.1:1: connect: connection refused");
     world_deinit(&w);
 }
 
 static void a_target_that_is_not_allowed_ends_that_stream_only(void **state)
 {
     struct world w;
-    struct dialed d;
-    struct end mine = { 0 };
+    struct err e;
 
     (void)state;
     connected_world_init(&w);
-    dial(&w, "n1", "127.0.0.1:22", 15000, &d);
-    end_open(&mine, d.s);
-    run_until(&w.loop, end_has_error, &mine);
-    assert_string_equal(mine.err.text, "node n1: not allowed: tcp/127.0.0.1:22");
-    end_finish(&w, &mine);
+    dial_fails(&w, "127.0.0.1:22", &e);
+    assert_int_equal(e.code, remotedialer ? ERR_IO : ERR_DENIED);
+    assert_string_equal(e.text, "node n1: not allowed: tcp/127.0.0.1:22");
     assert_true(is_connected(&w));
+    world_deinit(&w);
+}
+
+static void each_direction_ends_by_itself(void **state)
+{
+    struct world w;
+    struct dialed d;
+    struct end mine = { 0 };
+    enum { BYTES = 3 * 1024 * 1024 };
+
+    (void)state;
+    connected_world_init(&w);
+    w.kubelet_stays = true;
+    dial(&w, "n1", w.kubelet_address, 15000, &d);
+    end_open(&mine, d.s);
+    end_send_pattern(&mine, BYTES);
+    while (mine.pattern_left)
+        uv_run(&w.loop, UV_RUN_ONCE);
+    stream_shutdown(d.s); /* much of it has not come back yet */
+    run_until(&w.loop, end_has_ended, &mine);
+    assert_true(end_got_pattern(&mine));
+    assert_int_equal(mine.n_errors, 0);
+    end_finish(&w, &mine);
+    run_until(&w.loop, wait_no_streams, &w);
+    world_deinit(&w);
+}
+
+static void protocols_are_told(void **state)
+{
+    struct world w;
+    struct tunnel_node_state st;
+
+    (void)state;
+    connected_world_init(&w);
+    assert_true(tunnel_server_node(w.ts, "n1", &st));
+    assert_int_equal(st.own_protocol, !remotedialer);
+    assert_int_equal(w.last.own_protocol, !remotedialer);
+    world_deinit(&w);
+}
+
+/* A client that offers nothing but remotedialer, as K3s' agent, is served by our server. */
+static void an_agent_without_our_protocol_is_served(void **state)
+{
+    struct world w;
+    struct tunnel_client_options o;
+    struct tunnel_node_state st;
+    const char *address;
+    struct err e;
+
+    (void)state;
+    world_init(&w, 0);
+    o = options(&w, &ca);
+    o.remotedialer = true;
+    address = w.address;
+    assert_int_equal(tunnel_client_set_new(&w.set, &w.loop, &o, &e), 0);
+    assert_int_equal(tunnel_client_set_servers(w.set, &address, 1, &e), 0);
+    w.n_wanted = 1;
+    run_until(&w.loop, is_connected, &w);
+    assert_true(tunnel_server_node(w.ts, "n1", &st));
+    assert_false(st.own_protocol);
     world_deinit(&w);
 }
 
@@ -539,6 +620,8 @@ static void a_silent_node_is_dropped(void **state)
     struct tunnel_node_state st;
 
     (void)state;
+    if (!remotedialer)
+        return;          /* there the server asks: link_test has it */
     world_init(&w, 100); /* clients ping every 5 s only */
     connect_set(&w, &ca, w.address);
     run_until(&w.loop, went_down, &w);
@@ -776,25 +859,31 @@ static void cycles_leave_no_stream_and_no_descriptor(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(megabytes_echo_through_the_tunnel),
-        cmocka_unit_test(an_end_of_the_target_comes_as_an_end),
-        cmocka_unit_test(a_refused_connection_is_told_by_its_text),
-        cmocka_unit_test(a_target_that_is_not_allowed_ends_that_stream_only),
-        cmocka_unit_test(an_unknown_node_is_not_found_in_k3s_words),
-        cmocka_unit_test(a_stalled_reader_stops_its_sender_and_no_other),
-        cmocka_unit_test(https_runs_over_a_stream),
-        cmocka_unit_test(a_silent_node_is_dropped),
-        cmocka_unit_test(closing_the_server_cancels_dials_and_breaks_streams),
-        cmocka_unit_test(a_lost_session_is_remembered_and_comes_back),
-        cmocka_unit_test(the_newest_of_two_sessions_is_used),
-        cmocka_unit_test(a_node_has_a_few_sessions_at_most),
-        cmocka_unit_test(failures_say_where_they_happened),
-        cmocka_unit_test(a_client_may_be_closed_at_any_moment),
-        cmocka_unit_test(a_list_of_servers_is_followed),
-        cmocka_unit_test(broken_credentials_are_refused_and_the_old_ones_stay),
-        cmocka_unit_test(cycles_leave_no_stream_and_no_descriptor),
+#define TESTS                                                                                      \
+    cmocka_unit_test(megabytes_echo_through_the_tunnel),                                           \
+        cmocka_unit_test(an_end_of_the_target_comes_as_an_end),                                    \
+        cmocka_unit_test(a_refused_connection_is_told_by_its_text),                                \
+        cmocka_unit_test(a_target_that_is_not_allowed_ends_that_stream_only),                      \
+        cmocka_unit_test(an_unknown_node_is_not_found_in_k3s_words),                               \
+        cmocka_unit_test(a_stalled_reader_stops_its_sender_and_no_other),                          \
+        cmocka_unit_test(https_runs_over_a_stream), cmocka_unit_test(a_silent_node_is_dropped),    \
+        cmocka_unit_test(closing_the_server_cancels_dials_and_breaks_streams),                     \
+        cmocka_unit_test(a_lost_session_is_remembered_and_comes_back),                             \
+        cmocka_unit_test(the_newest_of_two_sessions_is_used),                                      \
+        cmocka_unit_test(a_node_has_a_few_sessions_at_most),                                       \
+        cmocka_unit_test(failures_say_where_they_happened),                                        \
+        cmocka_unit_test(a_client_may_be_closed_at_any_moment),                                    \
+        cmocka_unit_test(a_list_of_servers_is_followed),                                           \
+        cmocka_unit_test(broken_credentials_are_refused_and_the_old_ones_stay),                    \
+        cmocka_unit_test(protocols_are_told),                                                      \
+        cmocka_unit_test(cycles_leave_no_stream_and_no_descriptor)
+    const struct CMUnitTest own[] = {
+        cmocka_unit_test(each_direction_ends_by_itself),
+        cmocka_unit_test(an_agent_without_our_protocol_is_served),
+        TESTS,
     };
+    const struct CMUnitTest k3s[] = { TESTS };
 
-    return cmocka_run_group_tests(tests, make_certs, free_certs);
+    return cmocka_run_group_tests_name("coracle.v1", own, make_certs, free_certs) +
+           cmocka_run_group_tests_name("remotedialer", k3s, make_certs_again, free_certs);
 }

@@ -614,15 +614,16 @@ static void the_owner_hears_how_its_queue_goes_out(void **state)
           "left 49152; >Data 2 [32768]; left 16384; >Data 2 [32768]; left 0; >Data 2 [16384];" }, );
 }
 
-static void streams_take_turns(void **state)
+static void streams_take_turns_and_little_ones_go_first(void **state)
 {
     (void)state;
-    CONVERSE(
-        TUNNEL_SERVER, { "open", ">Connect 2 tcp/127.0.0.1:10250;" },
-        { "open", ">Connect 3 tcp/127.0.0.1:10250;" }, { "hold", "" }, { "fill 2 128", "" },
-        { "write 3 ls", "" },
-        { "go",
-          ">Data 2 [32768]; >Data 3 ls; >Data 2 [32768]; >Data 2 [32768]; >Data 2 [32768];" }, );
+    CONVERSE(TUNNEL_SERVER, { "open", ">Connect 2 tcp/127.0.0.1:10250;" },
+             { "open", ">Connect 3 tcp/127.0.0.1:10250;" },
+             { "open", ">Connect 4 tcp/127.0.0.1:10250;" }, { "hold", "" }, { "fill 2 96", "" },
+             { "fill 3 64", "" }, { "write 4 ls", "" },
+             { "go",
+               ">Data 4 ls; >Data 2 [32768]; >Data 3 [32768]; >Data 2 [32768]; >Data 3 [32768]; "
+               ">Data 2 [32768];" }, );
 }
 
 static void small_writes_of_a_turn_share_a_message(void **state)
@@ -756,7 +757,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_never_stops_loses_the_stream_at_16_mib),
         cmocka_unit_test(an_owner_that_never_stops_loses_the_stream_at_16_mib),
         cmocka_unit_test(the_owner_hears_how_its_queue_goes_out),
-        cmocka_unit_test(streams_take_turns),
+        cmocka_unit_test(streams_take_turns_and_little_ones_go_first),
         cmocka_unit_test(small_writes_of_a_turn_share_a_message),
         cmocka_unit_test(the_client_lists_its_streams_every_minute),
         cmocka_unit_test(a_stream_missing_from_a_list_is_dropped_when_old_or_missing_twice),

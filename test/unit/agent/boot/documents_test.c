@@ -1,0 +1,188 @@
+/* The documents that the agent reads and writes: the cluster's config, EndpointSlices, its report.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "agent/boot/join.h"
+#include "agent/boot/report.h"
+#include "agent/boot/servers.h"
+#include "base/data/json.h"
+#include "base/data/time.h"
+
+static void the_cluster_config_of_each_generation_is_read(void **state)
+{
+    static const struct {
+        const char *text;
+        int code;
+        const char *dns, *domain, *egress; /* or the error's text in dns */
+        bool disable_ccm;
+    } rows[] = {
+        /* [N], registration.md 5 */
+        { "{\"ClusterDNSs\":[\"10.43.0.10\"],\"ClusterDNS\":\"10.43.0.10\",\"ClusterDomain\":"
+          "\"cluster.local\",\"ClusterIPRange\":{\"IP\":\"10.42.0.0\",\"Mask\":\"//8AAA==\"},"
+          "\"ClusterIPRanges\":[{\"IP\":\"10.42.0.0\",\"Mask\":\"//8AAA==\"}],\"ServiceIPRange\":"
+          "{\"IP\":\"10.43.0.0\",\"Mask\":\"//8AAA==\"},\"ServiceIPRanges\":[{\"IP\":\"10.43.0.0\","
+          "\"Mask\":\"//8AAA==\"}],\"ServiceNodePortRange\":{\"Base\":30000,\"Size\":2768},"
+          "\"HTTPSPort\":6443,\"SupervisorPort\":6443,\"FlannelBackend\":\"vxlan\","
+          "\"EgressSelectorMode\":\"agent\",\"DisableCCM\":false,\"DisableNPC\":false,"
+          "\"DisableKubeProxy\":false,\"IPSECPSK\":\"00\",\"MinTLSVersion\":\"\","
+          "\"CipherSuites\":null,\"SystemDefaultRegistry\":\"\"}\n",
+          0, "10.43.0.10", "cluster.local", "agent", false },
+        /* [O]: no egress mode, numbers and structs that nobody needs, nulls for empty lists */
+        { "{\"ClusterDNS\":\"10.43.0.10\",\"ClusterDomain\":\"cluster.local\",\"ClusterIPRange\":"
+          "{\"IP\":\"10.42.0.0\",\"Mask\":\"//8AAA==\"},\"DisableCCM\":true,\"HTTPSPort\":6443,"
+          "\"SupervisorPort\":6443,\"TLSMinVersion\":771,\"TLSCipherSuites\":[49196],"
+          "\"ExtraAPIArgs\":null,\"Datastore\":{\"Endpoint\":\"\",\"ServerTLSConfig\":{}},"
+          "\"NoCoreDNS\":false,\"EtcdS3\":false,\"EtcdSnapshotRetention\":5,\"Skips\":{},"
+          "\"ClusterDNSs\":null}",
+          0, "10.43.0.10", "cluster.local", "", true },
+        /* null where a text could be */
+        { "{\"ClusterDNS\":null,\"HTTPSPort\":443,\"SupervisorPort\":443}", 0, "", "", "", false },
+        { "{\"HTTPSPort\":6443,\"SupervisorPort\":9345}", ERR_INVALID, "9345", NULL, NULL, false },
+        { "[]", ERR_INVALID, "no JSON object", NULL, NULL, false },
+        { "null", ERR_INVALID, "no JSON object", NULL, NULL, false },
+        { "{\"HTTPSPort\":", ERR_INVALID, "config", NULL, NULL, false },
+        { "", ERR_INVALID, "config", NULL, NULL, false },
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct cluster_config c;
+        struct err e = { 0 };
+        int r = cluster_config_parse(&c, str_of(rows[i].text), &e);
+        if (r != rows[i].code || (r && !strstr(e.text, rows[i].dns)))
+            fail_msg("row %zu: %d %s", i, r, e.text);
+        if (r)
+            continue;
+        assert_string_equal(c.cluster_dns, rows[i].dns);
+        assert_string_equal(c.cluster_domain, rows[i].domain);
+        assert_string_equal(c.egress_mode, rows[i].egress);
+        assert_int_equal(c.disable_ccm, rows[i].disable_ccm);
+    }
+}
+
+static void a_slice_gives_the_addresses_that_are_ready(void **state)
+{
+    static const struct {
+        const char *slice, *want;
+    } rows[] = {
+        { "{\"ports\":[{\"port\":6443}],\"endpoints\":[{\"addresses\":[\"10.0.0.1\"],"
+          "\"conditions\":{\"ready\":true}},{\"addresses\":[\"10.0.0.2\"],\"conditions\":"
+          "{\"ready\":false}},{\"addresses\":[\"10.0.0.3\"],\"conditions\":{}},"
+          "{\"addresses\":[\"10.0.0.4\"]},{\"addresses\":[\"10.0.0.5\"],\"conditions\":"
+          "{\"ready\":null}}]}",
+          "10.0.0.1:6443 10.0.0.3:6443 10.0.0.4:6443 10.0.0.5:6443 " },
+        { "{\"endpoints\":[{\"addresses\":[\"10.0.0.1\"]}]}", "10.0.0.1:443 " },
+        { "{\"ports\":[{\"port\":6443}],\"endpoints\":[{\"addresses\":[\"fd00::1\",\"fd00::2\"]}]}",
+          "[fd00::1]:6443 [fd00::2]:6443 " },
+        { "{\"ports\":[{\"port\":1}],\"endpoints\":[{\"addresses\":[1,null,\"a\"]},{},7]}",
+          "a:1 " },
+        { "{\"ports\":[{\"port\":1}],\"endpoints\":[{\"addresses\":[\"a\",\"b\",\"c\",\"d\","
+          "\"e\",\"f\"]}]}",
+          "a:1 b:1 c:1 d:1 e:1 " }, /* five fit here */
+        { "{\"ports\":[],\"endpoints\":null}", "" },
+        { "{}", "" },
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        json_auto_t *slice = NULL;
+        char found[5][272];
+        auto_buf text = BUF(4096);
+        struct err e = { 0 };
+        if (json_parse(&slice, str_of(rows[i].slice), &e))
+            fail_msg("row %zu: %s", i, e.text);
+        size_t n = servers_of_slice(slice, found, ARRAY_LEN(found));
+        for (size_t k = 0; k < n; k++)
+            assert_int_equal(buf_addf(&text, "%s ", found[k]), 0);
+        assert_string_equal(buf_cstr(&text), rows[i].want);
+    }
+}
+
+static void check_text(enum agent_report what, const char *doc_text, const char *want)
+{
+    json_auto_t *doc = NULL;
+    auto_buf text = BUF(65536);
+    struct err e = { 0 };
+
+    if (json_parse(&doc, str_of(doc_text), &e))
+        fail_msg("%s", e.text);
+    assert_int_equal(report_text(&text, what, doc), 0);
+    assert_string_equal(buf_cstr(&text), want);
+}
+
+static void the_status_says_where_it_stands_and_what_to_do(void **state)
+{
+    (void)state;
+
+    check_text(AGENT_REPORT_STATUS,
+               "{\"node\":\"edge-1\",\"state\":\"joining\",\"server\":\"srv:6443\","
+               "\"cause\":\"token\",\"why\":\"the server refuses the token: Unauthorized\","
+               "\"advice\":\"take another\",\"tunnels\":[],\"runtime\":{\"version\":"
+               "\"containerd://1.6.20\",\"ready\":false,\"why\":\"connection refused\"}}",
+               "Node edge-1: joining\n"
+               "  server        srv:6443\n"
+               "  cause         token: the server refuses the token: Unauthorized\n"
+               "  what to do    take another\n"
+               "  runtime       containerd://1.6.20: connection refused\n");
+    check_text(
+        AGENT_REPORT_STATUS,
+        "{\"node\":\"edge-1\",\"state\":\"ready\",\"server\":\"srv:6443\",\"cause\":\"\","
+        "\"tunnels\":[{\"address\":\"10.0.0.1:6443\",\"state\":\"connected\",\"error\":\"\"},"
+        "{\"address\":\"10.0.0.2:6443\",\"state\":\"waiting\",\"failure\":\"tcp\","
+        "\"error\":\"refused\"}],\"runtime\":{\"version\":\"containerd://1.6.20\","
+        "\"ready\":true,\"why\":\"stale\"},\"pods\":3,\"certificates\":{\"notAfter\":"
+        "\"2027-11-22T00:00:00Z\",\"renewAt\":\"2027-07-22T00:00:00Z\"},"
+        "\"leaseRenewed\":\"2020-01-01T00:00:00Z\"}",
+        "Node edge-1: ready\n"
+        "  server        srv:6443\n"
+        "  tunnel        10.0.0.1:6443 connected\n"
+        "  tunnel        10.0.0.2:6443 waiting (tcp: refused)\n"
+        "  lease         renewed 2020-01-01T00:00:00Z\n"
+        "  runtime       containerd://1.6.20\n"
+        "  pods          3\n"
+        "  certificates  until 2027-11-22T00:00:00Z, renewed at 2027-07-22T00:00:00Z\n");
+    check_text(AGENT_REPORT_STATUS, "{}", "Node ?: ?\n  server        ?\n  runtime       \n");
+}
+
+static void the_balancer_is_a_table(void **state)
+{
+    (void)state;
+
+    check_text(
+        AGENT_REPORT_LB,
+        "{\"name\":\"k3s-agent-load-balancer\",\"port\":6444,\"servers\":[{\"address\":"
+        "\"10.0.0.1:6443\",\"state\":\"ACTIVE\",\"connections\":3,\"dials\":7,"
+        "\"rttMicroseconds\":1234,\"lastError\":\"\"},{\"address\":\"edge.example.org:6443\","
+        "\"state\":\"STANDBY\",\"connections\":0,\"dials\":1,\"rttMicroseconds\":0,"
+        "\"lastError\":\"refused\",\"default\":true}]}",
+        "k3s-agent-load-balancer on 127.0.0.1:6444\n"
+        "SERVER                       STATE        CONNS    DIALS      RTT  LAST ERROR\n"
+        "10.0.0.1:6443                ACTIVE           3        7   1.2 ms  \n"
+        "edge.example.org:6443        STANDBY          0        1        -  refused (--server)\n");
+}
+
+static void a_report_longer_than_its_room_is_an_error(void **state)
+{
+    json_auto_t *doc = json_pack("{s:s}", "node", "a-node-with-a-long-name");
+    auto_buf text = BUF(16);
+    (void)state;
+
+    assert_int_equal(report_text(&text, AGENT_REPORT_STATUS, doc), ERR_LIMIT);
+    assert_int_equal(report_text(&text, AGENT_REPORT_LB, doc), ERR_LIMIT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_cluster_config_of_each_generation_is_read),
+        cmocka_unit_test(a_slice_gives_the_addresses_that_are_ready),
+        cmocka_unit_test(the_status_says_where_it_stands_and_what_to_do),
+        cmocka_unit_test(the_balancer_is_a_table),
+        cmocka_unit_test(a_report_longer_than_its_room_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,348 @@
+/* The server's ways to its nodes, with a real tunnel to a node and echoing ports behind it. */
+#include "test/unit/server/boot/harness.h"
+
+#include "base/core/clock.h"
+#include "base/io/tcp.h"
+#include "tunnel/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct harness h;
+static struct listener *echo; /* what a kubelet's port is here */
+static uint16_t echo_port;
+static struct tunnel_authorizer authorizer;
+static struct tunnel_client *tunnel;
+static struct caller admin, agent;
+static char *node_pem, *node_key;
+
+/* ---- the port that echoes ---- */
+
+static void echo_data(void *arg, const char *p, size_t n)
+{
+    stream_write(arg, p, n);
+}
+
+static void echo_end(void *arg)
+{
+    stream_close_flushed(arg, 1000);
+}
+
+static void echo_error(void *arg, const struct err *e)
+{
+    (void)e;
+    stream_close(arg);
+}
+
+static const struct stream_events echo_events = { .on_data = echo_data,
+                                                  .on_end = echo_end,
+                                                  .on_error = echo_error };
+
+static void on_accept(void *arg, struct stream *s)
+{
+    (void)arg;
+    stream_open(s, &echo_events, s);
+}
+
+/* ---- the world ---- */
+
+static void add_node(const char *name, const char *ip, unsigned port)
+{
+    auto_free char *text = mem_printf(
+        "{\"metadata\":{\"name\":\"%s\"},\"status\":{\"addresses\":[{\"type\":\"InternalIP\","
+        "\"address\":\"%s\"},{\"type\":\"Hostname\",\"address\":\"%s\"}],\"daemonEndpoints\":"
+        "{\"kubeletEndpoint\":{\"Port\":%u}}}}",
+        name, ip, name, port);
+
+    assert_int_equal(create(&h, "nodes", NULL, text), 201);
+    harness_turns(&h, 30);
+}
+
+static void connect_tunnel(void)
+{
+    char address[64];
+    struct tunnel_client_options o = { .ca_pem = ca_cacerts(h.ca),
+                                       .cert_chain_pem = str_of(node_pem),
+                                       .key_pem = str_of(node_key),
+                                       .authorizer = &authorizer,
+                                       .reconnect_min_ms = 5,
+                                       .reconnect_max_ms = 10 };
+    uint64_t until = clock_mono_ms() + 20000;
+    struct err e = { 0 };
+
+    assert_int_equal(tunnel_authorizer_init(&authorizer, STR("agent"), &e), 0);
+    authorizer.kubelet_port = echo_port;
+    snprintf(address, sizeof address, "127.0.0.1:%u", h.port);
+    if (tunnel_client_new(&tunnel, &h.loop, address, &o, &e))
+        fail_msg("%s", e.text);
+    while (!tunnel_server_has(h.tunnels, "edge-1") && clock_mono_ms() < until)
+        uv_run(&h.loop, UV_RUN_ONCE);
+    assert_true(tunnel_server_has(h.tunnels, "edge-1"));
+}
+
+static void open_world(bool disabled)
+{
+    struct err e = { 0 };
+
+    harness_open(&h, disabled);
+    harness_start_supervisor(&h);
+    assert_int_equal(tcp_listen(&echo, &h.loop, "127.0.0.1", 0, on_accept, NULL, &e), 0);
+    echo_port = listener_port(echo);
+    admin = (struct caller){ NULL, str_dup(ca_client_cert(h.ca, CA_CLIENT_ADMIN)),
+                             str_dup(ca_client_key(h.ca, CA_CLIENT_ADMIN)) };
+    agent = (struct caller){ basic("node", AGENT_PASSWORD), NULL, NULL };
+    node_cert(&h, "edge-1", &node_pem, &node_key);
+    connect_tunnel();
+}
+
+static void raise_flag(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void close_world(void)
+{
+    bool closed = false;
+
+    tunnel_client_close(tunnel, raise_flag, &closed);
+    harness_wait(&h, &closed);
+    listener_close(echo, NULL, NULL);
+    harness_close(&h);
+    free((char *)admin.cert_pem);
+    free((char *)admin.key_pem);
+    free((char *)agent.authorization);
+    free(node_pem);
+    free(node_key);
+}
+
+/* ---- one CONNECT ---- */
+
+struct connect {
+    int status;
+    struct buf body, got;
+    struct stream *s;
+    size_t want;
+    bool done, headed, enough, stream_closed;
+};
+
+static void on_data(void *arg, const char *p, size_t n)
+{
+    struct connect *c = arg;
+
+    assert_int_equal(buf_add(&c->got, p, n), 0);
+    c->enough = c->got.n >= c->want;
+}
+
+static void on_broken(void *arg, const struct err *e)
+{
+    (void)e;
+    ((struct connect *)arg)->enough = true;
+}
+
+static void on_ended(void *arg)
+{
+    ((struct connect *)arg)->enough = true;
+}
+
+static void on_stream_closed(void *arg)
+{
+    ((struct connect *)arg)->stream_closed = true;
+}
+
+static const struct stream_events stream_events = {
+    .on_data = on_data, .on_end = on_ended, .on_error = on_broken, .on_closed = on_stream_closed
+};
+
+static void on_head(struct http_call *call, void *arg, int status, const struct http_headers *hd)
+{
+    struct connect *c = arg;
+    auto_buf left = BUF(65536);
+
+    (void)hd;
+    c->status = status;
+    c->headed = true;
+    if (status == 200) {
+        c->s = http_call_take_stream(call, &left);
+        stream_handover(c->s, &stream_events, c, buf_str(&left));
+    }
+}
+
+static void on_body(struct http_call *call, void *arg, const char *p, size_t n)
+{
+    (void)call;
+    assert_int_equal(buf_add(&((struct connect *)arg)->body, p, n), 0);
+}
+
+static void on_done(struct http_call *call, void *arg, const struct err *e)
+{
+    struct connect *c = arg;
+
+    (void)call;
+    if (e)
+        print_message("connect: %s\n", e->text);
+    c->done = true;
+}
+
+/* CONNECT target; when it works, text goes there and back. */
+static void connect_to(const struct caller *who, const char *target, const char *text, int want,
+                       const char *why)
+{
+    static const struct http_call_events events = { .on_head = on_head,
+                                                    .on_body = on_body,
+                                                    .on_done = on_done };
+    struct tls_client_config *tls;
+    struct http_endpoint *ep = endpoint_of(&h, who, &tls);
+    struct http_header auth = { STR("Authorization"), str_of(who->authorization) };
+    struct http_call_config cc = { .method = "CONNECT",
+                                   .target = target,
+                                   .headers = &auth,
+                                   .n_headers = who->authorization != NULL,
+                                   .upgrade = true,
+                                   .timeout_ms = 20000 };
+    struct connect c = { .body = BUF(65536), .got = BUF(1 << 22), .want = strlen(text) };
+    struct http_call *call;
+
+    http_call_start(&call, ep, &cc, &events, &c);
+    harness_wait(&h, &c.done);
+    if (c.status != want || (why && !strstr(buf_cstr(&c.body), why)))
+        fail_msg("CONNECT %s: %d %s", target, c.status, buf_cstr(&c.body));
+    if (c.s) {
+        stream_write(c.s, text, strlen(text));
+        harness_wait(&h, &c.enough);
+        assert_true(str_is(buf_str(&c.got), text));
+        stream_close(c.s);
+        harness_wait(&h, &c.stream_closed);
+    }
+    endpoint_gone(&h, ep, tls);
+    buf_deinit(&c.body);
+    buf_deinit(&c.got);
+}
+
+static char *target_of(const char *host, unsigned port)
+{
+    static char text[128];
+
+    snprintf(text, sizeof text, "%s:%u", host, port);
+    return text;
+}
+
+static void connect_finds_the_way(void **state)
+{
+    (void)state;
+
+    open_world(false);
+    add_node("edge-1", "10.99.0.1", echo_port); /* no such address here: only the tunnel works */
+    add_node("edge-2", "10.99.0.2", echo_port);
+    add_node("edge-6", "fd00:99::6", echo_port);
+    /* the tunnel: by name, by the node's address and its kubelet port */
+    connect_to(&admin, target_of("edge-1", echo_port), "by name", 200, NULL);
+    connect_to(&admin, target_of("10.99.0.1", echo_port), "by address", 200, NULL);
+    /* this server's own node, and addresses of no node: directly */
+    connect_to(&admin, target_of(OWN_NODE, echo_port), "own", 200, NULL);
+    connect_to(&admin, target_of("127.0.0.1", echo_port), "direct", 200, NULL);
+    /* errors name what is missing */
+    connect_to(&admin, target_of("edge-2", echo_port), "", 502,
+               "failed to find Session for client edge-2");
+    connect_to(&admin, target_of("10.99.0.2", echo_port), "", 502,
+               "failed to find Session for client edge-2");
+    connect_to(&admin, target_of("[fd00:99::6]", echo_port), "", 502,
+               "failed to find Session for client edge-6");
+    connect_to(&admin, target_of("nobody", echo_port), "", 502, "nobody");
+    connect_to(&admin, "127.0.0.1:1", "", 502, "refused");
+    connect_to(&admin, "edge-1", "", 400, "host:port");
+    /* only for system:masters */
+    connect_to(&agent, target_of("edge-1", echo_port), "", 403, "system:masters");
+    close_world();
+}
+
+static void a_deleted_or_moved_node_is_not_found_by_its_old_address(void **state)
+{
+    (void)state;
+
+    open_world(false);
+    add_node("edge-1", "10.99.0.1", echo_port);
+    connect_to(&admin, target_of("10.99.0.1", echo_port), "there", 200, NULL);
+    delete (&h, "nodes", NULL, "edge-1");
+    harness_turns(&h, 30);
+    add_node("edge-3", "10.99.0.1", echo_port); /* the address is another node's now */
+    connect_to(&admin, target_of("10.99.0.1", echo_port), "", 502,
+               "failed to find Session for client edge-3");
+    close_world();
+}
+
+static void much_goes_both_ways(void **state)
+{
+    auto_free char *text = mem_alloc(1000001);
+    (void)state;
+
+    for (size_t i = 0; i < 1000000; i++)
+        text[i] = (char)('a' + i % 26);
+    open_world(false);
+    add_node("edge-1", "10.99.0.1", echo_port);
+    connect_to(&admin, target_of("edge-1", echo_port), text, 200, NULL);
+    close_world();
+}
+
+/* In mode "disabled" a node is dialed by its address; one without an address must not be taken
+ * for this server's loopback. */
+static void disabled_dials_addresses(void **state)
+{
+    (void)state;
+
+    open_world(true);
+    add_node("edge-4", "127.0.0.1", echo_port);
+    connect_to(&admin, target_of("edge-4", echo_port), "by address", 200, NULL);
+    connect_to(&admin, target_of("ghost", echo_port), "", 502, "ghost");
+    connect_to(&admin, target_of(OWN_NODE, echo_port), "own", 200, NULL);
+    close_world();
+}
+
+/* Closing cuts what is open. */
+static void closing_cuts_connections(void **state)
+{
+    static const struct http_call_events events = { .on_head = on_head,
+                                                    .on_body = on_body,
+                                                    .on_done = on_done };
+    struct tls_client_config *tls;
+    struct connect c = { .body = BUF(65536), .got = BUF(65536) };
+    struct http_call_config cc = { .method = "CONNECT", .upgrade = true, .timeout_ms = 20000 };
+    struct http_call *call;
+    (void)state;
+
+    open_world(false);
+    struct http_endpoint *ep = endpoint_of(&h, &admin, &tls);
+    cc.target = target_of(OWN_NODE, echo_port);
+    http_call_start(&call, ep, &cc, &events, &c);
+    harness_wait(&h, &c.done);
+    assert_int_equal(c.status, 200);
+    c.enough = false;
+    bool closed = false;
+    tunnel_client_close(tunnel, raise_flag, &closed);
+    harness_wait(&h, &closed);
+    egress_stop(h.egress);
+    closed = false;
+    egress_close(h.egress, raise_flag, &closed);
+    harness_wait(&h, &closed);
+    harness_wait(&h, &c.enough); /* the end, or an error */
+    stream_close(c.s);
+    harness_wait(&h, &c.stream_closed);
+    endpoint_gone(&h, ep, tls);
+    struct egress_config ec = { .loop = &h.loop, .tunnels = h.tunnels, .own_node = OWN_NODE };
+    egress_new(&h.egress, &ec); /* for harness_close */
+    connect_tunnel();
+    close_world();
+    buf_deinit(&c.body);
+    buf_deinit(&c.got);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(connect_finds_the_way),
+        cmocka_unit_test(a_deleted_or_moved_node_is_not_found_by_its_old_address),
+        cmocka_unit_test(much_goes_both_ways),
+        cmocka_unit_test(disabled_dials_addresses),
+        cmocka_unit_test(closing_cuts_connections),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
