@@ -38,7 +38,8 @@ void tunnel_pulse_heard(struct tunnel_pulse *p, uint64_t now_ms)
     p->heard_ms = now_ms;
     p->n_asked = 0;
     p->judging = false;
-    p->next_ms = now_ms + interval(p);
+    if (p->rtt_ms || p->timing) /* else the first ping is still due */
+        p->next_ms = now_ms + interval(p);
 }
 
 void tunnel_pulse_pong(struct tunnel_pulse *p, uint64_t now_ms)
