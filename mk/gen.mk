@@ -41,3 +41,6 @@ gen_objs_agent/cri := $(cri_pb).o $(pause_c:.c=.o)
 # What has to be there before any source can be read, by a compiler or an analyser.
 gen: $(cri_pb).h
 .PHONY: gen
+
+# What the tests of pods run (skipped where /bin/busybox is not installed).
+$(BUILD)/test/unit/agent/pod/pods_test: $(if $(wildcard /bin/busybox),| $(BUILD)/images/busybox.tar)
