@@ -11,20 +11,24 @@
 #include <string.h>
 #include <sys/socket.h>
 
-static char *one_v4[] = { "10.42.0.0/16" }, *one_service[] = { "10.43.0.0/16" };
+/* Options are char *: texts that a program could change. */
+#define TEXT(literal) ((char[]){ literal })
 
 static struct server_options plain(void)
 {
-    struct server_options o = {
-        .node.data_dir = "/var/lib/rancher/k3s",
-        .https_listen_port = 6443,
-        .cluster_cidr = { one_v4, 1 },
-        .service_cidr = { one_service, 1 },
-        .service_node_port_range = "30000-32767",
-        .cluster_domain = "cluster.local",
-        .egress_selector_mode = "agent",
-    };
-    return o;
+    static char data_dir[] = "/var/lib/rancher/k3s", domain[] = "cluster.local", mode[] = "agent",
+                ports[] = "30000-32767", cluster[] = "10.42.0.0/16", service[] = "10.43.0.0/16";
+    static char *clusters[1], *services[1];
+
+    clusters[0] = cluster;
+    services[0] = service;
+    return (struct server_options){ .node.data_dir = data_dir,
+                                    .https_listen_port = 6443,
+                                    .cluster_cidr = { clusters, 1 },
+                                    .service_cidr = { services, 1 },
+                                    .service_node_port_range = ports,
+                                    .cluster_domain = domain,
+                                    .egress_selector_mode = mode };
 }
 
 static int write_doc(const struct server_options *o, json_t **out, struct buf *text, struct err *e)
@@ -204,8 +208,8 @@ static void what_an_agent_acts_on_is_right(void **state)
 
 static void both_families_have_their_masks(void **state)
 {
-    char *cluster[] = { "10.42.7.9/16", "2001:cafe:42::/56" };
-    char *service[] = { "10.43.0.0/16", "2001:cafe:43::/112" };
+    char *cluster[] = { TEXT("10.42.7.9/16"), TEXT("2001:cafe:42::/56") };
+    char *service[] = { TEXT("10.43.0.0/16"), TEXT("2001:cafe:43::/112") };
     struct server_options o = plain();
     auto_buf text = BUF(65536);
     json_auto_t *doc = NULL;
@@ -229,8 +233,7 @@ static void both_families_have_their_masks(void **state)
 static void what_is_no_network_is_named(void **state)
 {
     static const struct {
-        char *cluster, *service, *dns, *ports;
-        const char *want;
+        const char *cluster, *service, *dns, *ports, *want;
     } rows[] = {
         { "10.42.0.0", NULL, NULL, NULL, "--cluster-cidr: \"10.42.0.0\"" },
         { "10.42.0.0/33", NULL, NULL, NULL, "--cluster-cidr: \"10.42.0.0/33\"" },
@@ -249,8 +252,9 @@ static void what_is_no_network_is_named(void **state)
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct server_options o = plain();
-        char *cluster[] = { rows[i].cluster }, *service[] = { rows[i].service },
-             *dns[] = { rows[i].dns };
+        auto_free char *c = str_dup(str_of(rows[i].cluster)), *p = str_dup(str_of(rows[i].ports));
+        auto_free char *s = str_dup(str_of(rows[i].service)), *d = str_dup(str_of(rows[i].dns));
+        char *cluster[] = { c }, *service[] = { s }, *dns[] = { d };
         auto_buf text = BUF(65536);
         json_auto_t *doc = NULL;
         struct err e = { 0 };
@@ -262,7 +266,7 @@ static void what_is_no_network_is_named(void **state)
         if (rows[i].dns)
             o.cluster_dns = (struct flag_list){ dns, 1 };
         if (rows[i].ports)
-            o.service_node_port_range = rows[i].ports;
+            o.service_node_port_range = p;
         if (write_doc(&o, &doc, &text, &e) != ERR_INVALID || !strstr(e.text, rows[i].want))
             fail_msg("row %zu: %s", i, e.text);
         assert_int_equal(text.n, 0);
