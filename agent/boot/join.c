@@ -62,7 +62,7 @@ struct join {
     struct join_config c;
     enum join_state state;
     struct token token;
-    bool has_token, has_joined;
+    bool has_token, has_joined, told_unpinned;
     bool use_get;         /* the server does not know POST of a request */
     bool no_client_cert;  /* it was refused: only the token counts in this attempt */
     struct buf pinned_ca; /* of this attempt: what /cacerts answered, or what is on disk */
@@ -329,9 +329,11 @@ static int take(struct join *j, struct str body, struct err *e)
         return pin(j, body, e);
     case JOIN_VERIFY:
         bundle_ca_hash(hash, body, clock_wall_s());
-        if (!j->token.ca_hash[0] && !j->has_joined)
+        if (!j->token.ca_hash[0] && !j->told_unpinned) {
+            j->told_unpinned = true;
             log_warn("the token has no CA hash: the server is trusted at first sight",
                      kv("ca_hash", hash));
+        }
         return token_check_ca(&j->token, hash, e);
     case JOIN_CONFIG:
         return cluster_config_parse(&j->config, body, e);

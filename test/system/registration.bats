@@ -34,7 +34,7 @@ node_host() { # node_host NAME IP: a host of its own, made once
 join() { # join HOST FLAG...
     local h=$1
     shift
-    start_agent "$h" --server https://198.51.100.10:6443 --container-runtime-endpoint /dev/null "$@"
+    start_agent "$h" --server https://198.51.100.10:6443 --container-runtime-endpoint /dev/null --node-name "$h" "$@"
 }
 registered() { kubectl_on srv get node "$1" >/dev/null; }
 status_says() { in_host "$1" "$CORACLE" agent status --data-dir "$T/$1/data" | grep -qF -- "$2"; }
@@ -59,7 +59,7 @@ status_says() { in_host "$1" "$CORACLE" agent status --data-dir "$T/$1/data" | g
     echo "$TOKEN" >"$T/tfile/token" # it may appear later
     wait_for 20 registered tfile || { show_logs; false; }
     node_host tenv 198.51.100.24
-    K3S_TOKEN=$TOKEN K3S_URL=https://198.51.100.10:6443 spawn tenv in_host tenv "$CORACLE" agent $(agent_args tenv) --container-runtime-endpoint /dev/null
+    K3S_TOKEN=$TOKEN K3S_URL=https://198.51.100.10:6443 spawn tenv in_host tenv "$CORACLE" agent $(agent_args tenv) --container-runtime-endpoint /dev/null --node-name tenv
     wait_for 15 registered tenv || { show_logs; false; }
 }
 
