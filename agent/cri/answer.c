@@ -2,6 +2,7 @@
 
 #include "agent/cri/cri.pb-c.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- memory: protobuf-c allocates from the arena, which ends all at once ---- */
@@ -20,9 +21,9 @@ static void pb_free(void *arena, void *p)
 static void *unpack(struct answer *a, const ProtobufCMessageDescriptor *d, struct str bytes,
                     struct err *e)
 {
-    ProtobufCAllocator alloc = { .alloc = pb_alloc, .free = pb_free, .allocator_data = &a->arena };
+    ProtobufCAllocator from = { .alloc = pb_alloc, .free = pb_free, .allocator_data = &a->arena };
     ProtobufCMessage *m =
-        protobuf_c_message_unpack(d, &alloc, bytes.n, (const uint8_t *)(bytes.p ? bytes.p : ""));
+        protobuf_c_message_unpack(d, &from, bytes.n, (const uint8_t *)(bytes.p ? bytes.p : ""));
 
     if (!m)
         err_set(e, ERR_PROTOCOL, "the answer is no %s", d->name);
@@ -72,15 +73,14 @@ static int read_version(struct answer *a, struct str bytes, struct err *e)
 
 static const char *why(struct answer *a, const Runtime__V1__RuntimeCondition *c)
 {
-    size_t n = strlen(text(c->reason)) + strlen(text(c->message)) + 3;
+    const char *reason = text(c->reason), *message = text(c->message);
+    size_t n = strlen(reason) + strlen(message) + 3;
     char *p = arena_calloc(&a->arena, 1, n);
 
     if (!p)
-        return text(c->message);
-    strcpy(p, text(c->reason));
-    if (*p && *text(c->message))
-        strcat(p, ": ");
-    return strcat(p, text(c->message));
+        return message;
+    snprintf(p, n, "%s%s%s", reason, *reason && *message ? ": " : "", message);
+    return p;
 }
 
 static int read_status(struct answer *a, struct str bytes, struct err *e)

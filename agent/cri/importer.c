@@ -74,6 +74,12 @@ struct importer {
 
 static void importer_step(struct importer *m);
 
+static struct str pause_image(void)
+{
+    // cppcheck-suppress comparePointers ; two labels of one array, which mk/gen.mk makes
+    return str_n(pause_image_tar, (size_t)(pause_image_tar_end - pause_image_tar));
+}
+
 /* ---- archives ---- */
 
 static void archive_free(struct archive *a)
@@ -362,7 +368,7 @@ static bool import(struct importer *m, struct archive *a)
     struct err e;
 
     if (is_pause)
-        cfg.input = str_n(pause_image_tar, (size_t)(pause_image_tar_end - pause_image_tar));
+        cfg.input = pause_image();
     m->current = a;
     if (!proc_start(&m->ctr, m->c.loop, &cfg, &e))
         return true;
@@ -381,7 +387,7 @@ static struct archive *pause_archive(struct importer *m)
     if (m->c.skip_pause)
         return NULL;
     a = mem_alloc(sizeof *a);
-    digest_sha256(digest, str_n(pause_image_tar, (size_t)(pause_image_tar_end - pause_image_tar)));
+    digest_sha256(digest, pause_image());
     str_hex(a->digest, digest, sizeof digest);
     a->name = mem_strdup(PAUSE_NAME);
     known = by_digest(&m->have, a->digest);

@@ -143,13 +143,14 @@ static json_t *addresses_of(const struct node_object *n)
 
 static json_t *resources_of(const struct machine *m, bool allocatable)
 {
+    uint64_t kept_bytes = m->disk_bytes / 100 * 95; /* what eviction keeps free is not for pods */
     json_t *r = json_object();
     char text[32];
 
     snprintf(text, sizeof text, "%u", m->n_cpus);
     set_str(r, "cpu", text);
-    if (allocatable) /* what eviction keeps free is not for pods */
-        snprintf(text, sizeof text, "%llu", (unsigned long long)(m->disk_bytes / 100 * 95));
+    if (allocatable)
+        snprintf(text, sizeof text, "%llu", (unsigned long long)kept_bytes);
     else
         snprintf(text, sizeof text, "%lluKi", (unsigned long long)(m->disk_bytes / 1024));
     set_str(r, "ephemeral-storage", text);

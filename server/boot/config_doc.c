@@ -107,15 +107,15 @@ static int add_dns(json_t *doc, const struct server_options *o, struct err *e)
 static int add_port_range(json_t *doc, const char *text, struct err *e)
 {
     struct str from, to;
-    uint64_t a, b;
+    uint64_t a, b, n;
 
     if (!str_cut(str_of(text), '-', &from, &to) || !str_to_u64(from, &a) || !str_to_u64(to, &b) ||
         !a || b > 65535 || a > b)
         return err_set(e, ERR_INVALID, "--service-node-port-range: \"%s\" is not like 30000-32767",
                        text);
-    json_object_set_new(
-        doc, "ServiceNodePortRange",
-        json_pack("{s:I, s:I}", "Base", (json_int_t)a, "Size", (json_int_t)(b - a + 1)));
+    n = b - a + 1;
+    json_object_set_new(doc, "ServiceNodePortRange",
+                        json_pack("{s:I, s:I}", "Base", (json_int_t)a, "Size", (json_int_t)n));
     return 0;
 }
 

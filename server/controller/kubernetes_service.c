@@ -47,7 +47,7 @@ static size_t sorted(const char *out[SERVERS_MAX], const struct kubernetes_want 
 json_t *kubernetes_endpoints_new(const struct kubernetes_want *w)
 {
     json_t *addresses = json_array();
-    const char *ips[SERVERS_MAX];
+    const char *ips[SERVERS_MAX] = { NULL };
     size_t n = sorted(ips, w);
 
     for (size_t i = 0; i < n; i++)
@@ -61,7 +61,7 @@ json_t *kubernetes_endpoints_new(const struct kubernetes_want *w)
 json_t *kubernetes_slice_new(const struct kubernetes_want *w)
 {
     json_t *endpoints = json_array();
-    const char *ips[SERVERS_MAX];
+    const char *ips[SERVERS_MAX] = { NULL };
     size_t n = sorted(ips, w);
 
     for (size_t i = 0; i < n; i++)
@@ -180,7 +180,7 @@ static void check_address(const struct controller *c, const json_t *service)
 static void work(struct controller *c, struct queue_item *it)
 {
     const struct controllers_config *cfg = &c->env->config;
-    const char *ips[SERVERS_MAX];
+    const char *ips[SERVERS_MAX] = { NULL };
     struct kubernetes_want w = { .service_ip = cfg->service_ip,
                                  .service_port = cfg->service_port,
                                  .ips = ips,
