@@ -282,6 +282,7 @@ static int receive_on(struct tunnel_flow *f, const struct mux_frame *m, uint64_t
     case MUX_OPEN_OK:
         f->acked = true;
         f->tx_credit = m->credit;
+        tunnel_core_kick(f);
         tunnel_core_opened(f); /* last: f may be gone */
         return 0;
     case MUX_DATA:
