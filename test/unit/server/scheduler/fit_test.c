@@ -11,6 +11,7 @@
 #include "base/data/json.h"
 #include "server/scheduler/fit.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static json_t *doc(const char *text)
@@ -140,10 +141,8 @@ static void nodes_take_what_fits(void **state)
         fit_node_init(&n, node);
         fit_pod_init(&p, pod);
         size_t m = fit_check(pod, &p, &n, reasons);
-        for (size_t k = 0; k < m; k++) {
-            strcat(got, reasons[k]);
-            strcat(got, ";");
-        }
+        for (size_t k = 0; k < m; k++)
+            snprintf(got + strlen(got), sizeof got - strlen(got), "%s;", reasons[k]);
         if (strcmp(got, rows[i].why) != 0)
             fail_msg("row %zu: want \"%s\" got \"%s\"", i, rows[i].why, got);
         fit_node_deinit(&n);
