@@ -25,27 +25,12 @@
 #include "base/kube/metadata.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 #define CRASH_MIN_MS   10000
 #define CRASH_MAX_MS   300000
 #define CRASH_RESET_MS 600000
 #define SANDBOX_MIN_MS 1000
 #define SANDBOX_MAX_MS 60000
-#define ORPHAN_GRACE_S 2 /* of a pod whose object vanished without saying how long */
-
-/* ---- runs ---- */
-
-void pod_run_clear(struct pod_run *r)
-{
-    free(r->id);
-    free(r->sandbox_id);
-    free(r->reason);
-    free(r->message);
-    free(r->image_id);
-    free(r->log_path);
-    *r = (struct pod_run){ 0 };
-}
 
 static void ctrs_free(struct pod *p)
 {
@@ -56,13 +41,6 @@ static void ctrs_free(struct pod *p)
     free(p->ctrs);
     p->ctrs = NULL;
     p->n_ctrs = 0;
-}
-
-static void boxes_clear(struct pod *p)
-{
-    for (size_t i = 0; i < p->n_boxes; i++)
-        free(p->boxes[i].id);
-    p->n_boxes = 0;
 }
 
 bool pod_is_ending(const struct pod *p)
@@ -144,111 +122,6 @@ void pod_facts(const struct pod *p, struct translate_facts *out, struct arena *a
     out->host_ips = join(a, n->host_ips, n->n_host_ips);
 }
 
-/* ---- what the runtime shows ---- */
-
-static void observe_boxes(struct pod *p, const struct cri_sandbox *v, size_t n)
-{
-    boxes_clear(p);
-    for (size_t i = 0; i < n; i++) {
-        size_t at = 0;
-
-        if (strcmp(v[i].uid, p->uid) != 0 || p->n_boxes == POD_SANDBOXES_MAX)
-            continue;
-        while (at < p->n_boxes && p->boxes[at].created_at_ns > v[i].created_at_ns)
-            at++;
-        memmove(&p->boxes[at + 1], &p->boxes[at], (p->n_boxes - at) * sizeof p->boxes[0]);
-        p->boxes[at] = (struct pod_box){ .id = mem_strdup(v[i].id),
-                                         .attempt = v[i].attempt,
-                                         .ready = v[i].ready,
-                                         .created_at_ns = v[i].created_at_ns };
-        p->n_boxes++;
-    }
-}
-
-/* A run newer than the one we know moves that one to last. */
-static void observe_run(struct pod *p, struct pod_ctr *c, const struct cri_container *k)
-{
-    if (c->now.id && strcmp(c->now.id, k->id) == 0) {
-        if (c->now.state != k->state)
-            c->now.detailed = false;
-        c->now.state = k->state;
-        return;
-    }
-    if (c->now.id && k->attempt <= c->now.attempt) {
-        if (!c->last.id || k->attempt > c->last.attempt) {
-            pod_run_clear(&c->last);
-        } else if (strcmp(c->last.id, k->id) != 0) { /* two runs old */
-            if (!p->to_remove)
-                p->to_remove = mem_strdup(k->id);
-            return;
-        } else {
-            return;
-        }
-        c->last = (struct pod_run){ .id = mem_strdup(k->id),
-                                    .sandbox_id = mem_strdup(k->sandbox_id),
-                                    .attempt = k->attempt,
-                                    .state = k->state,
-                                    .image_id = mem_strdup(k->image_id) };
-        return;
-    }
-    pod_run_clear(&c->last);
-    c->last = c->now;
-    c->now = (struct pod_run){ .id = mem_strdup(k->id),
-                               .sandbox_id = mem_strdup(k->sandbox_id),
-                               .attempt = k->attempt,
-                               .state = k->state,
-                               .image_id = mem_strdup(k->image_id) };
-    c->waiting[0] = c->waiting_why[0] = '\0';
-    c->waits_for_image = c->warned = false;
-    backoff_reset(&c->image_backoff);
-}
-
-/* A run that we knew as alive and that the runtime has no more was removed behind our back. */
-static void observe_lost(struct pod_ctr *c, const struct cri_container *v, size_t n)
-{
-    if (!c->now.id || c->now.state == CRI_EXITED)
-        return;
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(v[i].id, c->now.id) == 0)
-            return;
-    c->now.state = CRI_EXITED;
-    c->now.detailed = true;
-    c->now.exit_code = 137;
-    c->now.finished_unix_s = clock_wall_s();
-    c->now.finished_unix_ms = c->now.finished_unix_s * 1000;
-    free(c->now.reason);
-    free(c->now.message);
-    c->now.reason = mem_strdup("ContainerStatusUnknown");
-    c->now.message = mem_strdup("The container could not be located when the pod was looked at");
-}
-
-void pod_observe(struct pod *p, uint64_t look, const struct cri_sandbox *sandboxes,
-                 size_t n_sandboxes, const struct cri_container *containers, size_t n_containers)
-{
-    if (p->closing || look < p->min_look)
-        return;
-    if (!list_empty(&p->ops) || p->work) { /* half old, half new: ask again afterwards */
-        p->look_after = true;
-        return;
-    }
-    p->observed = true;
-    p->n_observed_containers = 0;
-    observe_boxes(p, sandboxes, n_sandboxes);
-    for (size_t i = 0; i < n_containers; i++) {
-        const struct cri_container *k = &containers[i];
-
-        if (strcmp(cri_pair_get(k->labels, k->n_labels, LABEL_POD_UID), p->uid) != 0)
-            continue;
-        p->n_observed_containers++;
-        for (size_t j = 0; p->spec && j < p->n_ctrs; j++)
-            if (strcmp(p->spec->containers[j].name, k->name) == 0)
-                observe_run(p, &p->ctrs[j], k);
-    }
-    for (size_t j = 0; j < p->n_ctrs; j++)
-        observe_lost(&p->ctrs[j], containers, n_containers);
-    pod_step(p);
-}
-
 /* ---- waiting ---- */
 
 void pod_on_timer(void *arg)
@@ -266,7 +139,7 @@ void pod_wake_at(struct pod *p, uint64_t at_ms)
     timer_start_ms(&p->timer, in, pod_on_timer, p);
 }
 
-static bool must_wait(struct pod *p, uint64_t until_ms)
+bool pod_must_wait(struct pod *p, uint64_t until_ms)
 {
     if (until_ms <= uv_now(p->node->loop))
         return false;
@@ -274,178 +147,9 @@ static bool must_wait(struct pod *p, uint64_t until_ms)
     return true;
 }
 
-static void fail(struct pod *p)
+void pod_fail(struct pod *p)
 {
     p->retry_at_ms = uv_now(p->node->loop) + backoff_next_ms(&p->backoff);
-}
-
-/* ---- details of runs ---- */
-
-static void keep(char **to, const char *text)
-{
-    free(*to);
-    *to = mem_strdup(text);
-}
-
-static void on_details(void *arg, const struct cri_container *v, size_t n, const struct err *e)
-{
-    struct pod_op *op = arg;
-    struct pod *p = op->pod;
-
-    for (size_t i = 0; n && i < 2 * p->n_ctrs; i++) {
-        struct pod_run *r = i % 2 ? &p->ctrs[i / 2].last : &p->ctrs[i / 2].now;
-
-        if (!r->id || strcmp(r->id, v->id) != 0)
-            continue;
-        r->state = v->state;
-        r->detailed = true;
-        r->started_unix_s = v->started_at_ns / 1000000000;
-        r->finished_unix_s = v->finished_at_ns / 1000000000;
-        r->finished_unix_ms = v->finished_at_ns / 1000000;
-        r->exit_code = v->exit_code;
-        keep(&r->reason, v->reason);
-        keep(&r->message, v->message);
-        keep(&r->image_id, v->image_id);
-        keep(&r->log_path, v->log_path);
-    }
-    if (e && e->code == ERR_NOT_FOUND) /* removed meanwhile: what we know of it has to do */
-        for (size_t i = 0; i < 2 * p->n_ctrs; i++) {
-            struct pod_run *r = i % 2 ? &p->ctrs[i / 2].last : &p->ctrs[i / 2].now;
-
-            if (r->id && strcmp(r->id, op->id) == 0)
-                r->detailed = true;
-        }
-    p->details_failed = e && e->code != ERR_NOT_FOUND && e->code != ERR_CANCELED;
-    if (p->details_failed)
-        fail(p);
-    pod_op_end(op, e != NULL);
-}
-
-/* true: something is being asked. */
-static bool ask_details(struct pod *p, struct cri *cri)
-{
-    if (p->retry_at_ms > uv_now(p->node->loop) && p->details_failed) {
-        pod_wake_at(p, p->retry_at_ms);
-        return true;
-    }
-    for (size_t i = 0; i < 2 * p->n_ctrs; i++) {
-        struct pod_run *r = i % 2 ? &p->ctrs[i / 2].last : &p->ctrs[i / 2].now;
-
-        if (r->id && !r->detailed) {
-            struct pod_op *op = pod_op_new(p, r->id);
-
-            op->call = cri_container_status(cri, r->id, on_details, op);
-        }
-    }
-    return !list_empty(&p->ops);
-}
-
-/* ---- the end: of a deleted pod, and of one that ran to its end ---- */
-
-static void on_stopped(void *arg, const struct err *e)
-{
-    struct pod_op *op = arg;
-    struct pod *p = op->pod;
-
-    if (e && e->code != ERR_CANCELED && e->code != ERR_NOT_FOUND) {
-        log_warn("pod cannot be stopped yet, will retry", kv("pod", p->name), kv("err", e->text));
-        fail(p);
-    }
-    pod_op_end(op, true);
-}
-
-static int64_t grace_of(const struct pod *p)
-{
-    int64_t g = p->object ? json_i64_at(p->object, "metadata.deletionGracePeriodSeconds", -1) : -1;
-
-    if (g < 0 && p->orphaned)
-        g = ORPHAN_GRACE_S;
-    else if (g < 0)
-        g = p->spec ? p->spec->grace_s : 30;
-    return MAX(g, (int64_t)1); /* kubelet's least */
-}
-
-static bool stop_containers(struct pod *p, struct cri *cri)
-{
-    for (size_t i = 0; i < p->n_ctrs; i++) {
-        struct pod_run *r = &p->ctrs[i].now;
-        struct pod_op *op;
-
-        if (!r->id || r->state != CRI_RUNNING)
-            continue;
-        if (p->object)
-            recorder_note(p->node->recorder, p->object, p->spec->containers[i].name, "Normal",
-                          "Killing", "Stopping container %s", p->spec->containers[i].name);
-        op = pod_op_new(p, r->id);
-        op->call = cri_stop_container(cri, r->id, grace_of(p), on_stopped, op);
-    }
-    return !list_empty(&p->ops);
-}
-
-static void on_box_stopped(void *arg, const struct err *e)
-{
-    struct pod_op *op = arg;
-
-    if (!e || e->code == ERR_NOT_FOUND)
-        op->pod->stopped_boxes = true;
-    on_stopped(arg, e);
-}
-
-static bool stop_boxes(struct pod *p, struct cri *cri)
-{
-    if (p->stopped_boxes)
-        return false;
-    for (size_t i = 0; i < p->n_boxes; i++) {
-        struct pod_op *op = pod_op_new(p, p->boxes[i].id);
-
-        op->call = cri_stop_sandbox(cri, p->boxes[i].id, on_box_stopped, op);
-    }
-    return !list_empty(&p->ops);
-}
-
-static bool remove_boxes(struct pod *p, struct cri *cri, size_t from)
-{
-    for (size_t i = from; i < p->n_boxes; i++) {
-        struct pod_op *op = pod_op_new(p, p->boxes[i].id);
-
-        op->call = cri_remove_sandbox(cri, p->boxes[i].id, on_stopped, op);
-    }
-    return !list_empty(&p->ops);
-}
-
-static void step_ending(struct pod *p, struct cri *cri)
-{
-    if (p->n_boxes || p->n_observed_containers) {
-        if (!cri || must_wait(p, p->retry_at_ms) || ask_details(p, cri) || stop_containers(p, cri))
-            return;
-        pod_report(p); /* the exit codes, before they are gone */
-        if (stop_boxes(p, cri) || remove_boxes(p, cri, 0))
-            return;
-        /* Containers without a sandbox: the runtime removes them with what it still knows. */
-        fail(p);
-        pod_wake_at(p, p->retry_at_ms);
-        p->look_after = true;
-        return;
-    }
-    if (!p->dirs_gone) {
-        if (!must_wait(p, p->retry_at_ms))
-            pod_disk_remove(p);
-        return;
-    }
-    if (!p->orphaned) {
-        pod_report(p);
-        if (!p->deleted && pod_report_is_clean(p) && !must_wait(p, p->retry_at_ms))
-            pod_delete(p);
-        return; /* the watch tells when the object is gone */
-    }
-    if (!p->status_call && !p->delete_call)
-        p->node->gone(p->node->arg, p); /* last: p is closed now */
-}
-
-static void step_over(struct pod *p, struct cri *cri)
-{
-    if (cri && !must_wait(p, p->retry_at_ms) && p->n_boxes && p->boxes[0].ready)
-        stop_boxes(p, cri);
 }
 
 /* ---- sandbox ---- */
@@ -470,7 +174,7 @@ static void on_box(void *arg, const char *id, const struct err *e)
         if (p->object)
             recorder_note(p->node->recorder, p->object, NULL, "Warning", "FailedCreatePodSandBox",
                           "Failed to create pod sandbox: %s", e->text);
-        fail(p);
+        pod_fail(p);
     }
     if (id) {
         p->box_why[0] = '\0';
@@ -494,7 +198,7 @@ static void run_box(struct pod *p, struct cri *cri)
     f.volume_dir = volume_dir;
     if (translate_sandbox(&c, p->spec, &f, next_box_attempt(p), &a, &e)) {
         snprintf(p->box_why, sizeof p->box_why, "%s", e.text);
-        fail(p);
+        pod_fail(p);
         pod_wake_at(p, p->retry_at_ms);
     } else {
         op = pod_op_new(p, NULL);
@@ -517,7 +221,7 @@ static void on_addresses(void *arg, const struct cri_sandbox *v, size_t n, const
         free(p->ip_of);
         p->ip_of = mem_strdup(op->id);
     } else if (e && e->code != ERR_CANCELED) {
-        fail(p);
+        pod_fail(p);
     }
     pod_op_end(op, e != NULL);
 }
@@ -529,23 +233,23 @@ static bool has_box(struct pod *p, struct cri *cri)
     struct pod_op *op;
 
     if (!box) {
-        if (must_wait(p, p->retry_at_ms))
+        if (pod_must_wait(p, p->retry_at_ms))
             return false;
         if (p->n_boxes && !p->stopped_boxes) { /* what is left of the one that died */
-            if (stop_containers(p, cri) || stop_boxes(p, cri))
+            if (pod_stop_containers(p, cri) || pod_stop_boxes(p, cri))
                 return false;
         }
         run_box(p, cri);
         return false;
     }
     if (!p->ip_of || strcmp(p->ip_of, box->id) != 0) {
-        if (!must_wait(p, p->retry_at_ms)) {
+        if (!pod_must_wait(p, p->retry_at_ms)) {
             op = pod_op_new(p, box->id);
             op->call = cri_sandbox_status(cri, box->id, on_addresses, op);
         }
         return false;
     }
-    if (p->n_boxes > 1 && !must_wait(p, p->retry_at_ms) && remove_boxes(p, cri, 1))
+    if (p->n_boxes > 1 && !pod_must_wait(p, p->retry_at_ms) && pod_remove_boxes(p, cri, 1))
         return false;
     return true;
 }
@@ -627,7 +331,7 @@ static bool has_container(struct pod *p, size_t i)
     if (in_box(p, &c->now) && c->now.state == CRI_RUNNING)
         return !is_init;
     if (in_box(p, &c->now) && c->now.state == CRI_CREATED) {
-        if (must_wait(p, c->retry_at_ms))
+        if (pod_must_wait(p, c->retry_at_ms))
             return false;
         pod_start_container(p, i, c->now.attempt);
         return false;
@@ -638,7 +342,7 @@ static bool has_container(struct pod *p, size_t i)
         if (in_crash_pause(p, i))
             return false;
     }
-    if (must_wait(p, c->retry_at_ms))
+    if (pod_must_wait(p, c->retry_at_ms))
         return false;
     if (c->now.id && in_box(p, &c->now)) {
         c->crash_ms = c->crash_ms ? MIN(2 * c->crash_ms, (uint64_t)CRASH_MAX_MS) : CRASH_MIN_MS;
@@ -662,7 +366,7 @@ static void on_removed(void *arg, const struct err *e)
     struct pod_op *op = arg;
 
     if (e && e->code != ERR_CANCELED) /* it is found again at the next look */
-        fail(op->pod);
+        pod_fail(op->pod);
     pod_op_end(op, true);
 }
 
@@ -677,7 +381,7 @@ static void step_containers(struct pod *p, struct cri *cri)
         if (!list_empty(&p->ops))
             return; /* one at a time; those that wait do not hold up the others */
     }
-    if (p->to_remove && !must_wait(p, p->retry_at_ms)) {
+    if (p->to_remove && !pod_must_wait(p, p->retry_at_ms)) {
         struct pod_op *op = pod_op_new(p, p->to_remove);
 
         op->call = cri_remove_container(cri, p->to_remove, on_removed, op);
@@ -718,14 +422,14 @@ static void step_live(struct pod *p, struct cri *cri)
 {
     if (!cri || !p->spec)
         return;
-    if (ask_details(p, cri))
+    if (pod_ask_details(p, cri))
         return;
     if (is_over(p)) {
-        step_over(p, cri);
+        pod_step_over(p, cri);
         return;
     }
     if (!p->has_dirs) {
-        if (!must_wait(p, p->retry_at_ms))
+        if (!pod_must_wait(p, p->retry_at_ms))
             pod_disk_make(p);
         return;
     }
@@ -750,7 +454,7 @@ void pod_step(struct pod *p)
         return;
     timer_stop(&p->timer);
     if (pod_is_ending(p)) {
-        step_ending(p, cri);
+        pod_step_ending(p, cri);
         return;
     }
     step_live(p, cri);
@@ -882,7 +586,7 @@ static void on_timer_closed(void *arg)
     void *done_arg = p->done_arg;
 
     ctrs_free(p);
-    boxes_clear(p);
+    pod_boxes_clear(p);
     spec_free(p->spec);
     json_decref(p->object);
     json_decref(p->status);

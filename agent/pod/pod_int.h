@@ -100,8 +100,14 @@ struct pod_op *pod_op_new(struct pod *p, const char *id);
 /* Last in the callback: steps, after a look at the runtime if something may have changed there. */
 void pod_op_end(struct pod_op *op, bool look);
 void pod_maybe_gone(struct pod *p);
-bool pod_is_ending(const struct pod *p);         /* deleted, orphaned */
-void pod_wake_at(struct pod *p, uint64_t at_ms); /* a step then, or earlier; loop time */
+bool pod_is_ending(const struct pod *p);              /* deleted, orphaned */
+void pod_wake_at(struct pod *p, uint64_t at_ms);      /* a step then, or earlier; loop time */
+bool pod_must_wait(struct pod *p, uint64_t until_ms); /* not yet then: a step will come */
+void pod_fail(struct pod *p);                         /* sets retry_at_ms, with backoff */
+
+/* pod_look.c; true: something is asked, the step goes on when it is known */
+bool pod_ask_details(struct pod *p, struct cri *cri);
+void pod_boxes_clear(struct pod *p);
 void pod_run_clear(struct pod_run *r);
 static inline struct pod_box *pod_box(struct pod *p)
 {
@@ -111,6 +117,13 @@ void pod_facts(const struct pod *p, struct translate_facts *out, struct arena *a
 char *pod_log_dir(const struct pod *p);
 char *pod_volume_dir(const struct pod *p);
 char *pod_dir(const struct pod *p);
+
+/* pod_end.c; true: something was started */
+bool pod_stop_containers(struct pod *p, struct cri *cri);
+bool pod_stop_boxes(struct pod *p, struct cri *cri);
+bool pod_remove_boxes(struct pod *p, struct cri *cri, size_t from);
+void pod_step_ending(struct pod *p, struct cri *cri);
+void pod_step_over(struct pod *p, struct cri *cri);
 
 /* pod_start.c: image, create, start. Ends in pod_op_ended. */
 void pod_start_container(struct pod *p, size_t index, uint32_t attempt);
