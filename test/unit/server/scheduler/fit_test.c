@@ -11,7 +11,6 @@
 #include "base/data/json.h"
 #include "server/scheduler/fit.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static json_t *doc(const char *text)
@@ -134,7 +133,8 @@ static void nodes_take_what_fits(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         json_auto_t *node = doc(rows[i].node), *pod = doc(rows[i].pod);
-        char reasons[FIT_REASONS_MAX][FIT_REASON_BYTES], got[1024] = "";
+        char reasons[FIT_REASONS_MAX][FIT_REASON_BYTES];
+        auto_buf got = BUF(sizeof reasons + FIT_REASONS_MAX);
         struct fit_node n;
         struct fit_pod p;
 
@@ -142,9 +142,9 @@ static void nodes_take_what_fits(void **state)
         fit_pod_init(&p, pod);
         size_t m = fit_check(pod, &p, &n, reasons);
         for (size_t k = 0; k < m; k++)
-            snprintf(got + strlen(got), sizeof got - strlen(got), "%s;", reasons[k]);
-        if (strcmp(got, rows[i].why) != 0)
-            fail_msg("row %zu: want \"%s\" got \"%s\"", i, rows[i].why, got);
+            assert_int_equal(buf_addf(&got, "%s;", reasons[k]), 0);
+        if (strcmp(buf_cstr(&got), rows[i].why) != 0)
+            fail_msg("row %zu: want \"%s\" got \"%s\"", i, rows[i].why, buf_cstr(&got));
         fit_node_deinit(&n);
         fit_pod_deinit(&p);
     }
