@@ -28,18 +28,21 @@
 #include "base/io/timer.h"
 #include "base/io/tls.h"
 #include "base/kube/informer.h"
-#include "lb/balancer.h"
+#include "lb/metrics.h"
 
 #include <stdio.h>
 
-#define BALANCER_NAME    "k3s-agent-load-balancer"
-#define ADDRESSES_MAX    16
-#define RENEW_CHECK_MS   (3600u * 1000)
-#define RENEW_RETRY_S    60
-#define DEFAULT_DATA_DIR "/var/lib/rancher/k3s"
+#define BALANCER_NAME     "k3s-agent-load-balancer"
+#define API_BALANCER_NAME "k3s-api-server-agent-load-balancer"
+#define ADDRESSES_MAX     16
+#define RENEW_CHECK_MS    (3600u * 1000)
+#define RENEW_RETRY_S     60
+#define DEFAULT_DATA_DIR  "/var/lib/rancher/k3s"
 
-/* One API identity: its TLS settings and client. */
+/* One API identity: its TLS settings and client, through one balancer. */
 struct client {
+    uv_loop_t *loop;
+    const struct balancer *balancer;
     struct tls_client_config *tls;
     struct kube_client *kube;
 };
@@ -65,11 +68,14 @@ struct agent {
     struct cluster_config config;
     struct tunnel_authorizer authorizer;
 
+    struct lb_proxy proxy;
     struct balancer *balancer;
+    struct balancer *api_balancer; /* NULL unless supervisor and API server have different ports */
     struct report *report;
     struct runtime *runtime;
     struct join *join;
     struct client kubelet, controller;
+    struct client supervisor; /* the kubelet's certificate; there only with api_balancer */
     struct servers *servers;
     struct port *port;
     struct node *node;
@@ -170,23 +176,46 @@ static json_t *status_json(const struct agent *a)
     return d;
 }
 
-static json_t *lb_json(const struct agent *a)
+static json_t *server_json(const struct balancer_server_status *st)
+{
+    char since[TIME_TEXT_BYTES];
+    json_t *d;
+
+    time_text_s(since, clock_wall_s() - (int64_t)(st->in_state_ms / 1000));
+    d = json_pack("{s:s, s:s, s:b, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "address",
+                  st->address, "state", lb_state_name(st->state), "default", (int)st->is_default,
+                  "reached", (int)st->reached, "since", since, "inStateSeconds",
+                  (json_int_t)(st->in_state_ms / 1000), "connections", (json_int_t)st->n_conns,
+                  "dials", (json_int_t)st->n_dials, "failures", (json_int_t)st->n_failures,
+                  "bytesUp", (json_int_t)st->n_up, "bytesDown", (json_int_t)st->n_down,
+                  "rttMicroseconds", (json_int_t)st->rtt_us, "lastError", st->last_error);
+    if (*st->last_error)
+        json_object_set_new(d, "lastErrorSecondsAgo",
+                            json_integer((json_int_t)(st->last_error_ago_ms / 1000)));
+    return d;
+}
+
+static json_t *balancer_json(const struct balancer *b)
 {
     struct balancer_server_status st[LB_SERVERS_MAX + 1];
-    size_t n = balancer_status(a->balancer, st, ARRAY_LEN(st));
+    size_t n = balancer_status(b, st, ARRAY_LEN(st));
     json_t *list = json_array();
 
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(
-            list,
-            json_pack("{s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:s}", "address", st[i].address,
-                      "state", lb_state_name(st[i].state), "default", (int)st[i].is_default,
-                      "inStateSeconds", (json_int_t)(st[i].in_state_ms / 1000), "connections",
-                      (json_int_t)st[i].n_conns, "dials", (json_int_t)st[i].n_dials, "failures",
-                      (json_int_t)st[i].n_failures, "rttMicroseconds", (json_int_t)st[i].rtt_us,
-                      "lastError", st[i].last_error));
-    return json_pack("{s:s, s:i, s:o}", "name", BALANCER_NAME, "port",
-                     (int)balancer_port(a->balancer), "servers", list);
+        json_array_append_new(list, server_json(&st[i]));
+    return json_pack("{s:s, s:i, s:o}", "name", balancer_name(b), "port", (int)balancer_port(b),
+                     "servers", list);
+}
+
+static json_t *lb_json(const struct agent *a)
+{
+    json_t *d = balancer_json(a->balancer);
+
+    if (a->proxy.kind != LB_PROXY_NONE)
+        json_object_set_new(d, "proxy", json_string(a->proxy.address));
+    if (a->api_balancer)
+        json_object_set_new(d, "api", balancer_json(a->api_balancer));
+    return d;
 }
 
 static json_t *make_report(void *arg, enum agent_report what)
@@ -199,16 +228,9 @@ static json_t *make_report(void *arg, enum agent_report what)
 static void add_metrics(void *arg, struct buf *out)
 {
     const struct agent *a = arg;
-    struct balancer_server_status st[LB_SERVERS_MAX + 1];
-    size_t n = balancer_status(a->balancer, st, ARRAY_LEN(st));
-    int r = 0;
+    const struct balancer *balancers[] = { a->balancer, a->api_balancer };
+    int r = lb_metrics_add(out, balancers, a->api_balancer ? 2 : 1);
 
-    for (size_t i = 0; i < n; i++)
-        r |= buf_addf(
-            out,
-            "k3s_loadbalancer_server_connections{name=\"" BALANCER_NAME "\",server=\"%s\"} %zu\n"
-            "k3s_loadbalancer_server_health{name=\"" BALANCER_NAME "\",server=\"%s\"} %d\n",
-            st[i].address, st[i].n_conns, st[i].address, (int)st[i].state);
     if (a->servers)
         r |= buf_addf(out, "coracle_tunnels_connected %zu\n", servers_n_connected(a->servers));
     err_ignore(r); /* a page that is too long is cut by its owner */
@@ -302,9 +324,9 @@ static void on_own_node_update(void *arg, json_t *before, json_t *object)
 
 static void dial_balancer(void *dial_arg, uint64_t timeout_ms, http_dialed_fn done, void *arg)
 {
-    struct agent *a = dial_arg;
+    const struct client *c = dial_arg;
 
-    tcp_dial(NULL, &a->loop, "127.0.0.1", balancer_port(a->balancer), timeout_ms, done, arg);
+    tcp_dial(NULL, c->loop, "127.0.0.1", balancer_port(c->balancer), timeout_ms, done, arg);
 }
 
 static struct tls_client_options tls_options(const struct agent *a, enum credential which)
@@ -319,17 +341,20 @@ static struct tls_client_options tls_options(const struct agent *a, enum credent
     };
 }
 
-static int client_new(struct agent *a, struct client *c, enum credential which, struct err *e)
+static int client_new(struct agent *a, struct client *c, const struct balancer *b,
+                      enum credential which, struct err *e)
 {
     struct tls_client_options o = tls_options(a, which);
     struct kube_client_config kc = { .endpoint = { .authority = JOIN_SERVER_NAME,
                                                    .dial = dial_balancer,
-                                                   .dial_arg = a,
+                                                   .dial_arg = c,
                                                    .proto = HTTP_ALPN },
                                      .user_agent = "coracle-agent" };
 
     if (tls_client_config_new(&c->tls, &o, e))
         return (int)e->code;
+    c->loop = &a->loop;
+    c->balancer = b;
     kc.endpoint.tls = c->tls;
     kube_client_new(&c->kube, &a->loop, &kc);
     return 0;
@@ -389,7 +414,8 @@ static int start_servers(struct agent *a, struct err *e)
 {
     struct servers_config c = { .loop = &a->loop,
                                 .balancer = a->balancer,
-                                .kubelet = a->kubelet.kube,
+                                .api_balancer = a->api_balancer,
+                                .kubelet = a->api_balancer ? a->supervisor.kube : a->kubelet.kube,
                                 .controller = a->controller.kube,
                                 .credentials = &a->credentials,
                                 .authorizer = &a->authorizer,
@@ -451,9 +477,41 @@ static int take_renewed(struct agent *a, struct err *e)
     struct port_tls tls = port_tls(a);
 
     if (client_renew(a, &a->kubelet, CRED_KUBELET, e) ||
-        client_renew(a, &a->controller, CRED_CONTROLLER, e) || servers_reload(a->servers, e))
+        client_renew(a, &a->controller, CRED_CONTROLLER, e) ||
+        (a->api_balancer && client_renew(a, &a->supervisor, CRED_KUBELET, e)) ||
+        servers_reload(a->servers, e))
         return (int)e->code;
     return port_reload(a->port, &tls, e);
+}
+
+static int make_balancer(struct agent *a, struct balancer **out, const char *name, int64_t port,
+                         const char *seed, struct err *e)
+{
+    auto_free char *state_dir = mem_printf("%s/agent/etc", a->o->data_dir);
+    struct balancer_options o = { .name = name,
+                                  .port = (uint16_t)port,
+                                  .seed = seed,
+                                  .state_dir = state_dir,
+                                  .proxy = &a->proxy };
+
+    return balancer_new(out, &a->loop, &o, e);
+}
+
+/* A cluster whose API servers have a port of their own: they get a balancer too, one port below. */
+static int start_api_balancer(struct agent *a, struct err *e)
+{
+    int64_t lb_port = a->o->lb_server_port;
+    auto_free char *seed = NULL;
+
+    if (!a->config.https_port)
+        return 0;
+    seed = mem_printf("%.*s:%u", (int)(strrchr(a->seed, ':') - a->seed), a->seed,
+                      a->config.https_port);
+    if (make_balancer(a, &a->api_balancer, API_BALANCER_NAME, lb_port ? lb_port - 1 : 0, seed, e))
+        return (int)e->code;
+    log_info("the API servers have a port of their own and get a balancer of their own",
+             kv("server", seed), kv("port", balancer_port(a->api_balancer)));
+    return client_new(a, &a->supervisor, a->balancer, CRED_KUBELET, e);
 }
 
 static void on_joined(void *arg, const struct cluster_config *config, bool renewed)
@@ -476,9 +534,11 @@ static void on_joined(void *arg, const struct cluster_config *config, bool renew
     }
     log_info("joined the cluster", kv("node", a->node_name), kv("server", a->o->server));
     r = tunnel_authorizer_init(&a->authorizer, str_of(mode), &e);
-    r = r ? r : credentials_write_kubeconfigs(&a->credentials, balancer_port(a->balancer), &e);
-    r = r ? r : client_new(a, &a->kubelet, CRED_KUBELET, &e);
-    r = r ? r : client_new(a, &a->controller, CRED_CONTROLLER, &e);
+    r = r ? r : start_api_balancer(a, &e);
+    const struct balancer *api = a->api_balancer ? a->api_balancer : a->balancer;
+    r = r ? r : credentials_write_kubeconfigs(&a->credentials, balancer_port(api), &e);
+    r = r ? r : client_new(a, &a->kubelet, api, CRED_KUBELET, &e);
+    r = r ? r : client_new(a, &a->controller, api, CRED_CONTROLLER, &e);
     r = r ? r : start_port(a, &e);
     r = r ? r : start_servers(a, &e);
     r = r ? r : start_node(a, &e);
@@ -578,13 +638,12 @@ static void describe_node(struct agent *a)
 
 static int start_balancer(struct agent *a, struct err *e)
 {
-    auto_free char *state_dir = mem_printf("%s/agent/etc", a->o->data_dir);
-    struct balancer_options o = { .name = BALANCER_NAME,
-                                  .port = (uint16_t)a->o->lb_server_port,
-                                  .seed = a->seed,
-                                  .state_dir = state_dir };
-
-    return balancer_new(&a->balancer, &a->loop, &o, e);
+    if (lb_proxy_from_env(&a->proxy, a->seed, e))
+        return (int)e->code;
+    if (a->proxy.kind != LB_PROXY_NONE)
+        log_info("servers are dialed through a proxy, tunnels are not",
+                 kv("proxy", a->proxy.address));
+    return make_balancer(a, &a->balancer, BALANCER_NAME, a->o->lb_server_port, a->seed, e);
 }
 
 static int start_runtime(struct agent *a, struct err *e)
@@ -726,8 +785,12 @@ static void stop_step(void *arg)
         client_close(&a->kubelet, a);
     } else if (a->controller.kube) {
         client_close(&a->controller, a);
+    } else if (a->supervisor.kube) {
+        client_close(&a->supervisor, a);
     } else if (a->runtime) {
         runtime_close(STEAL(a->runtime), stop_pods, stop_step, a);
+    } else if (a->api_balancer) {
+        balancer_close(STEAL(a->api_balancer), stop_step, a);
     } else if (a->balancer) {
         balancer_close(STEAL(a->balancer), stop_step, a);
     } else {
@@ -745,6 +808,8 @@ void agent_free(struct agent *a)
         log_error("the agent's loop was not empty at the end");
     tls_client_config_free(a->kubelet.tls);
     tls_client_config_free(a->controller.tls);
+    tls_client_config_free(a->supervisor.tls);
+    lb_proxy_deinit(&a->proxy);
     if (a->has_credentials)
         credentials_deinit(&a->credentials);
     free(a->ips_text);

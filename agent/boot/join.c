@@ -107,11 +107,16 @@ int cluster_config_parse(struct cluster_config *out, struct str body, struct err
         return err_set(e, ERR_INVALID, "the cluster's config is no JSON object");
     https = json_i64_at(doc, "HTTPSPort", 0);
     supervisor = json_i64_at(doc, "SupervisorPort", 0);
-    if (https != supervisor)
-        return err_set(e, ERR_INVALID,
-                       "the cluster's config: supervisor and API server on different ports (%lld, "
-                       "%lld) are not supported yet",
-                       (long long)supervisor, (long long)https);
+    if (https != supervisor) {
+        if (https < 1 || https > 65535 || supervisor < 1 || supervisor > 65535)
+            return err_set(
+                e, ERR_INVALID,
+                "the cluster's config: SupervisorPort %lld and HTTPSPort %lld differ, and "
+                "one is no port",
+                (long long)supervisor, (long long)https);
+        c.https_port = (uint16_t)https;
+        c.supervisor_port = (uint16_t)supervisor;
+    }
     copy_text(c.cluster_dns, sizeof c.cluster_dns, doc, "ClusterDNS");
     copy_text(c.cluster_domain, sizeof c.cluster_domain, doc, "ClusterDomain");
     copy_text(c.egress_mode, sizeof c.egress_mode, doc, "EgressSelectorMode");
@@ -409,6 +414,12 @@ static void refused(struct join *j, int status, struct str body)
     if (c == CAUSE_TOKEN && !j->has_token)
         snprintf(text, sizeof text,
                  "the server refuses this node's certificate and no token was given: %s", message);
+    else if (c == CAUSE_TOKEN && status == 401 && token_is_bootstrap(&j->token))
+        snprintf(
+            text, sizeof text,
+            "the server refuses the token: the bootstrap token is not known there or has expired "
+            "(%s)",
+            message);
     else if (c == CAUSE_TOKEN)
         snprintf(text, sizeof text, "the server refuses the token: %s",
                  message[0]      ? message

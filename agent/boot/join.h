@@ -30,6 +30,8 @@ struct cluster_config { /* what of /v1-k3s/config we act on */
     char cluster_domain[256];
     char egress_mode[16];
     bool disable_ccm;
+    /* Both 0 when they are the same: else the API server has a port of its own. */
+    uint16_t https_port, supervisor_port;
 };
 
 struct join_config {

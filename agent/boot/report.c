@@ -239,27 +239,61 @@ static int status_text(struct buf *out, const json_t *d)
     return r;
 }
 
+static void duration_text(char out[32], int64_t s)
+{
+    if (s < 120)
+        snprintf(out, 32, "%llds", (long long)s);
+    else if (s < 7200)
+        snprintf(out, 32, "%lldm", (long long)s / 60);
+    else if (s < 48 * 3600)
+        snprintf(out, 32, "%lldh", (long long)s / 3600);
+    else
+        snprintf(out, 32, "%lldd", (long long)s / 86400);
+}
+
+static void bytes_text(char out[32], int64_t n)
+{
+    static const char units[] = "BKMGT";
+    double v = (double)n;
+    size_t u = 0;
+
+    while (v >= 1000 && u + 2 < sizeof units) {
+        v /= 1000;
+        u++;
+    }
+    snprintf(out, 32, u ? "%.1f%c" : "%.0f%c", v, units[u]);
+}
+
 static int lb_text(struct buf *out, const json_t *d)
 {
     const json_t *s;
     size_t i;
-    int r = buf_addf(out, "%s on 127.0.0.1:%lld\n%-28s %-11s %6s %8s %8s  %s\n",
-                     json_str_at(d, "name", ""), (long long)json_i64_at(d, "port", 0), "SERVER",
-                     "STATE", "CONNS", "DIALS", "RTT", "LAST ERROR");
+    int r = buf_addf(out, "%s on 127.0.0.1:%lld\n", json_str_at(d, "name", ""),
+                     (long long)json_i64_at(d, "port", 0));
 
+    if (!r && json_at(d, "proxy"))
+        r = buf_addf(out, "through the proxy %s\n", json_str_at(d, "proxy", ""));
+    r = r ? r
+          : buf_addf(out, "%-28s %-11s %6s %6s %7s %7s %8s  %s\n", "SERVER", "STATE", "SINCE",
+                     "CONNS", "UP", "DOWN", "RTT", "LAST ERROR");
     json_array_foreach(json_object_get(d, "servers"), i, s)
     {
-        char rtt[32] = "-";
+        char rtt[32] = "-", since[32], up[32], down[32];
         int64_t us = json_i64_at(s, "rttMicroseconds", 0);
         if (us)
             snprintf(rtt, sizeof rtt, "%.1f ms", (double)us / 1000);
+        duration_text(since, json_i64_at(s, "inStateSeconds", 0));
+        bytes_text(up, json_i64_at(s, "bytesUp", 0));
+        bytes_text(down, json_i64_at(s, "bytesDown", 0));
         r = r ? r
-              : buf_addf(out, "%-28s %-11s %6lld %8lld %8s  %s%s\n", json_str_at(s, "address", ""),
-                         json_str_at(s, "state", ""), (long long)json_i64_at(s, "connections", 0),
-                         (long long)json_i64_at(s, "dials", 0), rtt,
+              : buf_addf(out, "%-28s %-11s %6s %6lld %7s %7s %8s  %s%s\n",
+                         json_str_at(s, "address", ""), json_str_at(s, "state", ""), since,
+                         (long long)json_i64_at(s, "connections", 0), up, down, rtt,
                          json_str_at(s, "lastError", ""),
                          json_bool_at(s, "default", false) ? " (--server)" : "");
     }
+    if (!r && json_object_get(d, "api"))
+        r = lb_text(out, json_object_get(d, "api"));
     return r;
 }
 

@@ -23,7 +23,8 @@ struct servers {
     struct informer *slices;
     struct kube_call *ask;
     struct timer ask_timer, apply_timer, tick_timer;
-    char addresses[TUNNEL_SERVERS_MAX][272];
+    char addresses[TUNNEL_SERVERS_MAX][272];   /* API servers */
+    char supervisors[TUNNEL_SERVERS_MAX][272]; /* the same hosts; tunnels go there */
     size_t n_addresses;
     bool applied, seed_wanted;
     uint64_t listed_changed_ms; /* when "some listed tunnel is connected" last changed */
@@ -62,9 +63,24 @@ size_t servers_of_slice(const json_t *slice, char (*out)[272], size_t n_max)
 static bool is_listed(const struct servers *s, const char *address)
 {
     for (size_t i = 0; i < s->n_addresses; i++)
-        if (strcmp(s->addresses[i], address) == 0)
+        if (strcmp(s->supervisors[i], address) == 0)
             return true;
     return false;
+}
+
+/* Where the ports differ, the supervisor of a host has the port of --server. */
+static void name_supervisors(struct servers *s)
+{
+    const char *seed_port = strrchr(s->c.seed, ':');
+
+    for (size_t i = 0; i < s->n_addresses; i++) {
+        const char *address = s->addresses[i], *colon = strrchr(address, ':');
+        if (s->c.api_balancer && colon && seed_port)
+            snprintf(s->supervisors[i], sizeof s->supervisors[i], "%.*s%s",
+                     (int)MIN(colon - address, 264), address, seed_port);
+        else
+            memcpy(s->supervisors[i], address, sizeof s->supervisors[i]);
+    }
 }
 
 static void set_tunnels(struct servers *s)
@@ -74,7 +90,7 @@ static void set_tunnels(struct servers *s)
     struct err e;
 
     for (size_t i = 0; i < s->n_addresses && n < ARRAY_LEN(list); i++)
-        list[n++] = s->addresses[i];
+        list[n++] = s->supervisors[i];
     if ((s->seed_wanted || !n) && n < ARRAY_LEN(list) && !is_listed(s, s->c.seed))
         list[n++] = s->c.seed;
     if (tunnel_client_set_servers(s->tunnels, list, n, &e))
@@ -86,8 +102,12 @@ static void apply(struct servers *s)
     const char *list[TUNNEL_SERVERS_MAX];
 
     for (size_t i = 0; i < s->n_addresses; i++)
-        list[i] = s->addresses[i];
+        list[i] = s->supervisors[i];
     balancer_set_addresses(s->c.balancer, list, s->n_addresses);
+    for (size_t i = 0; i < s->n_addresses; i++)
+        list[i] = s->addresses[i];
+    if (s->c.api_balancer)
+        balancer_set_addresses(s->c.api_balancer, list, s->n_addresses);
     if (!s->applied)
         s->listed_changed_ms = uv_now(s->c.loop);
     s->applied = true;
@@ -108,6 +128,7 @@ static void take(struct servers *s, char (*addresses)[272], size_t n)
         return;
     memcpy(s->addresses, addresses, n * sizeof *addresses);
     s->n_addresses = n;
+    name_supervisors(s);
     if (s->applied)
         timer_start_ms(&s->apply_timer, DEBOUNCE_MS, on_apply_timer, s);
     else
@@ -227,8 +248,12 @@ static void on_tunnel_state(void *arg, const struct tunnel_client_status *st)
                                                    [TUNNEL_CLIENT_CONNECTED] = BALANCER_OK,
                                                    [TUNNEL_CLIENT_WAITING] = BALANCER_FAILED };
 
-    if (st->state != TUNNEL_CLIENT_CONNECTING)
+    if (st->state != TUNNEL_CLIENT_CONNECTING) {
         balancer_set_health(s->c.balancer, st->address, health[st->state]);
+        for (size_t i = 0; s->c.api_balancer && i < s->n_addresses; i++)
+            if (strcmp(s->supervisors[i], st->address) == 0)
+                balancer_set_health(s->c.api_balancer, s->addresses[i], health[st->state]);
+    }
     if (st->state == TUNNEL_CLIENT_CONNECTED)
         log_info("tunnel connected", kv("server", st->address));
     else if (st->state == TUNNEL_CLIENT_WAITING && st->failure != TUNNEL_OK)

@@ -8,8 +8,9 @@
  *
  * A change is acted on 3 s after it came, for servers flap while they start; the first list at
  * once. When no listed server can be reached by tunnel for 2 s (a private address behind NAT), the
- * fixed address of --server gets a tunnel too, until a listed one has been connected for 30 s. Loop
- * thread only.
+ * fixed address of --server gets a tunnel too, until a listed one has been connected for 30 s. The
+ * lists hold API servers; where supervisors have another port, they are on the same hosts, at the
+ * port of --server. Loop thread only.
  */
 #include "agent/boot/credentials.h"
 #include "tunnel/client_set.h"
@@ -22,8 +23,9 @@ struct servers;
 
 struct servers_config { /* borrowed */
     uv_loop_t *loop;
-    struct balancer *balancer;
-    struct kube_client *kubelet;    /* asks /v1-k3s/apiservers */
+    struct balancer *balancer;      /* of the supervisors */
+    struct balancer *api_balancer;  /* of the API servers; NULL: they are the supervisors */
+    struct kube_client *kubelet;    /* asks /v1-k3s/apiservers, of a supervisor */
     struct kube_client *controller; /* watches the slices */
     const struct credentials *credentials;
     const struct tunnel_authorizer *authorizer;

@@ -41,7 +41,11 @@ static void the_cluster_config_of_each_generation_is_read(void **state)
           0, "10.43.0.10", "cluster.local", "", true },
         /* null where a text could be */
         { "{\"ClusterDNS\":null,\"HTTPSPort\":443,\"SupervisorPort\":443}", 0, "", "", "", false },
-        { "{\"HTTPSPort\":6443,\"SupervisorPort\":9345}", ERR_INVALID, "9345", NULL, NULL, false },
+        /* ports of their own, and one that is none */
+        { "{\"HTTPSPort\":6443,\"SupervisorPort\":9345}", 0, "", "", "", false },
+        { "{\"HTTPSPort\":70000,\"SupervisorPort\":9345}", ERR_INVALID, "70000", NULL, NULL,
+          false },
+        { "{\"SupervisorPort\":9345}", ERR_INVALID, "no port", NULL, NULL, false },
         { "[]", ERR_INVALID, "no JSON object", NULL, NULL, false },
         { "null", ERR_INVALID, "no JSON object", NULL, NULL, false },
         { "{\"HTTPSPort\":", ERR_INVALID, "config", NULL, NULL, false },
@@ -61,6 +65,9 @@ static void the_cluster_config_of_each_generation_is_read(void **state)
         assert_string_equal(c.cluster_domain, rows[i].domain);
         assert_string_equal(c.egress_mode, rows[i].egress);
         assert_int_equal(c.disable_ccm, rows[i].disable_ccm);
+        bool split = strstr(rows[i].text, "9345") != NULL;
+        assert_int_equal(c.https_port, split ? 6443 : 0);
+        assert_int_equal(c.supervisor_port, split ? 9345 : 0);
     }
 }
 
@@ -154,15 +161,24 @@ static void the_balancer_is_a_table(void **state)
 
     check_text(
         AGENT_REPORT_LB,
-        "{\"name\":\"k3s-agent-load-balancer\",\"port\":6444,\"servers\":[{\"address\":"
-        "\"10.0.0.1:6443\",\"state\":\"ACTIVE\",\"connections\":3,\"dials\":7,"
+        "{\"name\":\"k3s-agent-load-balancer\",\"port\":6444,\"proxy\":\"proxy.example:3128\","
+        "\"servers\":[{\"address\":"
+        "\"10.0.0.1:6443\",\"state\":\"ACTIVE\",\"connections\":3,\"inStateSeconds\":7300,"
+        "\"bytesUp\":999,\"bytesDown\":1234567,"
         "\"rttMicroseconds\":1234,\"lastError\":\"\"},{\"address\":\"edge.example.org:6443\","
-        "\"state\":\"STANDBY\",\"connections\":0,\"dials\":1,\"rttMicroseconds\":0,"
-        "\"lastError\":\"refused\",\"default\":true}]}",
+        "\"state\":\"STANDBY\",\"connections\":0,\"inStateSeconds\":5,\"rttMicroseconds\":0,"
+        "\"lastError\":\"refused\",\"default\":true}],\"api\":{\"name\":\"second\",\"port\":6443,"
+        "\"servers\":[]}}",
         "k3s-agent-load-balancer on 127.0.0.1:6444\n"
-        "SERVER                       STATE        CONNS    DIALS      RTT  LAST ERROR\n"
-        "10.0.0.1:6443                ACTIVE           3        7   1.2 ms  \n"
-        "edge.example.org:6443        STANDBY          0        1        -  refused (--server)\n");
+        "through the proxy proxy.example:3128\n"
+        "SERVER                       STATE        SINCE  CONNS      UP    DOWN      RTT  LAST "
+        "ERROR\n"
+        "10.0.0.1:6443                ACTIVE          2h      3    999B    1.2M   1.2 ms  \n"
+        "edge.example.org:6443        STANDBY         5s      0      0B      0B        -  refused "
+        "(--server)\n"
+        "second on 127.0.0.1:6443\n"
+        "SERVER                       STATE        SINCE  CONNS      UP    DOWN      RTT  LAST "
+        "ERROR\n");
 }
 
 static void a_report_longer_than_its_room_is_an_error(void **state)
