@@ -21,7 +21,8 @@ else
         [ -z "$owner" ] || fail "port $port is in use by $owner: stop it first, or use another machine"
     done
     for p in k3s-server k3s-agent k3s; do
-        other=$(pgrep -x "$p" | head -n 1) && fail "a K3s is running here ($p, pid $other): stop it first"
+        other=$(pgrep -x "$p" | head -n 1)
+        [ -z "$other" ] || fail "a K3s is running here ($p, pid $other): stop it first"
     done
     for f in server/db/state.db server/db/etcd agent/kubelet; do
         [ ! -e "$DATA_DIR/$f" ] ||
