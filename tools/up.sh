@@ -24,7 +24,7 @@ else
         other=$(pgrep -x "$p" | head -n 1)
         [ -z "$other" ] || fail "a K3s is running here ($p, pid $other): stop it first"
     done
-    for f in server/db/state.db server/db/etcd agent/kubelet; do
+    for f in server/db/state.db server/db/etcd; do
         [ ! -e "$DATA_DIR/$f" ] ||
             fail "$DATA_DIR holds the data of a K3s ($f): its datastore cannot be taken over; use DIR=/some/folder"
     done

@@ -307,7 +307,11 @@ static void on_own_node(void *arg, json_t *object)
     const char *cidr = json_str_at(object, "spec.podCIDR", NULL);
     struct err e;
 
-    if (a->stopping || !cidr)
+    if (a->stopping)
+        return;
+    if (a->node)
+        node_seen(a->node, object);
+    if (!cidr)
         return;
     if (runtime_set_pod_cidr(a->runtime, cidr, &e))
         log_error("pod network not usable", kv("cidr", cidr), kv("err", e.text));

@@ -345,6 +345,35 @@ void node_touch(struct node *n)
     write_status(n);
 }
 
+static const char *ready_of(const json_t *status)
+{
+    const json_t *c;
+    size_t i;
+
+    json_array_foreach(json_object_get(status, "conditions"), i, c)
+    {
+        if (strcmp(json_str_at(c, "type", ""), "Ready") == 0)
+            return json_str_at(c, "status", "");
+    }
+    return "";
+}
+
+void node_seen(struct node *n, const json_t *object)
+{
+    json_t *status = json_object_get(object, "status");
+
+    /* while a write is under way the watch may be behind us */
+    if (n->closing || n->step != STEP_DONE || n->status_call || !n->written || !status ||
+        strcmp(ready_of(status), ready_of(n->written)) == 0)
+        return;
+    log_info("the cluster's word on this node differs, writing the status again",
+             kv("ready_there", ready_of(status)), kv("ready_here", ready_of(n->written)));
+    json_decref(n->written);
+    n->written = json_incref(status); /* its transition times hold */
+    n->unsure = true;
+    write_status(n);
+}
+
 /* ---- deleted ------------------------------------------------------------------------------------
  */
 
