@@ -71,7 +71,7 @@ teardown_file() { lib_cleanup; }
 @test "a node that is cut off turns NotReady after its lease went stale, and comes back by itself" {
     [ "$SLOW" = 1 ] || skip "waits 40 s for real; once is enough"
     in_net nat nft add table inet cut
-    in_net nat nft 'add chain inet cut fwd { type filter hook forward priority -10; policy drop; }'
+    in_net nat nft 'add chain inet cut off { type filter hook forward priority -10; policy drop; }'
     wait_for 75 node_not_ready srv edge
     [[ "$(kubectl_on srv get node edge -o jsonpath='{.status.conditions[?(@.type=="Ready")].message}')" == *'stopped posting'* ]]
     in_net nat nft delete table inet cut
