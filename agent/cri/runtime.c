@@ -15,7 +15,8 @@
  * runs but nobody answers at the socket for DIAL_STUCK_MS it is restarted: an older containerd that
  * was just ending has removed the new one's socket file then.
  *
- * Closing is a chain: pods (when asked) -> importer -> calls -> child -> timer.
+ * Closing is a chain: pods (when asked) -> importer -> bridge (with the pods) -> calls -> child
+ * -> timer.
  */
 #include "agent/cri/runtime.h"
 
@@ -36,6 +37,7 @@
 #define CNI_BIN_DIR    "/usr/lib/cni"
 #define STATUS_MS      5000
 #define NOT_READY_MS   100 /* the CNI configuration may come at any moment */
+#define CNI_SEEN_MS    20
 #define NOT_READY_MAX  1000
 #define DIAL_STUCK_MS  30000
 #define STOP_GRACE_MS  10000
@@ -78,6 +80,8 @@ struct runtime {
 
     bool closing, stop_pods;
     bool chain_began; /* of closing, see above */
+    bool remove_bridge;
+    struct proc *ip;
     unsigned n_removing;
     void (*done)(void *arg);
     void *done_arg;
@@ -541,6 +545,10 @@ int runtime_set_pod_cidr(struct runtime *r, const char *cidr, struct err *e)
     }
     free(r->pod_cidr);
     r->pod_cidr = mem_strdup(cidr);
+    if (r->state == RUNNING && !r->ready && !r->call && !r->closing) {
+        r->not_ready_ms = NOT_READY_MS; /* containerd sees the file at once: ask it soon */
+        timer_start_ms(&r->timer, CNI_SEEN_MS, on_timer, r);
+    }
     return 0;
 }
 
@@ -599,12 +607,37 @@ static void close_cri(struct runtime *r)
         timer_close(&r->timer, on_timer_closed, r);
 }
 
+static void on_bridge_removed(void *arg, const struct proc_exit *x)
+{
+    struct runtime *r = arg;
+
+    (void)x; /* there may have been none */
+    r->ip = NULL;
+    close_cri(r);
+}
+
+/* With the pods goes their bridge, which the plugin leaves behind. */
+static void close_network(struct runtime *r)
+{
+    const char *const argv[] = { "ip", "link", "delete", "dev", r->bridge, NULL };
+    struct proc_config c = { .name = "ip",
+                             .argv = argv,
+                             .output = PROC_NULL,
+                             .timeout_ms = 5000,
+                             .on_exit = on_bridge_removed,
+                             .arg = r };
+    struct err e;
+
+    if (!r->remove_bridge || proc_start(&r->ip, r->c.loop, &c, &e))
+        close_cri(r);
+}
+
 static void on_importer_closed(void *arg)
 {
     struct runtime *r = arg;
 
     r->importer = NULL;
-    close_cri(r);
+    close_network(r);
 }
 
 static void on_pods_late(void *arg)
@@ -690,12 +723,13 @@ static void close_step(struct runtime *r)
     if (r->importer)
         importer_close(r->importer, on_importer_closed, r);
     else
-        close_cri(r);
+        close_network(r);
 }
 
 void runtime_close(struct runtime *r, bool stop_pods, void (*done)(void *arg), void *arg)
 {
     r->stop_pods = stop_pods && r->state == RUNNING;
+    r->remove_bridge = r->stop_pods && !r->external;
     r->closing = true;
     r->done = done;
     r->done_arg = arg;
