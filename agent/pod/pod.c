@@ -94,17 +94,14 @@ char *pod_volume_dir(const struct pod *p)
 
 static const char *join(struct arena *a, const char *const *v, size_t n)
 {
-    size_t size = 1;
+    size_t size = 1, at = 0;
     char *t;
 
     for (size_t i = 0; i < n; i++)
         size += strlen(v[i]) + 1;
     t = arena_calloc(a, 1, size);
-    for (size_t i = 0; t && i < n; i++) {
-        if (i)
-            strcat(t, ",");
-        strcat(t, v[i]);
-    }
+    for (size_t i = 0; t && i < n; i++)
+        at += (size_t)snprintf(t + at, size - at, "%s%s", i ? "," : "", v[i]);
     return t ? t : "";
 }
 
