@@ -15,9 +15,9 @@
 
 /* What a pong waits for at most, beside the kernel's buffers; enough for a fast link. */
 #define QUEUE_MAX_BYTES (128u * 1024)
-/* Pieces for the stream; and what ws_pull wants above that. */
+/* Pieces for the stream; and what one message may take above that: K3s' largest, and heads. */
 #define PULL_BYTES (64u * 1024)
-#define PULL_SPACE (16u * 1024)
+#define PULL_SPACE (33u * 1024)
 /* The protocol has no limit, its senders use 32 KiB and a head. */
 #define MESSAGE_MAX_BYTES (1024u * 1024)
 #define GOODBYE_MS        1000
@@ -77,17 +77,42 @@ static void die(struct tunnel_link *l, const struct err *e)
 
 /* ---- sending -------------------------------------------------------------------------------- */
 
+/* Pongs and the like, then messages straight into out while there is room; *more: there may be more
+ * of both. */
+static int fill(struct tunnel_link *l, struct buf *out, bool *more, struct err *e)
+{
+    size_t queued = stream_queued(l->stream);
+    struct str message;
+
+    if (ws_pull(l->ws, out, PULL_BYTES, e))
+        return e->code;
+    *more = out->n >= PULL_BYTES;
+    while (!l->over && !*more && !ws_wants_write(l->ws) && queued + out->n < QUEUE_MAX_BYTES &&
+           tunnel_session_next(l->session, &message, now(l))) {
+        if (message.n > PULL_SPACE) { /* a list of streams may be larger than out */
+            ws_send(l->ws, false, message.p, message.n);
+            *more = true;
+        } else if (ws_put(l->ws, out, false, message.p, message.n, e)) {
+            return e->code;
+        }
+        *more = *more || out->n >= PULL_BYTES;
+    }
+    return 0;
+}
+
 static int flush(struct tunnel_link *l, struct err *e)
 {
     auto_buf out = BUF(PULL_BYTES + 2 * PULL_SPACE);
+    bool more = true;
 
-    while (ws_wants_write(l->ws)) {
+    while (more) {
         buf_clear(&out);
-        if (ws_pull(l->ws, &out, PULL_BYTES, e))
+        if (!l->over) /* a goodbye is small */
+            err_ignore(buf_reserve(&out, PULL_BYTES + PULL_SPACE));
+        if (fill(l, &out, &more, e))
             return e->code;
-        if (!out.n)
-            break;
-        stream_write(l->stream, out.p, out.n);
+        if (out.n)
+            stream_write(l->stream, out.p, out.n);
     }
     return 0;
 }
@@ -95,25 +120,13 @@ static int flush(struct tunnel_link *l, struct err *e)
 static void on_idle(uv_idle_t *h)
 {
     struct tunnel_link *l = h->data;
-    struct str message;
     struct err e;
-    bool more = true;
 
     uv_idle_stop(h);
     tunnel_session_deliver(l->session);
-    while (more && !l->over) {
-        more = false;
-        while (stream_queued(l->stream) + ws_queued(l->ws) < QUEUE_MAX_BYTES &&
-               tunnel_session_next(l->session, &message, now(l))) {
-            ws_send(l->ws, false, message.p, message.n);
-            more = ws_queued(l->ws) >= PULL_BYTES;
-            if (more)
-                break;
-        }
-        if (!l->over && flush(l, &e)) {
-            die(l, &e);
-            return;
-        }
+    if (!l->over && flush(l, &e)) {
+        die(l, &e);
+        return;
     }
     if (!l->over)
         arm(l);
@@ -283,6 +296,7 @@ void tunnel_link_new(struct tunnel_link **out, struct stream *stream_take, struc
                                         .arg = l };
     struct ws_config wc = { .role = c->role == TUNNEL_SERVER ? WS_SERVER : WS_CLIENT,
                             .message_max_bytes = MESSAGE_MAX_BYTES,
+                            .zero_mask = true, /* always inside TLS: docs/protocols/tunnel.md */
                             .events = &ws_events,
                             .arg = l };
     uv_loop_t *loop = stream_loop(stream_take);

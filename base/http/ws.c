@@ -1,8 +1,19 @@
+/*
+ * Ws: the handshake, and the framing as two small state machines without I/O.
+ *
+ * Receiving:  HEAD --(2 to 14 bytes)--> PAYLOAD --(left == 0)--> HEAD ...
+ * A whole unmasked message that lies in one feed is handed out from there; else its bytes are
+ * collected in msg (or handed out in pieces). Control frames have a place of their own, for they
+ * may come between the fragments of a message.
+ *
+ * Sending: messages lie encoded in tx, control frames in ctl; ws_pull copies frame by frame,
+ * control frames first, but never into the middle of a frame. Our Close comes after tx, and is the
+ * last.
+ */
 #include "base/http/ws.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <wslay/wslay.h>
 
 #include "base/core/mem.h"
 #include "base/core/rand.h"
@@ -13,21 +24,52 @@
 /* Control frames between two pulls: each ping queues a pong. A caller pulls after every feed, so
  * this bounds what one read of tiny pings may cost. */
 #define CONTROLS_MAX 4096
+/* More than callers ever queue; past it messages are dropped and the connection fails. */
+#define QUEUE_MAX_BYTES (512u * 1024 * 1024)
+#define QUEUE_KEEP      4096 /* of an empty queue's memory */
+
+enum { HEAD_MAX = 14, CONTROL_MAX = 125, PIECE_BYTES = 4096 };
+enum opcode {
+    OP_CONTINUE = 0,
+    OP_TEXT = 1,
+    OP_BINARY = 2,
+    OP_CLOSE = 8,
+    OP_PING = 9,
+    OP_PONG = 10
+};
+#define WS_NOT_UTF8 1007
+
+struct utf8 { /* RFC 3629 4: what the next byte of a sequence must be */
+    unsigned left, low, high;
+};
+
+struct queue {
+    struct buf b;
+    size_t at; /* pulled up to here */
+};
 
 struct ws {
-    wslay_event_context_ptr ctx;
     struct ws_config config;
-    struct str in; /* during ws_feed */
-    struct buf *out;
-    size_t out_max;
-    bool out_full;
+    /* receiving */
+    unsigned char head[HEAD_MAX];
+    unsigned n_head;
+    bool in_payload;
+    uint64_t left, done; /* of the frame's payload */
+    unsigned char opcode, key[4];
+    bool fin, keyed; /* keyed: with a key other than 0 */
+    bool in_message, text, first;
+    struct utf8 utf8;
+    struct buf msg;
+    char control[CONTROL_MAX];
     size_t n_controls;
-    bool too_big, flooded, closed, failed;
-    bool close_due; /* our Close, once all that was queued before it went out */
-    uint16_t close_code;
+    bool closed, failed;
+    /* sending */
+    struct queue tx, ctl;
+    size_t tx_left;   /* of the frame that is pulled */
+    size_t tx_queued; /* payloads in tx */
+    bool close_due, close_sent;
+    int close_code;
     char close_reason[124]; /* RFC 6455 5.5 */
-    bool in_control;        /* the frame is a control frame */
-    bool text, first;       /* of the message, in pieces */
 };
 
 /* ---- handshake ---- */
@@ -113,150 +155,536 @@ int ws_upgrade_request(struct http_req *r, struct stream **out, struct buf *left
     return ws_upgrade(r, NULL, NULL, out, leftover, e);
 }
 
-/* ---- wslay's callbacks ---- */
+/* ---- bytes ---- */
 
-static ssize_t on_recv(wslay_event_context_ptr ctx, uint8_t *p, size_t n, int flags, void *arg)
+/* to may be from. at: where in the frame from is. */
+static void mask(char *to, const char *from, size_t n, const unsigned char key[4], uint64_t at)
 {
-    struct ws *w = arg;
+    unsigned char k[8];
+    uint64_t wide, word;
+    size_t i = 0;
 
-    (void)flags;
-    n = MIN(n, w->in.n);
-    if (n == 0) {
-        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
-        return -1;
+    for (size_t j = 0; j < sizeof k; j++)
+        k[j] = key[(at + j) & 3];
+    memcpy(&wide, k, sizeof wide);
+    for (; i + 8 <= n; i += 8) {
+        memcpy(&word, from + i, 8);
+        word ^= wide;
+        memcpy(to + i, &word, 8);
     }
-    memcpy(p, w->in.p, n);
-    w->in.p += n;
-    w->in.n -= n;
-    return (ssize_t)n;
+    for (; i < n; i++)
+        to[i] = (char)((unsigned char)from[i] ^ k[i & 7]);
 }
 
-static ssize_t on_send(wslay_event_context_ptr ctx, const uint8_t *p, size_t n, int flags,
-                       void *arg)
+static bool utf8_feed(struct utf8 *u, const char *p, size_t n)
 {
-    struct ws *w = arg;
+    const unsigned char *b = (const unsigned char *)p;
 
-    (void)flags;
-    if (w->out->n >= w->out_max) {
-        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
-        return -1;
+    for (size_t i = 0; i < n; i++) {
+        unsigned c = b[i];
+
+        if (u->left) {
+            if (c < u->low || c > u->high)
+                return false;
+            u->left--;
+            u->low = 0x80;
+            u->high = 0xbf;
+        } else if (c >= 0x80) {
+            if (c < 0xc2 || c > 0xf4)
+                return false;
+            u->left = c < 0xe0 ? 1 : c < 0xf0 ? 2 : 3;
+            u->low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
+            u->high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
+        }
     }
-    n = MIN(n, MAX(w->out_max - w->out->n, (size_t)4096));
-    if (buf_add(w->out, p, n)) {
-        w->out_full = true;
-        wslay_event_set_error(ctx, WSLAY_ERR_WOULDBLOCK);
-        return -1;
-    }
-    return (ssize_t)n;
+    return true;
 }
 
-static int on_mask(wslay_event_context_ptr ctx, uint8_t *p, size_t n, void *arg)
+static size_t head_encode(char out[HEAD_MAX], const struct ws *w, unsigned opcode, size_t n,
+                          unsigned char key[4])
 {
-    (void)ctx;
-    (void)arg;
-    rand_bytes(p, n);
+    unsigned char masked = w->config.role == WS_CLIENT ? 0x80 : 0;
+    size_t at = 2;
+
+    out[0] = (char)(0x80 | opcode);
+    if (n < 126) {
+        out[1] = (char)(masked | n);
+    } else {
+        size_t n_length = n < 65536 ? 2 : 8;
+
+        out[1] = (char)(masked | (n_length == 2 ? 126 : 127));
+        for (size_t i = n_length; i-- > 0;)
+            out[at++] = (char)((uint64_t)n >> (8 * i));
+    }
+    if (masked) {
+        memset(key, 0, 4);
+        if (!w->config.zero_mask)
+            rand_bytes(key, 4);
+        memcpy(out + at, key, 4);
+        at += 4;
+    }
+    return at;
+}
+
+/* How long the head of an encoded frame is, and its payload. */
+static size_t head_length(const char *frame, size_t *n_payload)
+{
+    const unsigned char *b = (const unsigned char *)frame;
+    unsigned n7 = b[1] & 0x7f;
+    size_t n_length = n7 == 126 ? 2 : n7 == 127 ? 8 : 0, n = n_length ? 0 : n7;
+
+    for (size_t i = 0; i < n_length; i++)
+        n = n << 8 | b[2 + i];
+    *n_payload = n;
+    return 2 + n_length + (b[1] & 0x80 ? 4 : 0);
+}
+
+/* Appends a frame. ERR_LIMIT: it does not fit. */
+static int frame_add(struct buf *out, const struct ws *w, unsigned opcode, const void *p, size_t n)
+{
+    unsigned char key[4] = { 0 };
+    char head[HEAD_MAX];
+    size_t n_head = head_encode(head, w, opcode, n, key);
+
+    if (buf_reserve(out, n_head + n))
+        return ERR_LIMIT;
+    err_ignore(buf_add(out, head, n_head)); /* it fits */
+    err_ignore(buf_add(out, p, n));
+    if (w->config.role == WS_CLIENT && !w->config.zero_mask)
+        mask(out->p + out->n - n, out->p + out->n - n, n, key, 0);
     return 0;
 }
 
-static void on_frame_start(wslay_event_context_ptr ctx,
-                           const struct wslay_event_on_frame_recv_start_arg *frame, void *arg)
-{
-    struct ws *w = arg;
+/* ---- sending ---- */
 
-    w->in_control = wslay_is_ctrl_frame(frame->opcode) != 0;
-    if (w->in_control) {
-        if (++w->n_controls > CONTROLS_MAX) {
-            w->flooded = true;
-            wslay_event_shutdown_read(ctx);
+static void queue_done(struct queue *q)
+{
+    if (q->at < q->b.n)
+        return;
+    q->at = 0;
+    if (q->b.cap > QUEUE_KEEP)
+        buf_deinit(&q->b);
+    else
+        buf_clear(&q->b);
+}
+
+static bool queue_empty(const struct queue *q)
+{
+    return q->at == q->b.n;
+}
+
+static void queue_frame(struct ws *w, struct queue *q, enum opcode opcode, const void *p, size_t n)
+{
+    if (w->close_due || frame_add(&q->b, w, opcode, p, n))
+        return;
+    if (q == &w->tx)
+        w->tx_queued += n;
+}
+
+void ws_send(struct ws *w, bool text, const void *p, size_t n)
+{
+    queue_frame(w, &w->tx, text ? OP_TEXT : OP_BINARY, p, n);
+}
+
+void ws_ping(struct ws *w, const void *p, size_t n)
+{
+    queue_frame(w, &w->ctl, OP_PING, p, MIN(n, (size_t)CONTROL_MAX));
+}
+
+void ws_pong(struct ws *w, const void *p, size_t n)
+{
+    queue_frame(w, &w->ctl, OP_PONG, p, MIN(n, (size_t)CONTROL_MAX));
+}
+
+void ws_close(struct ws *w, int code, const char *reason)
+{
+    if (w->close_due)
+        return;
+    w->close_due = true;
+    w->close_code = code;
+    snprintf(w->close_reason, sizeof w->close_reason, "%s", reason);
+}
+
+/* What was not begun to be sent is not sent. */
+static void drop_queue(struct ws *w)
+{
+    w->tx.b.n = w->tx.at + w->tx_left;
+    w->tx_queued = w->tx_left;
+    queue_done(&w->tx);
+}
+
+static int pull_close(struct ws *w, struct buf *out)
+{
+    char payload[2 + sizeof w->close_reason];
+    size_t n = 0;
+
+    if (w->close_code != WS_NO_STATUS) {
+        payload[0] = (char)(w->close_code >> 8);
+        payload[1] = (char)w->close_code;
+        n = 2 + strlen(w->close_reason);
+        memcpy(payload + 2, w->close_reason, n - 2);
+    }
+    if (frame_add(out, w, OP_CLOSE, payload, n))
+        return ERR_LIMIT;
+    w->close_sent = true;
+    return 0;
+}
+
+static int pull_controls(struct ws *w, struct buf *out, size_t max_bytes)
+{
+    while (!queue_empty(&w->ctl) && out->n < max_bytes) {
+        const char *frame = w->ctl.b.p + w->ctl.at;
+        size_t n, n_head = head_length(frame, &n);
+
+        if (buf_add(out, frame, n_head + n))
+            return ERR_LIMIT;
+        w->ctl.at += n_head + n;
+    }
+    queue_done(&w->ctl);
+    return 0;
+}
+
+static int pull(struct ws *w, struct buf *out, size_t max_bytes)
+{
+    while (out->n < max_bytes) {
+        const char *p;
+        size_t n, n_head;
+
+        if (w->tx_left == 0) {
+            if (pull_controls(w, out, max_bytes))
+                return ERR_LIMIT;
+            if (queue_empty(&w->tx) || out->n >= max_bytes)
+                break;
+            p = w->tx.b.p + w->tx.at;
+            n_head = head_length(p, &n);
+            if (buf_add(out, p, n_head))
+                return ERR_LIMIT;
+            w->tx.at += n_head;
+            w->tx_left = n;
         }
-        return;
+        n = MIN(w->tx_left, max_bytes > out->n ? max_bytes - out->n : 0);
+        if (buf_add(out, w->tx.b.p + w->tx.at, n))
+            return ERR_LIMIT;
+        w->tx.at += n;
+        w->tx_left -= n;
+        w->tx_queued -= n;
     }
-    if (w->config.pieces && frame->payload_length > w->config.message_max_bytes) {
-        w->too_big = true; /* whole messages are counted by wslay */
-        wslay_event_shutdown_read(ctx);
-        return;
+    queue_done(&w->tx);
+    if (w->close_due && !w->close_sent && queue_empty(&w->tx))
+        return pull_close(w, out);
+    return 0;
+}
+
+int ws_pull(struct ws *w, struct buf *out, size_t max_bytes, struct err *e)
+{
+    w->n_controls = 0;
+    if (pull(w, out, max_bytes))
+        return err_set(e, ERR_LIMIT, "websocket: %zu bytes do not fit", out->max);
+    return 0;
+}
+
+int ws_put(struct ws *w, struct buf *out, bool text, const void *p, size_t n, struct err *e)
+{
+    if (w->close_due)
+        return 0;
+    if (ws_wants_write(w))
+        return err_set(e, ERR_AGAIN, "websocket: what is queued goes first");
+    if (frame_add(out, w, text ? OP_TEXT : OP_BINARY, p, n))
+        return err_set(e, ERR_LIMIT, "websocket: %zu bytes do not fit", out->max);
+    return 0;
+}
+
+bool ws_wants_write(const struct ws *w)
+{
+    return !queue_empty(&w->tx) || !queue_empty(&w->ctl) || (w->close_due && !w->close_sent);
+}
+
+size_t ws_queued(const struct ws *w)
+{
+    return w->tx_queued;
+}
+
+bool ws_is_over(const struct ws *w)
+{
+    return w->close_sent && (w->failed || w->closed);
+}
+
+/* ---- receiving ---- */
+
+static int fail(struct ws *w, int close_code, enum err_code code, struct err *e, const char *what)
+{
+    w->failed = true;
+    drop_queue(w);
+    ws_close(w, close_code, "");
+    return err_set(e, code, "websocket: %s", what);
+}
+
+static int broken(struct ws *w, struct err *e, const char *what)
+{
+    return fail(w, WS_PROTOCOL_ERROR, ERR_PROTOCOL, e, what);
+}
+
+/* The first two bytes: NULL, or what is wrong with them. */
+static const char *check_head(const struct ws *w)
+{
+    unsigned opcode = w->head[0] & 0x0f, n7 = w->head[1] & 0x7f;
+    bool fin = w->head[0] & 0x80, masked = w->head[1] & 0x80;
+
+    if (w->head[0] & 0x70)
+        return "a reserved bit is set";
+    if (opcode > OP_PONG || (opcode > OP_BINARY && opcode < OP_CLOSE))
+        return "a frame of unknown type";
+    if (masked != (w->config.role == WS_SERVER))
+        return masked ? "a masked frame from the server" : "an unmasked frame from the client";
+    if (opcode >= OP_CLOSE && (!fin || n7 > CONTROL_MAX))
+        return "a control frame that is fragmented or too long";
+    if (opcode == OP_CONTINUE && !w->in_message)
+        return "a continuation of nothing";
+    if ((opcode == OP_TEXT || opcode == OP_BINARY) && w->in_message)
+        return "a new message inside another";
+    return NULL;
+}
+
+static int frame_start(struct ws *w, struct err *e)
+{
+    size_t n_head, n_length, max = w->config.message_max_bytes;
+    uint64_t n = w->head[1] & 0x7f;
+
+    n_length = n == 126 ? 2 : n == 127 ? 8 : 0;
+    n_head = 2 + n_length;
+    if (n_length) {
+        n = 0;
+        for (size_t i = 0; i < n_length; i++)
+            n = n << 8 | w->head[2 + i];
+        if (n < (n_length == 2 ? 126u : 65536u) || n >> 63)
+            return broken(w, e, "a length that is written too long");
     }
-    if (frame->opcode != WSLAY_CONTINUATION_FRAME) {
-        w->text = frame->opcode == WSLAY_TEXT_FRAME;
+    w->opcode = w->head[0] & 0x0f;
+    w->fin = w->head[0] & 0x80;
+    w->left = n;
+    w->done = 0;
+    w->keyed = false;
+    if (w->config.role == WS_SERVER) {
+        memcpy(w->key, w->head + n_head, 4);
+        w->keyed = w->key[0] | w->key[1] | w->key[2] | w->key[3];
+    }
+    w->in_payload = true;
+    w->n_head = 0;
+    if (w->opcode >= OP_CLOSE) {
+        if (++w->n_controls > CONTROLS_MAX)
+            return fail(w, WS_PROTOCOL_ERROR, ERR_LIMIT, e, "too many control frames");
+        return 0;
+    }
+    if (n > max || (!w->config.pieces && w->msg.n + n > max))
+        return fail(w, WS_TOO_BIG, w->config.pieces ? ERR_LIMIT : ERR_PROTOCOL, e,
+                    "a message or frame that is too long");
+    if (w->opcode != OP_CONTINUE) {
+        w->text = w->opcode == OP_TEXT;
         w->first = true;
+        w->in_message = true;
+        w->utf8 = (struct utf8){ 0 };
     }
+    return 0;
 }
 
-static void on_frame_chunk(wslay_event_context_ptr ctx,
-                           const struct wslay_event_on_frame_recv_chunk_arg *chunk, void *arg)
+static int close_received(struct ws *w, const char *p, size_t n, struct err *e)
 {
-    struct ws *w = arg;
-    bool first = w->first;
+    struct utf8 u = { 0 };
+    int code = WS_NO_STATUS;
 
-    (void)ctx;
-    if (!w->config.pieces || w->in_control || w->too_big || w->flooded || chunk->data_length == 0)
-        return;
-    w->first = false;
-    w->config.events->on_message(w->config.arg, w->text, (const char *)chunk->data,
-                                 chunk->data_length, first, false);
+    if (n == 1)
+        return broken(w, e, "a Close with half a code");
+    if (n >= 2) {
+        code = (unsigned char)p[0] << 8 | (unsigned char)p[1];
+        if (code < 1000 || code > 4999 || (code > 1003 && code < 1007) ||
+            (code > 1014 && code < 3000))
+            return broken(w, e, "a Close with a code that must not be sent");
+        if (!utf8_feed(&u, p + 2, n - 2) || u.left)
+            return fail(w, WS_NOT_UTF8, ERR_PROTOCOL, e, "a Close whose reason is not UTF-8");
+    }
+    w->closed = true;
+    drop_queue(w);
+    ws_close(w, code, "");
+    w->config.events->on_close(w->config.arg, code,
+                               n > 2 ? str_n(p + 2, n - 2) : (struct str){ NULL, 0 });
+    return 0;
 }
 
-static void on_message(wslay_event_context_ptr ctx, const struct wslay_event_on_msg_recv_arg *m,
-                       void *arg)
+static int control_received(struct ws *w, struct err *e)
 {
-    struct ws *w = arg;
     const struct ws_events *ev = w->config.events;
-    const char *p = (const char *)m->msg;
-    size_t n = m->msg_length;
-    bool first = w->first;
+    size_t n = (size_t)w->done;
 
-    (void)ctx;
-    switch (m->opcode) {
-    case WSLAY_TEXT_FRAME:
-    case WSLAY_BINARY_FRAME:
-        if (!w->config.pieces) {
-            ev->on_message(w->config.arg, m->opcode == WSLAY_TEXT_FRAME, p, n, true, true);
-        } else {
-            w->first = true;
-            ev->on_message(w->config.arg, w->text, NULL, 0, first, true);
-        }
-        break;
-    case WSLAY_PING:
+    if (w->keyed)
+        mask(w->control, w->control, n, w->key, 0);
+    if (w->opcode == OP_CLOSE)
+        return close_received(w, w->control, n, e);
+    if (w->opcode == OP_PING) {
+        ws_pong(w, w->control, n);
         if (ev->on_ping)
-            ev->on_ping(w->config.arg, p, n);
-        break;
-    case WSLAY_PONG:
-        if (ev->on_pong)
-            ev->on_pong(w->config.arg, p, n);
-        break;
-    case WSLAY_CONNECTION_CLOSE:
-        w->closed = true;
-        ev->on_close(w->config.arg, m->status_code ? m->status_code : WS_NO_STATUS,
-                     n > 2 ? str_n(p + 2, n - 2) : (struct str){ NULL, 0 });
-        break;
-    default:
-        break;
+            ev->on_ping(w->config.arg, w->control, n);
+    } else if (ev->on_pong) {
+        ev->on_pong(w->config.arg, w->control, n);
     }
+    return 0;
 }
 
-/* ---- the codec ---- */
+static int check_text(struct ws *w, const char *p, size_t n, bool last, struct err *e)
+{
+    if (w->text && (!utf8_feed(&w->utf8, p, n) || (last && w->utf8.left)))
+        return fail(w, WS_NOT_UTF8, ERR_PROTOCOL, e, "a text that is not UTF-8");
+    return 0;
+}
+
+/* A piece of a message goes out as it came. */
+static int piece_received(struct ws *w, const char *p, size_t n, struct err *e)
+{
+    char plain[PIECE_BYTES];
+
+    while (n > 0) {
+        size_t k = w->keyed ? MIN(n, sizeof plain) : n;
+        const char *out = p;
+        bool first = w->first;
+
+        if (w->keyed) {
+            mask(plain, p, k, w->key, w->done);
+            out = plain;
+        }
+        if (check_text(w, out, k, false, e))
+            return e->code;
+        w->first = false;
+        w->done += k;
+        p += k;
+        n -= k;
+        w->config.events->on_message(w->config.arg, w->text, out, k, first, false);
+        if (w->closed)
+            break;
+    }
+    return 0;
+}
+
+static int whole_received(struct ws *w, const char *p, size_t n, struct err *e)
+{
+    if (check_text(w, p, n, true, e))
+        return e->code;
+    w->in_message = false;
+    w->config.events->on_message(w->config.arg, w->text, p, n, true, true);
+    return 0;
+}
+
+static int frame_end(struct ws *w, struct err *e)
+{
+    bool first = w->first;
+    int r;
+
+    w->in_payload = false;
+    if (w->opcode >= OP_CLOSE)
+        return control_received(w, e);
+    if (!w->fin)
+        return 0;
+    if (!w->config.pieces) {
+        r = whole_received(w, w->msg.p, w->msg.n, e);
+        if (w->msg.cap > QUEUE_KEEP) /* an idle connection is small */
+            buf_deinit(&w->msg);
+        else
+            buf_clear(&w->msg);
+        return r;
+    }
+    if (check_text(w, NULL, 0, true, e))
+        return e->code;
+    w->in_message = false;
+    w->first = true;
+    w->config.events->on_message(w->config.arg, w->text, NULL, 0, first, true);
+    return 0;
+}
+
+/* n <= left bytes of the payload. */
+static int feed_payload(struct ws *w, const char *p, size_t n, struct err *e)
+{
+    w->left -= n;
+    if (w->opcode >= OP_CLOSE) {
+        memcpy(w->control + w->done, p, n);
+        w->done += n;
+    } else if (w->config.pieces) {
+        if (piece_received(w, p, n, e))
+            return e->code;
+    } else if (w->left == 0 && w->done == 0 && w->fin && w->msg.n == 0 && !w->keyed) {
+        w->in_payload = false; /* all of it is here: no copy */
+        return whole_received(w, p, n, e);
+    } else {
+        w->msg.max = w->config.message_max_bytes;
+        if (w->done == 0) /* frame_start has checked the maximum */
+            err_ignore(buf_reserve(&w->msg, n + (size_t)w->left));
+        err_ignore(buf_add(&w->msg, p, n));
+        if (w->keyed)
+            mask(w->msg.p + w->msg.n - n, w->msg.p + w->msg.n - n, n, w->key, w->done);
+        w->done += n;
+    }
+    return w->left ? 0 : frame_end(w, e);
+}
+
+static size_t head_need(const struct ws *w)
+{
+    unsigned n7 = w->head[1] & 0x7f;
+
+    if (w->n_head < 2)
+        return 2;
+    return 2 + (n7 == 126 ? 2u : n7 == 127 ? 8u : 0u) + (w->config.role == WS_SERVER ? 4u : 0u);
+}
+
+/* Takes bytes of a head; *n: how many. */
+static int feed_head(struct ws *w, const char *p, size_t *n, struct err *e)
+{
+    size_t i = 0;
+
+    while (i < *n && (w->n_head < 2 || w->n_head < head_need(w))) {
+        w->head[w->n_head++] = (unsigned char)p[i++];
+        if (w->n_head == 2) {
+            const char *wrong = check_head(w);
+
+            if (wrong)
+                return broken(w, e, wrong);
+        }
+    }
+    *n = i;
+    if (w->n_head < 2 || w->n_head < head_need(w))
+        return 0;
+    if (frame_start(w, e))
+        return e->code;
+    return w->left ? 0 : frame_end(w, e);
+}
+
+int ws_feed(struct ws *w, const char *p, size_t n, struct err *e)
+{
+    if (w->failed)
+        return err_set(e, ERR_PROTOCOL, "websocket: the connection has failed");
+    while (!w->closed && n > 0) {
+        size_t k = n;
+
+        if (w->in_payload) {
+            k = (size_t)MIN((uint64_t)n, w->left);
+            if (feed_payload(w, p, k, e))
+                return e->code;
+        } else {
+            if (feed_head(w, p, &k, e))
+                return e->code;
+        }
+        p += k;
+        n -= k;
+    }
+    return 0;
+}
+
+/* ---- life ---- */
 
 struct ws *ws_new(const struct ws_config *c)
 {
-    static const struct wslay_event_callbacks callbacks = {
-        .recv_callback = on_recv,
-        .send_callback = on_send,
-        .genmask_callback = on_mask,
-        .on_frame_recv_start_callback = on_frame_start,
-        .on_frame_recv_chunk_callback = on_frame_chunk,
-        .on_msg_recv_callback = on_message,
-    };
     struct ws *w = mem_alloc(sizeof *w);
-    int r;
 
     w->config = *c;
-    r = c->role == WS_SERVER ? wslay_event_context_server_init(&w->ctx, &callbacks, w)
-                             : wslay_event_context_client_init(&w->ctx, &callbacks, w);
-    if (r)
-        abort(); /* no memory */
-    wslay_event_config_set_no_buffering(w->ctx, c->pieces);
-    if (!c->pieces)
-        wslay_event_config_set_max_recv_msg_length(w->ctx, c->message_max_bytes);
+    w->tx.b = BUF(QUEUE_MAX_BYTES);
+    w->ctl.b = BUF(QUEUE_MAX_BYTES);
+    w->msg = BUF(c->message_max_bytes);
     return w;
 }
 
@@ -264,121 +692,8 @@ void ws_free(struct ws *w)
 {
     if (!w)
         return;
-    wslay_event_context_free(w->ctx);
+    buf_deinit(&w->tx.b);
+    buf_deinit(&w->ctl.b);
+    buf_deinit(&w->msg);
     free(w);
-}
-
-static int fail(struct ws *w, struct err *e)
-{
-    w->failed = true;
-    if (w->too_big) {
-        ws_close(w, WS_TOO_BIG, "");
-        return err_set(e, ERR_LIMIT, "websocket: a frame of more than %zu bytes",
-                       w->config.message_max_bytes);
-    }
-    if (w->flooded) {
-        ws_close(w, WS_PROTOCOL_ERROR, "");
-        return err_set(e, ERR_LIMIT, "websocket: too many control frames");
-    }
-    /* wslay has mostly queued its own Close, which then counts; it does not say what it was. */
-    ws_close(w, WS_PROTOCOL_ERROR, "");
-    return err_set(e, ERR_PROTOCOL,
-                   "websocket: the peer broke the protocol, or sent more than %zu bytes at once",
-                   w->config.message_max_bytes);
-}
-
-int ws_feed(struct ws *w, const char *p, size_t n, struct err *e)
-{
-    int r;
-
-    if (w->failed)
-        return err_set(e, ERR_PROTOCOL, "websocket: the connection has failed");
-    if (w->closed)
-        return 0;
-    w->in = str_n(p, n);
-    r = wslay_event_recv(w->ctx);
-    w->in = (struct str){ NULL, 0 };
-    if (r < 0)
-        return fail(w, e);
-    if (!w->closed && !wslay_event_get_read_enabled(w->ctx))
-        return fail(w, e);
-    return 0;
-}
-
-static void queue(struct ws *w, uint8_t opcode, const void *p, size_t n)
-{
-    const struct wslay_event_msg m = { .opcode = opcode, .msg = p, .msg_length = n };
-
-    /* It fails after a Close only (or for a control frame that is too long: the caller's bug). */
-    if (!w->close_due)
-        (void)wslay_event_queue_msg(w->ctx, &m);
-}
-
-void ws_send(struct ws *w, bool text, const void *p, size_t n)
-{
-    queue(w, text ? WSLAY_TEXT_FRAME : WSLAY_BINARY_FRAME, p, n);
-}
-
-void ws_ping(struct ws *w, const void *p, size_t n)
-{
-    queue(w, WSLAY_PING, p, n);
-}
-
-void ws_pong(struct ws *w, const void *p, size_t n)
-{
-    queue(w, WSLAY_PONG, p, n);
-}
-
-static void queue_close(struct ws *w)
-{
-    w->close_due = false;
-    (void)wslay_event_queue_close(w->ctx, w->close_code, (const uint8_t *)w->close_reason,
-                                  strlen(w->close_reason)); /* fails after a Close: fine */
-}
-
-/* wslay sends a Close ahead of queued messages, and those not at all then. */
-void ws_close(struct ws *w, int code, const char *reason)
-{
-    if (w->close_due)
-        return;
-    w->close_due = true;
-    w->close_code = (uint16_t)code;
-    snprintf(w->close_reason, sizeof w->close_reason, "%s", reason);
-    if (w->failed || wslay_event_get_queued_msg_count(w->ctx) == 0)
-        queue_close(w);
-}
-
-int ws_pull(struct ws *w, struct buf *out, size_t max_bytes, struct err *e)
-{
-    int r;
-
-    w->out = out;
-    w->out_max = max_bytes;
-    w->out_full = false;
-    r = wslay_event_send(w->ctx);
-    if (r == 0 && w->close_due && wslay_event_get_queued_msg_count(w->ctx) == 0) {
-        queue_close(w);
-        r = wslay_event_send(w->ctx);
-    }
-    w->out = NULL;
-    w->n_controls = 0;
-    if (r || w->out_full)
-        return err_set(e, ERR_LIMIT, "websocket: %zu bytes do not fit", out->max);
-    return 0;
-}
-
-bool ws_wants_write(const struct ws *w)
-{
-    return w->close_due || wslay_event_want_write(w->ctx) != 0;
-}
-
-size_t ws_queued(const struct ws *w)
-{
-    return wslay_event_get_queued_msg_length(w->ctx);
-}
-
-bool ws_is_over(const struct ws *w)
-{
-    return wslay_event_get_close_sent(w->ctx) &&
-           (w->failed || wslay_event_get_close_received(w->ctx));
 }

@@ -1,7 +1,7 @@
 #pragma once
 /*
  * Ws: websockets (RFC 6455): the server's side of the handshake, and the framing of both roles
- * without I/O. The only user of wslay.
+ * without I/O.
  *
  * A request becomes a stream by ws_upgrade; the bytes of that stream (leftover first) are fed to a
  * struct ws, and what ws_pull yields is written to it, after each feed and after each send. Control
@@ -57,6 +57,10 @@ struct ws_config {
     enum ws_role role;
     size_t message_max_bytes; /* a longer message (with pieces: frame) ends it with WS_TOO_BIG */
     bool pieces;
+    /* Client: mask with the key 0, which costs no pass over the bytes. The key must be random where
+     * an intermediary could see the bytes (RFC 6455 10.3): only for connections inside TLS whose
+     * bytes no web page chooses. */
+    bool zero_mask;
     const struct ws_events *events; /* must outlive it */
     void *arg;
 };
@@ -80,6 +84,10 @@ void ws_close(struct ws *w, int code, const char *reason);
 /* Appends frames to out until it holds max_bytes or nothing is left. ERR_LIMIT: out is full: its
  * own maximum must be max_bytes and 16 KiB at least. */
 MUST_USE int ws_pull(struct ws *w, struct buf *out, size_t max_bytes, struct err *e);
+/* As ws_send and ws_pull in one, without a copy in between: appends the frame to out. Only when
+ * nothing is queued (ws_wants_write says no), else ERR_AGAIN. ERR_LIMIT: it does not fit. */
+MUST_USE int ws_put(struct ws *w, struct buf *out, bool text, const void *p, size_t n,
+                    struct err *e);
 bool ws_wants_write(const struct ws *w);
 size_t ws_queued(const struct ws *w); /* bytes of messages that were not pulled yet */
 bool ws_is_over(const struct ws *w);  /* both Close frames are through: close the stream */
