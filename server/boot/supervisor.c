@@ -206,7 +206,7 @@ static void run_apiservers(struct ask *a)
 
 static void run_connect(struct ask *a)
 {
-    if (!a->id->node) {
+    if (!a->id || !a->id->node) {
         http_req_set_close(a->req);
         refuse(a, STATUS_UNAUTHORIZED, "only a node's client certificate may open a tunnel");
         return;
