@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define TRIM_AFTER_S       20 /* the start is over by then */
 #define DEFAULT_CONFIG     "/etc/rancher/k3s/config.yaml"
 #define DEFAULT_KUBECONFIG "/etc/rancher/k3s/k3s.yaml"
 
@@ -129,10 +130,11 @@ static int run_roles(struct roles *r)
 {
     struct err e = { 0 };
     sigset_t signals;
+    const struct timespec start_over = { .tv_sec = TRIM_AFTER_S }, forever = { .tv_sec = 1 << 30 };
+    bool trimmed = false;
     int signal_n = 0;
     int code = 0;
 
-    notify_init();
     notify_init();
     proc_seal_descriptors();
     signal(SIGPIPE, SIG_IGN);
@@ -148,8 +150,14 @@ static int run_roles(struct roles *r)
     if (r->server_options ? start_server(r, &e) : start_agent(r, &e))
         code = die(r->server_options ? "server" : "agent", &e);
     while (!code) {
-        if (sigwait(&signals, &signal_n))
+        signal_n = sigtimedwait(&signals, NULL, trimmed ? &forever : &start_over);
+        if (signal_n < 0) {
+            if (!trimmed && errno == EAGAIN) {
+                trimmed = true;
+                mem_trim();
+            }
             continue;
+        }
         if (signal_n != SIGUSR2)
             break;
         if (r->server_options && !r->server_options->disable_agent && !r->agent) {

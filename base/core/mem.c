@@ -1,8 +1,11 @@
 #include "base/core/mem.h"
 
+#include <inttypes.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static void *check(void *p)
@@ -72,6 +75,26 @@ char *mem_printf(const char *fmt, ...)
     s = mem_vprintf(fmt, ap);
     va_end(ap);
     return s;
+}
+
+void mem_trim(void)
+{
+    FILE *f = fopen("/proc/self/maps", "re");
+    char line[512], perms[5];
+    uintptr_t from, to;
+    unsigned long inode;
+
+    malloc_trim(0);
+    /* Only executable file mappings: nobody ever wrote to them, so nothing can be lost (proc(5)).
+     */
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s %*x %*s %lu", &from, &to, perms, &inode) ==
+                4 &&
+            strcmp(perms, "r-xp") == 0 && inode)
+            err_ignore(
+                madvise((void *)from, to - from, MADV_DONTNEED)); /* then they stay resident */
+    if (f)
+        fclose(f);
 }
 
 void mem_auto_close(const int *fd)

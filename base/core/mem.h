@@ -18,6 +18,11 @@ char *mem_strndup(const char *s, size_t n) __attribute__((returns_nonnull));
 char *mem_printf(const char *fmt, ...) PRINTF_FMT(1, 2) __attribute__((returns_nonnull));
 char *mem_vprintf(const char *fmt, va_list ap) PRINTF_FMT(1, 0) __attribute__((returns_nonnull));
 
+/* Gives back what only the start needed: free heap pages, and the resident pages of program text,
+ * which the kernel reads again from its cache when they are used. Quick; once, when the start is
+ * over. */
+void mem_trim(void);
+
 /* auto_free char *s = mem_strdup(...); */
 static inline void mem_auto_free(void *pp)
 {
