@@ -1,5 +1,6 @@
-/* A session fed with messages of any content: the first byte of each record is its length (0: a
- * turn of the clock), the owner reads, pauses, writes and closes by the same bytes. */
+/* A session fed with messages of any content: the first byte chooses role and protocol, that of
+ * each record is its length (0: a turn of the clock), the owner reads, pauses, writes and closes by
+ * the same bytes. */
 #include "tunnel/framing.h"
 
 struct fuzz {
@@ -68,6 +69,8 @@ static void act(struct fuzz *z, uint8_t what)
         break;
     case 2:
         tunnel_flow_write(*at, "hello", 5);
+        if (what & 1)
+            (void)tunnel_flow_shutdown(*at);
         break;
     default:
         tunnel_flow_close(*at, NULL, what & 1, z->now_ms);
@@ -80,7 +83,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct fuzz z = { .now_ms = 1 };
     struct tunnel_session_config c = { .role = n && data[0] & 1 ? TUNNEL_SERVER : TUNNEL_CLIENT,
-                                       .framing = &tunnel_remotedialer,
+                                       .framing =
+                                           n && data[0] & 2 ? &tunnel_mux : &tunnel_remotedialer,
                                        .first_id = 1,
                                        .n_flows_max = 32,
                                        .events = &events,

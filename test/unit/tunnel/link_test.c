@@ -41,11 +41,13 @@ static void on_open(void *arg, struct tunnel_flow *f, struct str proto, struct s
     tunnel_flow_close(f, "no", false, uv_now(&w->loop));
 }
 
-static void world_init(struct world *w, enum tunnel_role role)
+static void world_init_with(struct world *w, enum tunnel_role role,
+                            const struct tunnel_framing *framing, uint64_t silence_ms)
 {
     struct tunnel_link_config c = { .role = role,
-                                    .framing = &tunnel_remotedialer,
+                                    .framing = framing,
                                     .key = "peer",
+                                    .silence_ms = silence_ms,
                                     .on_open = on_open,
                                     .on_dead = on_dead,
                                     .on_closed = on_closed,
@@ -58,6 +60,11 @@ static void world_init(struct world *w, enum tunnel_role role)
     assert_int_equal(unix_pair(&a, &b, &w->loop, &w->loop, &e), 0);
     end_open(&w->peer, b);
     tunnel_link_new(&w->link, a, str_n(NULL, 0), &c);
+}
+
+static void world_init(struct world *w, enum tunnel_role role)
+{
+    world_init_with(w, role, &tunnel_remotedialer, 0);
 }
 
 static void world_deinit(struct world *w)
@@ -160,6 +167,76 @@ static void a_connect_reaches_the_agents_owner(void **state)
     world_deinit(&w);
 }
 
+/* ---- with our own framing ---- */
+
+/* The last bytes that the peer got are this GOAWAY. */
+static void expect_goaway(struct world *w, unsigned code, const char *text)
+{
+    size_t n = strlen(text), n_frame = 5 + 3 + n;
+    char frame[300] = { (char)0x82, (char)n_frame, 8, 0, 0, 0, 0, (char)code, 0, 0 };
+
+    run_until(&w->loop, end_has_ended, &w->peer);
+    memcpy(frame + 10, text, n);
+    assert_true(n_frame < 126 && w->peer.got.n >= 2 + n_frame);
+    assert_memory_equal(w->peer.got.p + w->peer.got.n - 2 - n_frame, frame, 2 + n_frame);
+}
+
+static void who_breaks_the_rules_is_told_why_it_is_cut_off(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init_with(&w, TUNNEL_SERVER, &tunnel_mux, 0);
+    say(&w, STR("\x82\x85\0\0\0\0\x06\0\0\0\1"));
+    run_until(&w.loop, is_dead, &w);
+    assert_int_equal(w.dead.code, ERR_PROTOCOL);
+    assert_string_equal(w.dead.text, "coracle.v1: FIN on stream 1, which was never opened");
+    expect_goaway(&w, 5, w.dead.text);
+    world_deinit(&w);
+}
+
+static void an_orderly_end_is_told(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init_with(&w, TUNNEL_SERVER, &tunnel_mux, 0);
+    uv_run(&w.loop, UV_RUN_NOWAIT);
+    tunnel_link_close(w.link, "the server is closing");
+    w.n_dead++; /* there is nothing left to close */
+    expect_goaway(&w, 6, "the server is closing");
+    world_deinit(&w);
+}
+
+static void a_goaway_ends_the_session_with_its_words(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init_with(&w, TUNNEL_SERVER, &tunnel_mux, 0);
+    say(&w, STR("\x82\x8b\0\0\0\0\x08\0\0\0\0\x06\0\0"
+                "bye"));
+    run_until(&w.loop, is_dead, &w);
+    assert_int_equal(w.dead.code, ERR_CLOSED);
+    assert_string_equal(w.dead.text, "the other end of the tunnel ended it: bye");
+    world_deinit(&w);
+}
+
+static void a_silent_peer_is_asked_twice_and_dropped(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_init_with(&w, TUNNEL_SERVER, &tunnel_mux, 60);
+    run_until(&w.loop, is_dead, &w);
+    assert_int_equal(w.dead.code, ERR_TIMEOUT);
+    assert_true(str_starts(str_of(w.dead.text), STR("no answer from peer to two pings")));
+    run_until(&w.loop, end_has_ended, &w.peer);
+    assert_int_equal(w.peer.got.n, 4);
+    assert_memory_equal(w.peer.got.p, "\x89\0\x89\0", 4);
+    world_deinit(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,6 +244,10 @@ int main(void)
         cmocka_unit_test(a_dropped_connection_is_an_end),
         cmocka_unit_test(fragments_are_joined_and_pings_between_them_answered),
         cmocka_unit_test(a_connect_reaches_the_agents_owner),
+        cmocka_unit_test(who_breaks_the_rules_is_told_why_it_is_cut_off),
+        cmocka_unit_test(an_orderly_end_is_told),
+        cmocka_unit_test(a_goaway_ends_the_session_with_its_words),
+        cmocka_unit_test(a_silent_peer_is_asked_twice_and_dropped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
