@@ -1,8 +1,10 @@
 /*
  * Open addressing with linear probing; deletion shifts the cluster back instead of leaving
- * tombstones, so a map that churns for years stays quick. map_next walks from the end, which is
- * what makes removing the current key safe: a backward shift only moves keys already visited,
- * except across the wrap-around, where it may visit one key twice.
+ * tombstones, so a map that churns for years stays quick.
+ *
+ * map_next walks downwards, each cluster from its end to its beginning, and starts at a free slot:
+ * no cluster lies across the start. Removing the current key then only moves keys that were visited
+ * already into its place.
  */
 #include "base/core/map.h"
 
@@ -174,16 +176,30 @@ void *map_remove(struct map *m, struct str key)
     return value;
 }
 
+/* *i holds the free slot where the walk began (plus one) in its upper half and the number of slots
+ * behind it that were visited in its lower half. */
 bool map_next(const struct map *m, size_t *i, struct str *key, void **value)
 {
-    while (*i < m->cap) {
-        const struct slot *s = &m->slots[m->cap - 1 - *i];
-        (*i)++;
+    size_t start, n;
+
+    if (!m->n)
+        return false;
+    if (!*i) {
+        start = m->cap - 1;
+        while (m->slots[start].key) /* cap > n: there is one */
+            start--;
+        *i = (start + 1) << 32;
+    }
+    start = (*i >> 32) - 1;
+    for (n = *i & UINT32_MAX; n < m->cap; n++) {
+        const struct slot *s = &m->slots[(start - n) & (m->cap - 1)];
         if (s->key) {
             *key = str_n(s->key, s->key_n);
             *value = s->value;
+            *i = (start + 1) << 32 | (n + 1);
             return true;
         }
     }
+    *i = (start + 1) << 32 | n;
     return false;
 }

@@ -32,24 +32,56 @@ static void set_get_remove_agree_with_an_array(void **state)
 
 static void the_walk_may_remove_what_it_stands_on(void **state)
 {
-    AUTO(map) struct map *m = map_new();
     static int value;
     char key[16];
-    size_t i = 0, n = 0;
-    struct str k;
-    void *v;
     (void)state;
 
-    for (int j = 0; j < 100; j++) {
-        snprintf(key, sizeof key, "%d", j);
-        map_set(m, str_of(key), &value);
+    for (int size = 1; size < 400; size++) { /* some of them have a cluster across the end */
+        AUTO(map) struct map *m = map_new();
+        size_t i = 0, n = 0;
+        struct str k;
+        void *v;
+
+        for (int j = 0; j < size; j++) {
+            snprintf(key, sizeof key, "%d/%d", size, j);
+            map_set(m, str_of(key), &value);
+        }
+        while (map_next(m, &i, &k, &v)) {
+            snprintf(key, sizeof key, STR_FMT, STR_ARG(k));
+            assert_ptr_equal(map_remove(m, str_of(key)), &value);
+            n++;
+        }
+        assert_int_equal(n, size);
+        assert_int_equal(map_len(m), 0);
     }
-    while (map_next(m, &i, &k, &v)) {
-        char copy[16];
-        snprintf(copy, sizeof copy, STR_FMT, STR_ARG(k));
-        n += map_remove(m, str_of(copy)) != NULL;
+}
+
+static void the_walk_may_remove_some(void **state)
+{
+    static int value;
+    char key[16];
+    (void)state;
+
+    for (int size = 1; size < 400; size++) {
+        AUTO(map) struct map *m = map_new();
+        size_t i = 0, n = 0, n_removed = 0;
+        struct str k;
+        void *v;
+
+        for (int j = 0; j < size; j++) {
+            snprintf(key, sizeof key, "%d.%d", size, j);
+            map_set(m, str_of(key), &value);
+        }
+        while (map_next(m, &i, &k, &v)) {
+            n++;
+            if (n % 3)
+                continue;
+            snprintf(key, sizeof key, STR_FMT, STR_ARG(k));
+            n_removed += map_remove(m, str_of(key)) != NULL;
+        }
+        assert_int_equal(n, size); /* each once */
+        assert_int_equal(map_len(m), (size_t)size - n_removed);
     }
-    assert_int_equal(n + map_len(m), 100);
 }
 
 int main(void)
@@ -57,6 +89,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(set_get_remove_agree_with_an_array),
         cmocka_unit_test(the_walk_may_remove_what_it_stands_on),
+        cmocka_unit_test(the_walk_may_remove_some),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
