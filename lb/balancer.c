@@ -84,12 +84,12 @@ static void conn_free(struct conn *c)
 {
     struct balancer *b = c->b;
 
+    list_remove(&c->in_all);
+    list_remove(&c->in_server); /* before the server may go: it has the list's head */
     for (size_t i = 0; i < c->n_tried; i++)
         lb_server_unref(c->tried[i]);
     if (c->client_fd >= 0)
         close(c->client_fd);
-    list_remove(&c->in_all);
-    list_remove(&c->in_server);
     free(c);
     if (b->n_conns-- == b->n_conns_max && !b->closing)
         poller_soon(b->dialer.poller, &b->accepting, accept_some, b);
