@@ -176,8 +176,11 @@ bool lb_proxy_bypassed(const char *server, const char *no_proxy)
 int lb_proxy_choose(struct lb_proxy *out, const char *server, const char *allowed,
                     const char *https_proxy, const char *no_proxy, struct err *e)
 {
-    bool ok = allowed && (strcmp(allowed, "true") == 0 || strcmp(allowed, "1") == 0);
+    static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" }; /* Go's ParseBool */
+    bool ok = false;
 
+    for (size_t i = 0; allowed && i < ARRAY_LEN(yes); i++)
+        ok |= strcmp(allowed, yes[i]) == 0;
     *out = (struct lb_proxy){ 0 };
     if (!ok || !https_proxy || !*https_proxy || lb_proxy_bypassed(server, no_proxy))
         return 0;

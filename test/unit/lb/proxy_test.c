@@ -101,6 +101,8 @@ static void a_proxy_counts_only_when_it_is_allowed(void **state)
     assert_int_equal(p.kind, LB_PROXY_NONE);
     assert_int_equal(lb_proxy_choose(&p, "s.example:1", "true", "http://h:1", NULL, &e), 0);
     assert_int_equal(p.kind, LB_PROXY_HTTP);
+    assert_int_equal(lb_proxy_choose(&p, "s.example:1", "yes", "http://h:1", NULL, &e), 0);
+    assert_int_equal(p.kind, LB_PROXY_NONE); /* Go's ParseBool does not know it */
     assert_int_equal(lb_proxy_choose(&p, "s.example:1", "true", "ftp://h:1", NULL, &e),
                      ERR_INVALID);
     assert_non_null(strstr(e.text, "HTTPS_PROXY"));
