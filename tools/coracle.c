@@ -41,7 +41,7 @@ static int die(const char *what, const struct err *e)
     return 1;
 }
 
-/* ---- the roles ------------------------------------------------------------------------------- */
+/* ---- the roles ---- */
 
 struct roles {
     const struct server_options *server_options; /* NULL: agent only */
@@ -175,7 +175,7 @@ static int run_roles(struct roles *r)
     return code;
 }
 
-/* ---- command lines --------------------------------------------------------------------------- */
+/* ---- command lines ---- */
 
 /* The path of the config file: environment, then command line, then the default (docs/cli.md).
  * Takes the flag out of argv, since it is read before all others. */
@@ -347,7 +347,7 @@ static int cmd_agent(int argc, char **argv)
     return code;
 }
 
-/* ---- the tools beside us --------------------------------------------------------------------- */
+/* ---- the tools beside us ---- */
 
 /* The first program of that name on PATH that is not this binary (it may be linked as kubectl). */
 static char *find_tool(const char *name)

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- printing -------------------------------------------------------------------------------- */
+/* ---- printing ---- */
 
 static void put_str(FILE *o, const char *s)
 {
@@ -156,7 +156,7 @@ static void put_kinds(struct compiler *c, FILE *o)
     fprintf(o, "const size_t schema_n_builtin_types = %zu;\n", c->n_types);
 }
 
-/* ---- running --------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 struct source {
     const char *file;

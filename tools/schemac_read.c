@@ -64,7 +64,7 @@ void schemac_free(struct compiler *c)
     }
 }
 
-/* ---- words ----------------------------------------------------------------------------------- */
+/* ---- words ---- */
 
 const struct word schemac_base_types[] = {
     { "string", "SCHEMA_STRING" },     { "bool", "SCHEMA_BOOL" },
@@ -179,7 +179,7 @@ static const char **list_of_commas(struct compiler *c, const char *s)
     return list_of(c, word, n);
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading ---- */
 
 static const char *join_flag(struct compiler *c, const char *flags, const char *flag)
 {

@@ -25,8 +25,7 @@ static char *path_of(const struct credentials *c, enum credential which, const c
     return mem_printf("%s/%s%s", c->agent_dir, credential_name(which), suffix);
 }
 
-/* ---- the node password
- * ---------------------------------------------------------------------------- */
+/* ---- the node password ---- */
 
 static int open_password(struct credentials *c, struct err *e)
 {
@@ -55,8 +54,7 @@ static int open_password(struct credentials *c, struct err *e)
     return is_legacy ? file_remove(legacy, e) : 0;
 }
 
-/* ---- keys and certificates
- * -------------------------------------------------------------------------- */
+/* ---- keys and certificates ---- */
 
 static int take_key(struct pair *p, const struct key *k, struct err *e)
 {

@@ -87,8 +87,7 @@ const char *join_state_name(const struct join *j)
     return steps[j->state].name;
 }
 
-/* ---- the config document
- * --------------------------------------------------------------------------- */
+/* ---- the config document ---- */
 
 static void copy_text(char *out, size_t n, const json_t *doc, const char *key)
 {
@@ -125,8 +124,7 @@ int cluster_config_parse(struct cluster_config *out, struct str body, struct err
     return 0;
 }
 
-/* ---- what is wrong
- * ----------------------------------------------------------------------------------- */
+/* ---- what is wrong ---- */
 
 static void set_cause(struct join *j, enum cause c, const char *text)
 {
@@ -173,8 +171,7 @@ static void fail(struct join *j, enum cause c, const char *text)
     timer_start_ms(&j->timer, backoff_next_ms(&j->backoff), on_timer, j);
 }
 
-/* ---- connections
- * ---------------------------------------------------------------------------------- */
+/* ---- connections ---- */
 
 static void dial_balancer(void *dial_arg, uint64_t timeout_ms, http_dialed_fn done, void *arg)
 {
@@ -255,8 +252,7 @@ static int make_endpoint(struct join *j, struct err *e)
     return 0;
 }
 
-/* ---- requests
- * ---------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 static int authorization(const struct join *j, struct buf *out)
 {
@@ -312,8 +308,7 @@ static void ask(struct join *j)
     j->call = http_fetch(j->ep, &c, ANSWER_MAX_BYTES, on_answer, j);
 }
 
-/* ---- answers
- * ----------------------------------------------------------------------------------------- */
+/* ---- answers ---- */
 
 static int pin(struct join *j, struct str body, struct err *e)
 {
@@ -461,8 +456,7 @@ static void on_answer(void *arg, int status, const struct http_headers *h, struc
     join_step(j);
 }
 
-/* ---- the flow
- * ---------------------------------------------------------------------------------------- */
+/* ---- the flow ---- */
 
 /* The token file is read again at each attempt: it may appear or be mended while we wait. */
 static int read_token(struct join *j, struct err *e)

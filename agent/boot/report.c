@@ -15,8 +15,7 @@
 #define ASK_TIMEOUT_MS 5000
 #define ANSWER_MAX     (1024 * 1024)
 
-/* ---- the serving end
- * ------------------------------------------------------------------------------- */
+/* ---- the serving end ---- */
 
 struct report {
     struct listener *listener;
@@ -92,8 +91,7 @@ void report_close(struct report *r, void (*done)(void *arg), void *arg)
     listener_close(r->listener, on_listener_closed, r);
 }
 
-/* ---- the asking end
- * -------------------------------------------------------------------------------- */
+/* ---- the asking end ---- */
 
 struct ask {
     uv_loop_t *loop;
@@ -172,8 +170,7 @@ int agent_report(const char *data_dir, enum agent_report what, bool as_json, str
     return 0;
 }
 
-/* ---- text
- * --------------------------------------------------------------------------------------------- */
+/* ---- text ---- */
 
 static int add_ago(struct buf *out, const char *when)
 {

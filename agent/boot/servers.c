@@ -135,8 +135,7 @@ static void take(struct servers *s, char (*addresses)[272], size_t n)
         apply(s);
 }
 
-/* ---- where lists come from
- * ------------------------------------------------------------------------ */
+/* ---- where lists come from ---- */
 
 static void take_slices(struct servers *s)
 {
@@ -238,8 +237,7 @@ static void ask(struct servers *s)
         s->ask = kube_get(s->c.kubelet, "/v1-k3s/apiservers", on_asked, s);
 }
 
-/* ---- tunnels
- * ---------------------------------------------------------------------------------------- */
+/* ---- tunnels ---- */
 
 static void on_tunnel_state(void *arg, const struct tunnel_client_status *st)
 {
@@ -290,8 +288,7 @@ static void on_tick(void *arg)
     timer_start_ms(&s->tick_timer, TICK_MS, on_tick, s);
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 static void on_part_closed(void *arg)
 {

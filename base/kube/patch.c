@@ -7,7 +7,7 @@
  */
 enum { COPIED_VALUES_MAX = 200000, TOKENS_MAX = 200 };
 
-/* ---- JSON merge patch, RFC 7386 2 ------------------------------------------------------------ */
+/* ---- JSON merge patch, RFC 7386 2 ---- */
 
 static int merge(json_t **out, const json_t *doc, const json_t *patch, unsigned depth,
                  struct err *e)
@@ -48,7 +48,7 @@ int patch_merge(json_t **out, const json_t *doc, const json_t *patch, struct err
     return 0;
 }
 
-/* ---- JSON pointer, RFC 6901 ------------------------------------------------------------------ */
+/* ---- JSON pointer, RFC 6901 ---- */
 
 struct pointer {
     char *text; /* tokens, unescaped, each with its '\0' */
@@ -117,7 +117,7 @@ static json_t *walk(json_t *doc, const struct pointer *p, size_t n)
     return doc;
 }
 
-/* ---- JSON patch, RFC 6902 -------------------------------------------------------------------- */
+/* ---- JSON patch, RFC 6902 ---- */
 
 struct patching {
     json_t *doc;

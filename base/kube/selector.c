@@ -54,7 +54,7 @@ static void terms_deinit(struct terms *t)
     free(t->v);
 }
 
-/* ---- label selectors: the grammar of k8s.io/apimachinery pkg/labels/selector.go -------------- */
+/* ---- label selectors: the grammar of k8s.io/apimachinery pkg/labels/selector.go ---- */
 
 enum token {
     TOK_END,
@@ -259,7 +259,7 @@ int label_selector_parse(struct label_selector **out, struct str text, struct er
     return 0;
 }
 
-/* ---- LabelSelector objects ------------------------------------------------------------------- */
+/* ---- LabelSelector objects ---- */
 
 static int from_expression(struct terms *t, const json_t *x, struct err *e)
 {
@@ -330,7 +330,7 @@ int label_selector_from_json(struct label_selector **out, const json_t *o, struc
     return 0;
 }
 
-/* ---- matching -------------------------------------------------------------------------------- */
+/* ---- matching ---- */
 
 static bool has_value(const struct selector_term *t, const char *have)
 {
@@ -421,7 +421,7 @@ char *label_selector_text(const struct label_selector *s)
     return b.p ? buf_take(&b) : mem_strdup("");
 }
 
-/* ---- field selectors: pkg/fields/selector.go ------------------------------------------------- */
+/* ---- field selectors: pkg/fields/selector.go ---- */
 
 /* Up to the next ',' that no backslash escapes. */
 static struct str cut_term(struct str *rest)

@@ -80,8 +80,7 @@ struct server {
     bool supervisor_stopped; /* one of the steps of stopping is done */
 };
 
-/* ---- what the options mean
- * ----------------------------------------------------------------------- */
+/* ---- what the options mean ---- */
 
 static int read_secret_file(char **out, const char *value, const char *path, struct err *e)
 {
@@ -213,8 +212,7 @@ static int read_agent_token(struct server *s, struct err *e)
     return 0;
 }
 
-/* ---- TLS
- * ----------------------------------------------------------------------------------------- */
+/* ---- TLS ---- */
 
 static const char *const server_alpn[] = { "h2", "http/1.1", NULL };
 
@@ -288,8 +286,7 @@ static void add_local_address(struct server *s, const struct stream *stream)
     }
 }
 
-/* ---- requests
- * ------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 static void on_accept(void *arg, struct stream *raw)
 {
@@ -312,8 +309,7 @@ static void on_request(struct http_req *r, void *arg)
         api_handle(s->api, r);
 }
 
-/* ---- making it
- * ------------------------------------------------------------------------------------ */
+/* ---- making it ---- */
 
 static void on_stop_async(uv_async_t *h);
 
@@ -435,8 +431,7 @@ static int build(struct server *s, struct err *e)
     return 0;
 }
 
-/* ---- stopping: one step each, the next when it is done
- * -------------------------------------------- */
+/* ---- stopping: one step each, the next when it is done ---- */
 
 static void stop_step(void *arg);
 
@@ -499,8 +494,7 @@ void server_stop(struct server *s)
     uv_async_send(&s->stop_async);
 }
 
-/* ---- running
- * -------------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 static void start_controllers(struct server *s)
 {

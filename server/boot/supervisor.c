@@ -80,8 +80,7 @@ static void reply_text(struct ask *a, struct str text)
     http_reply(a->req, 200, TEXT, text, NULL, 0);
 }
 
-/* ---- the exchange
- * -------------------------------------------------------------------------------- */
+/* ---- the exchange ---- */
 
 static void ask_free(struct ask *a)
 {
@@ -135,8 +134,7 @@ static bool resume(struct ask *a)
     return false;
 }
 
-/* ---- simple paths
- * -------------------------------------------------------------------------------- */
+/* ---- simple paths ---- */
 
 static void run_ping(struct ask *a)
 {
@@ -228,8 +226,7 @@ static void run_unsupported(struct ask *a)
     refuse(a, STATUS_BAD_REQUEST, text);
 }
 
-/* ---- certificates
- * -------------------------------------------------------------------------------- */
+/* ---- certificates ---- */
 
 static int issue(struct ask *a, struct buf *pem, struct err *e)
 {
@@ -369,8 +366,7 @@ static void run_cert(struct ask *a)
     http_req_read_body(a->req, CSR_MAX_BYTES, on_csr);
 }
 
-/* ---- routing
- * ------------------------------------------------------------------------------------- */
+/* ---- routing ---- */
 
 static const struct route routes[] = {
     { "/ping", ROLE_ANYBODY, run_ping, false },

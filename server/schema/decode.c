@@ -54,7 +54,7 @@ bool decode_mode_of(enum decode_mode *out, struct str text)
     return true;
 }
 
-/* ---- errors of type -------------------------------------------------------------------------- */
+/* ---- errors of type ---- */
 
 static int go_name(struct buf *b, const struct schema_type *t)
 {
@@ -250,7 +250,7 @@ static bool is_zero(const json_t *v)
     return false;
 }
 
-/* ---- the walk -------------------------------------------------------------------------------- */
+/* ---- the walk ---- */
 
 static int struct_value(struct walk *w, const struct field_path *p, const struct schema_type *t,
                         json_t *v);
@@ -375,7 +375,7 @@ static int struct_value(struct walk *w, const struct field_path *p, const struct
     return fill(w, p, t, v);
 }
 
-/* ---- duplicate fields ------------------------------------------------------------------------ */
+/* ---- duplicate fields ---- */
 
 static size_t count_members(const json_t *v)
 {
@@ -480,7 +480,7 @@ static void scan_value(struct scan *s, const struct field_path *p, unsigned dept
     }
 }
 
-/* ---- doors ----------------------------------------------------------------------------------- */
+/* ---- doors ---- */
 
 static int strict_error(const struct decode_notes *n, struct err *e)
 {

@@ -25,7 +25,7 @@ static void set_absent(json_t *v, const char *key, json_t *value)
         json_object_set_new(v, key, value);
 }
 
-/* ---- pods ------------------------------------------------------------------------------------ */
+/* ---- pods ---- */
 
 /* "latest" or no tag at all means that the name may point to another image tomorrow. */
 static bool image_may_move(const char *image)
@@ -146,7 +146,7 @@ const char *defaults_pod_qos(const json_t *spec)
     return limited && equal ? "Guaranteed" : "Burstable";
 }
 
-/* ---- the rest of core ------------------------------------------------------------------------ */
+/* ---- the rest of core ---- */
 
 static void secret(json_t *v)
 {
@@ -234,7 +234,7 @@ static void replication_controller(json_t *v)
         json_object_set_new(json_object_get(v, "metadata"), "labels", json_deep_copy(labels));
 }
 
-/* ---- workloads ------------------------------------------------------------------------------- */
+/* ---- workloads ---- */
 
 static json_t *rolling(json_t *strategy)
 {
@@ -310,7 +310,7 @@ static void rbac_subject(json_t *v)
         set_absent(v, "apiGroup", json_string("rbac.authorization.k8s.io"));
 }
 
-/* ---- the table ------------------------------------------------------------------------------- */
+/* ---- the table ---- */
 
 static const struct {
     const char *group_version, *type;

@@ -64,7 +64,7 @@ void discovery_free(struct discovery *d)
     free(d);
 }
 
-/* ---- lists of resources ---------------------------------------------------------------------- */
+/* ---- lists of resources ---- */
 
 static json_t *verbs_of(unsigned verbs)
 {
@@ -149,7 +149,7 @@ static json_t *resources(const struct discovery *d, struct str group, struct str
     return out;
 }
 
-/* ---- lists of groups ------------------------------------------------------------------------- */
+/* ---- lists of groups ---- */
 
 static json_t *group_of(const struct discovery *d, const char *name)
 {
@@ -212,7 +212,7 @@ static json_t *core_versions(const struct discovery *d)
                      d->server_address);
 }
 
-/* ---- the aggregated form: apidiscovery.k8s.io ------------------------------------------------ */
+/* ---- the aggregated form: apidiscovery.k8s.io ---- */
 
 static json_t *response_kind(struct str group, struct str version, const char *kind)
 {
@@ -297,7 +297,7 @@ static enum form form_of(struct str accept)
     return FORM_PLAIN;
 }
 
-/* ---- documents ------------------------------------------------------------------------------- */
+/* ---- documents ---- */
 
 /* Two FNV-1a hashes: tells documents apart, hides nothing. */
 static void hash(char out[33], struct str s)

@@ -155,7 +155,7 @@ static json_t *schema_of(struct writer *w, const struct schema_type *t)
     return ref_to(w, name);
 }
 
-/* ---- kinds ----------------------------------------------------------------------------------- */
+/* ---- kinds ---- */
 
 static json_t *gvk(const struct schema_kind *k, const char *suffix)
 {

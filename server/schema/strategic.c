@@ -43,7 +43,7 @@ static int fresh(const struct schema_type *t, const json_t *patch, json_t **out,
     return 0;
 }
 
-/* ---- lists ----------------------------------------------------------------------------------- */
+/* ---- lists ---- */
 
 static size_t find_item(const json_t *list, const char *key, const json_t *value)
 {
@@ -168,7 +168,7 @@ static int merge_list(const struct schema_field *f, json_t *into, const json_t *
     return 0;
 }
 
-/* ---- maps ------------------------------------------------------------------------------------ */
+/* ---- maps ---- */
 
 static const struct schema_field *field_of(const struct schema_type *t, const char *key)
 {

@@ -93,7 +93,7 @@ json_t *cell_labels(const json_t *labels)
     return cell_text(buf_cstr(&b), "<none>");
 }
 
-/* ---- functions with paths -------------------------------------------------------------------- */
+/* ---- functions with paths ---- */
 
 static json_t *age(const struct cell *c, const char *arg)
 {

@@ -28,7 +28,7 @@ static json_t *line(const struct buf *b)
     return cell_text(buf_cstr(b), "<none>");
 }
 
-/* ---- core ------------------------------------------------------------------------------------ */
+/* ---- core ---- */
 
 static json_t *secret_data(const struct cell *c, const char *arg)
 {
@@ -213,7 +213,7 @@ static json_t *slice_endpoints(const struct cell *c, const char *arg)
     return text;
 }
 
-/* ---- events ---------------------------------------------------------------------------------- */
+/* ---- events ---- */
 
 static json_t *first_of(const struct cell *c, const char *const *paths)
 {
@@ -285,7 +285,7 @@ static json_t *event_count(const struct cell *c, const char *arg)
     return json_integer(n ? n : 1);
 }
 
-/* ---- volumes --------------------------------------------------------------------------------- */
+/* ---- volumes ---- */
 
 static json_t *access_modes(const json_t *modes)
 {
@@ -356,7 +356,7 @@ static json_t *csidriver_tokens(const struct cell *c, const char *arg)
     return cell_text(buf_cstr(&b), "<unset>");
 }
 
-/* ---- quotas ---------------------------------------------------------------------------------- */
+/* ---- quotas ---- */
 
 static json_t *quota(const struct cell *c, bool limits)
 {
@@ -389,7 +389,7 @@ static json_t *quota_limits(const struct cell *c, const char *arg)
     return quota(c, true);
 }
 
-/* ---- workloads ------------------------------------------------------------------------------- */
+/* ---- workloads ---- */
 
 static json_t *owner(const struct cell *c, const char *arg)
 {
@@ -465,7 +465,7 @@ static json_t *job_duration(const struct cell *c, const char *arg)
     return json_string(text);
 }
 
-/* ---- scaling --------------------------------------------------------------------------------- */
+/* ---- scaling ---- */
 
 static json_t *hpa_reference(const struct cell *c, const char *arg)
 {
@@ -510,7 +510,7 @@ static json_t *hpa_targets(const struct cell *c, const char *arg)
     return shown_end(&s);
 }
 
-/* ---- network --------------------------------------------------------------------------------- */
+/* ---- network ---- */
 
 static json_t *ingress_hosts(const struct cell *c, const char *arg)
 {
@@ -557,7 +557,7 @@ static json_t *ingressclass_parameters(const struct cell *c, const char *arg)
                         cell_str(p, "name"));
 }
 
-/* ---- access ---------------------------------------------------------------------------------- */
+/* ---- access ---- */
 
 static json_t *binding_role(const struct cell *c, const char *arg)
 {

@@ -206,7 +206,7 @@ static json_t *pod_gates(const struct cell *c, const char *arg)
     return json_sprintf("%u/%zu", n, json_array_size(gates));
 }
 
-/* ---- nodes ----------------------------------------------------------------------------------- */
+/* ---- nodes ---- */
 
 static json_t *node_status(const struct cell *c, const char *arg)
 {

@@ -8,7 +8,7 @@
 
 enum { ANNOTATIONS_MAX_BYTES = 256 * 1024 };
 
-/* ---- formats --------------------------------------------------------------------------------- */
+/* ---- formats ---- */
 
 static bool is_ip(const char *s)
 {
@@ -83,7 +83,7 @@ static const char *check_integer(enum schema_format format, json_int_t n)
     }
 }
 
-/* ---- the walk -------------------------------------------------------------------------------- */
+/* ---- the walk ---- */
 
 static bool is_absent(const json_t *v)
 {
@@ -165,7 +165,7 @@ static void walk(const struct schema_type *t, const struct schema_field *f, cons
     }
 }
 
-/* ---- immutable fields ------------------------------------------------------------------------ */
+/* ---- immutable fields ---- */
 
 static void walk_immutable(const struct schema_type *t, const json_t *v, const json_t *old,
                            const struct field_path *p, struct field_errors *fe)
@@ -184,7 +184,7 @@ static void walk_immutable(const struct schema_type *t, const json_t *v, const j
     }
 }
 
-/* ---- metadata: apimachinery pkg/api/validation/objectmeta.go --------------------------------- */
+/* ---- metadata: apimachinery pkg/api/validation/objectmeta.go ---- */
 
 bool validate_name(const struct schema_kind *k, const char *name, bool is_prefix,
                    struct field_errors *fe)
@@ -309,7 +309,7 @@ static void check_metadata_update(const json_t *now, const json_t *old, struct f
     }
 }
 
-/* ---- doors ----------------------------------------------------------------------------------- */
+/* ---- doors ---- */
 
 void validate_create(const struct schema_kind *k, const json_t *obj, struct field_errors *fe)
 {

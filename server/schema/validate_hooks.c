@@ -20,7 +20,7 @@ static bool is(const json_t *v, const char *key, const char *value)
     return strcmp(str_in(v, key), value) == 0;
 }
 
-/* ---- containers ------------------------------------------------------------------------------ */
+/* ---- containers ---- */
 
 static void check_resources(const json_t *v, const struct field_path *p, struct field_errors *fe)
 {
@@ -95,7 +95,7 @@ static void container(const json_t *v, const struct field_path *p, struct field_
     check_probe(json_object_get(v, "startupProbe"), FIELD_AT(p, "startupProbe"), fe);
 }
 
-/* ---- pods ------------------------------------------------------------------------------------ */
+/* ---- pods ---- */
 
 static char present; /* the value of keys in sets of names */
 
@@ -251,7 +251,7 @@ static void pod_update(const json_t *v, const json_t *old, struct field_errors *
             "if it was previously negative)");
 }
 
-/* ---- config maps and secrets ----------------------------------------------------------------- */
+/* ---- config maps and secrets ---- */
 
 static void check_data(const json_t *data, const struct field_path *p, size_t *total,
                        struct field_errors *fe)
@@ -323,7 +323,7 @@ static void sealed_update(const json_t *v, const json_t *old, struct field_error
     }
 }
 
-/* ---- services, endpoints, events, nodes ------------------------------------------------------ */
+/* ---- services, endpoints, events, nodes ---- */
 
 static void service_spec(const json_t *v, const struct field_path *p, struct field_errors *fe)
 {
@@ -408,7 +408,7 @@ static void label_selector_requirement(const json_t *v, const struct field_path 
     }
 }
 
-/* ---- the tables ------------------------------------------------------------------------------ */
+/* ---- the tables ---- */
 
 static const struct {
     const char *group_version, *type;
