@@ -1,40 +1,186 @@
 #include "tunnel/authorizer.h"
 
+#include "base/core/mem.h"
 #include "base/http/url.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+
+static const char *const modes[] = { "agent", "disabled", "pod", "cluster" };
 
 int tunnel_authorizer_init(struct tunnel_authorizer *a, struct str mode, struct err *e)
 {
-    struct tunnel_authorizer made = { .kubelet_port = TUNNEL_KUBELET_PORT };
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++)
+        if (str_is(mode, modes[i])) {
+            *a = (struct tunnel_authorizer){ .mode = (enum tunnel_egress_mode)i,
+                                             .kubelet_port = TUNNEL_KUBELET_PORT };
+            return 0;
+        }
+    return err_set(e, ERR_INVALID,
+                   "egress-selector-mode \"" STR_FMT
+                   "\" does not exist; agent, disabled, pod and cluster do",
+                   STR_ARG(mode));
+}
 
-    if (str_is(mode, "agent"))
-        made.mode = TUNNEL_EGRESS_AGENT;
-    else if (str_is(mode, "disabled"))
-        made.mode = TUNNEL_EGRESS_DISABLED;
-    else
-        return err_set(e, ERR_INVALID,
-                       "egress-selector-mode \"" STR_FMT
-                       "\" is not supported; agent and disabled are",
-                       STR_ARG(mode));
-    *a = made;
+void tunnel_authorizer_deinit(struct tunnel_authorizer *a)
+{
+    free(STEAL(a->node_ips));
+    free(STEAL(a->cidrs));
+    free(STEAL(a->pod_ips));
+    free(STEAL(a->host_ports));
+    a->n_node_ips = a->n_cidrs = a->n_pod_ips = a->n_host_ports = 0;
+}
+
+/* ---- addresses ---- */
+
+/* "10.42.0.5", "fd00::1"; with block also "10.42.0.0/16". */
+static bool net_parse(struct tunnel_net *out, struct str text, bool block)
+{
+    struct str host, bits;
+    char name[INET6_ADDRSTRLEN];
+    bool has_bits = str_cut(text, '/', &host, &bits), v4;
+    uint64_t prefix = 0;
+
+    if (host.n == 0 || host.n >= sizeof name || (has_bits && !block))
+        return false;
+    memcpy(name, host.p, host.n);
+    name[host.n] = '\0';
+    memset(out, 0, sizeof *out);
+    memset(out->ip + 10, 0xff, 2);
+    v4 = inet_pton(AF_INET, name, out->ip + 12) == 1;
+    if (!v4 && inet_pton(AF_INET6, name, out->ip) != 1)
+        return false;
+    if (has_bits && (!str_to_u64(bits, &prefix) || prefix > (v4 ? 32 : 128)))
+        return false;
+    out->prefix = has_bits ? (unsigned)prefix + (v4 ? 96 : 0) : 128;
+    return true;
+}
+
+static bool net_has(const struct tunnel_net *net, const struct tunnel_net *ip)
+{
+    unsigned whole = net->prefix / 8, rest = net->prefix % 8;
+
+    if (memcmp(net->ip, ip->ip, whole) != 0)
+        return false;
+    return rest == 0 || (net->ip[whole] ^ ip->ip[whole]) >> (8 - rest) == 0;
+}
+
+static bool any_has(const struct tunnel_net *nets, size_t n, const struct tunnel_net *ip)
+{
+    for (size_t i = 0; i < n; i++)
+        if (net_has(&nets[i], ip))
+            return true;
+    return false;
+}
+
+static int nets_parse(struct tunnel_net *out, const char *const *texts, size_t n, bool block,
+                      struct err *e)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!net_parse(&out[i], str_of(texts[i]), block))
+            return err_set(e, ERR_INVALID, "not an %s: %s", block ? "address block" : "IP address",
+                           texts[i]);
     return 0;
+}
+
+/* ---- what the owner tells ---- */
+
+int tunnel_authorizer_set_node(struct tunnel_authorizer *a, const char *const *ips, size_t n_ips,
+                               const char *const *cidrs, size_t n_cidrs, struct err *e)
+{
+    auto_free struct tunnel_net *new_ips = mem_calloc(n_ips + 1, sizeof *new_ips);
+    auto_free struct tunnel_net *new_cidrs = mem_calloc(n_cidrs + 1, sizeof *new_cidrs);
+
+    if (nets_parse(new_ips, ips, n_ips, false, e) || nets_parse(new_cidrs, cidrs, n_cidrs, true, e))
+        return e->code;
+    free(a->node_ips);
+    free(a->cidrs);
+    a->node_ips = STEAL(new_ips);
+    a->n_node_ips = n_ips;
+    a->cidrs = STEAL(new_cidrs);
+    a->n_cidrs = n_cidrs;
+    return 0;
+}
+
+int tunnel_authorizer_set_pods(struct tunnel_authorizer *a, const struct tunnel_pod *pods,
+                               size_t n_pods, struct err *e)
+{
+    auto_free struct tunnel_net *ips = NULL;
+    auto_free uint16_t *ports = NULL;
+    size_t n_ips = 0, n_ports = 0;
+
+    for (size_t i = 0; i < n_pods; i++) {
+        n_ips += pods[i].host_network ? 0 : pods[i].n_ips;
+        n_ports += pods[i].host_network ? pods[i].n_tcp_ports : 0;
+    }
+    ips = mem_calloc(n_ips + 1, sizeof *ips);
+    ports = mem_calloc(n_ports + 1, sizeof *ports);
+    n_ips = n_ports = 0;
+    for (size_t i = 0; i < n_pods; i++) {
+        const struct tunnel_pod *p = &pods[i];
+
+        for (size_t j = 0; p->host_network && j < p->n_tcp_ports; j++)
+            ports[n_ports++] = p->tcp_ports[j];
+        if (p->host_network) /* its addresses are the node's */
+            continue;
+        if (nets_parse(ips + n_ips, p->ips, p->n_ips, false, e))
+            return e->code;
+        n_ips += p->n_ips;
+    }
+    free(a->pod_ips);
+    free(a->host_ports);
+    a->pod_ips = STEAL(ips);
+    a->n_pod_ips = n_ips;
+    a->host_ports = STEAL(ports);
+    a->n_host_ports = n_ports;
+    return 0;
+}
+
+/* ---- the question ---- */
+
+static bool is_host_port(const struct tunnel_authorizer *a, uint16_t port)
+{
+    for (size_t i = 0; i < a->n_host_ports; i++)
+        if (a->host_ports[i] == port)
+            return true;
+    return false;
+}
+
+static bool mode_allows(const struct tunnel_authorizer *a, struct str host, uint16_t port)
+{
+    struct tunnel_net ip;
+
+    if (!net_parse(&ip, host, false))
+        return false;
+    switch (a->mode) {
+    case TUNNEL_EGRESS_AGENT:
+    case TUNNEL_EGRESS_DISABLED:
+        return false;
+    case TUNNEL_EGRESS_POD:
+        return any_has(a->pod_ips, a->n_pod_ips, &ip) ||
+               (is_host_port(a, port) && any_has(a->node_ips, a->n_node_ips, &ip));
+    case TUNNEL_EGRESS_CLUSTER:
+        return any_has(a->node_ips, a->n_node_ips, &ip) || any_has(a->cidrs, a->n_cidrs, &ip);
+    }
+    return false;
 }
 
 int tunnel_authorizer_check(const struct tunnel_authorizer *a, struct str proto, struct str address,
                             struct tunnel_target *out, struct err *e)
 {
     struct tunnel_target t = { 0 };
+    bool own;
     struct str host;
     struct err why;
 
     if (url_split_host_port(&host, &t.port, address, 0, &why))
         return err_set(e, ERR_INVALID, "not host:port: " STR_FMT, STR_ARG(address));
-    if (!str_is(proto, "tcp") || (!str_is(host, "127.0.0.1") && !str_is(host, "::1")) ||
-        (t.port != a->kubelet_port && t.port != TUNNEL_CRI_STREAM_PORT))
+    own = (str_is(host, "127.0.0.1") || str_is(host, "::1")) &&
+          (t.port == a->kubelet_port || t.port == TUNNEL_CRI_STREAM_PORT);
+    if (!str_is(proto, "tcp") || (!own && !mode_allows(a, host, t.port)))
         return err_set(e, ERR_DENIED, "not allowed: " STR_FMT "/" STR_FMT, STR_ARG(proto),
                        STR_ARG(address));
-    if (t.port == a->kubelet_port && a->kubelet_host[0])
+    if (own && t.port == a->kubelet_port && a->kubelet_host[0])
         host = str_of(a->kubelet_host);
     snprintf(t.host, sizeof t.host, STR_FMT, STR_ARG(host));
     *out = t;
