@@ -32,7 +32,13 @@ static char block[BLOCK];
 
 static void die(const char *what)
 {
+    int status;
+    pid_t pid;
+
     perror(what);
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        fprintf(stderr, "process %d ended: signal %d, exit %d\n", (int)pid, WTERMSIG(status),
+                WEXITSTATUS(status));
     exit(1);
 }
 
@@ -223,6 +229,7 @@ static void balance(uint16_t server_port, int tell)
     struct err e;
     uint16_t port;
 
+    signal(SIGPIPE, SIG_IGN); /* as the program does */
     uv_loop_init(&loop);
     if (balancer_new(&b, &loop, &o, &e)) {
         fprintf(stderr, "%s\n", e.text);

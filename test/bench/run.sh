@@ -29,7 +29,7 @@ peer() { # peer PROGRAM WHAT IT IS COMPARED IN
         echo "$1: missing, so $2 cannot be measured"
     fi
 }
-peer haproxy "one TLS hop against the tunnel and the balancer"
+peer haproxy "one TLS hop against the tunnel"
 peer nginx "small requests against our HTTP layer"
 peer etcd "durable writes against our store"
 peer ctr "the start of a container against the start of a pod"
