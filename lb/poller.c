@@ -202,7 +202,10 @@ void watch_close(struct watch *w)
 {
     if (!w)
         return;
-    close(w->fd); /* nobody else has it, so epoll forgets it */
+    /* A close alone is not enough: a child between fork and exec holds the socket too, and its
+     * events would still come here, with a pointer to a watch that is gone. */
+    err_ignore(epoll_ctl(w->p->fd, EPOLL_CTL_DEL, w->fd, NULL));
+    close(w->fd);
     w->fd = -1;
     w->p->n_watches--;
     if (w->p->dispatching)

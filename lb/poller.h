@@ -1,8 +1,8 @@
 #pragma once
 /*
  * Poller: an epoll set of its own inside a libuv loop, for sockets that come and go by the
- * thousand. A socket is registered once, edge-triggered, and a close takes it out: libuv's poll
- * handles cost five more system calls for each. What a socket can do is kept as flags that stay
+ * thousand. A socket is registered once, edge-triggered, and taken out once: libuv's poll handles
+ * cost several more system calls for each. What a socket can do is kept as flags that stay
  * until the user sees EAGAIN. Loop thread only.
  */
 #include "base/core/err.h"
