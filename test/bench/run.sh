@@ -20,6 +20,13 @@ for src in test/bench/*_bench.c; do
     "$build/test/bench/$name" "$dir" "$seconds" || { echo "$name failed"; status=1; }
 done
 
+echo "--- figures of a server and an agent"
+if [ "$(id -u)" = 0 ]; then
+    bash test/bench/figures.sh "$build" "${IDLE_SECONDS:-25}" || status=1
+else
+    echo "root is needed: network namespaces and pods are made"
+fi
+
 # The goals that are ratios need the real thing beside us, measured in the same run.
 echo "--- peers"
 peer() { # peer PROGRAM WHAT IT IS COMPARED IN
