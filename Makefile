@@ -139,7 +139,7 @@ lint-flags:
 bench_bins := $(patsubst %.c,$(BUILD)/%,$(wildcard test/bench/*_bench.c))
 $(bench_bins): %: %.o $(all_libs)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
-bench: $(bench_bins)
+bench: $(bench_bins) $(BUILD)/coracle images
 	$(Q)BUILD=$(abspath $(BUILD)) sh test/bench/run.sh
 
 # ---- running --------------------------------------------------------------------------------------
