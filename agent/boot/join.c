@@ -119,6 +119,11 @@ int cluster_config_parse(struct cluster_config *out, struct str body, struct err
     copy_text(c.cluster_dns, sizeof c.cluster_dns, doc, "ClusterDNS");
     copy_text(c.cluster_domain, sizeof c.cluster_domain, doc, "ClusterDomain");
     copy_text(c.egress_mode, sizeof c.egress_mode, doc, "EgressSelectorMode");
+    if (strcmp(c.egress_mode, "pod") == 0 || strcmp(c.egress_mode, "cluster") == 0)
+        return err_set(e, ERR_INVALID,
+                       "the cluster's config: egress-selector-mode \"%s\" is not supported yet, only "
+                       "agent and disabled",
+                       c.egress_mode);
     c.disable_ccm = json_bool_at(doc, "DisableCCM", false);
     *out = c;
     return 0;
