@@ -261,7 +261,7 @@ static void a_store_that_fails_lets_nobody_in(void **state)
     sqlite3_finalize(st);
     for (unsigned i = 0; i < n; i++) {
         char sql[128];
-        snprintf(sql, sizeof sql, "DROP TABLE \"%s\"", names[i]);
+        snprintf(sql, sizeof sql, "DROP TABLE \"%.63s\"", names[i]);
         assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     }
     sqlite3_close(db);
