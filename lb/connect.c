@@ -43,9 +43,14 @@ void lb_tune_socket(int fd)
     static const struct {
         int level, name, value;
     } options[] = {
-        { IPPROTO_TCP, TCP_NODELAY, 1 },   { SOL_SOCKET, SO_KEEPALIVE, 1 },
-        { IPPROTO_TCP, TCP_KEEPIDLE, 60 }, { IPPROTO_TCP, TCP_KEEPINTVL, 15 },
+        { IPPROTO_TCP, TCP_NODELAY, 1 },
+        { SOL_SOCKET, SO_KEEPALIVE, 1 },
+        { IPPROTO_TCP, TCP_KEEPIDLE, 60 },
+        { IPPROTO_TCP, TCP_KEEPINTVL, 15 },
         { IPPROTO_TCP, TCP_KEEPCNT, 4 },
+        /* bytes that nobody acknowledges for so long: the way is cut, and a fresh connection is
+         * quicker than TCP's backoff, which may wait a minute after the cut has healed */
+        { IPPROTO_TCP, TCP_USER_TIMEOUT, 15000 },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(options); i++) /* a socket that refuses still works */

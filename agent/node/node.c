@@ -27,6 +27,7 @@ struct node {
     char *path, *status_path, *lease_path;
     char *uid;
     json_t *written; /* the status as last sent, or what stood there; NULL: neither */
+    bool seen_other; /* the watch told another Ready than ours while a write was under way */
     bool unsure;     /* a write failed: what stands there is not known */
     uint64_t written_ms;
     struct timer step_timer, lease_timer, status_timer;
@@ -252,6 +253,10 @@ static void on_lease(void *arg, const struct kube_reply *r, const struct err *e)
         return;
     }
     note(n, "renew the lease", e);
+    /* A connection that outlived a cut waits for TCP's own retransmission, up to minutes: leave it.
+     */
+    if (e->code == ERR_TIMEOUT || e->code == ERR_CLOSED || e->code == ERR_IO)
+        kube_client_reset(n->c.client);
     timer_start_ms(&n->lease_timer, rand_jitter_ms(MIN(interval, (uint64_t)2000), 50),
                    on_lease_timer, n); /* a lease is worth hurrying for */
 }
@@ -301,7 +306,9 @@ static void on_status(void *arg, const struct kube_reply *r, const struct err *e
         maybe_gone(n);
         return;
     }
-    n->unsure = e != NULL;
+    n->unsure = e || n->seen_other;
+    n->status_due |= n->seen_other;
+    n->seen_other = false;
     if (e) {
         if (e->code == ERR_NOT_FOUND)
             check_gone(n);
@@ -362,10 +369,13 @@ void node_seen(struct node *n, const json_t *object)
 {
     json_t *status = json_object_get(object, "status");
 
-    /* while a write is under way the watch may be behind us */
-    if (n->closing || n->step != STEP_DONE || n->status_call || !n->written || !status ||
+    if (n->closing || n->step != STEP_DONE || !n->written || !status ||
         strcmp(ready_of(status), ready_of(n->written)) == 0)
         return;
+    if (n->status_call) { /* before or after our write? it is written once more to be sure */
+        n->seen_other = true;
+        return;
+    }
     log_info("the cluster's word on this node differs, writing the status again",
              kv("ready_there", ready_of(status)), kv("ready_here", ready_of(n->written)));
     json_decref(n->written);
