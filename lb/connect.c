@@ -43,19 +43,24 @@ void lb_tune_socket(int fd)
     static const struct {
         int level, name, value;
     } options[] = {
-        { IPPROTO_TCP, TCP_NODELAY, 1 },
-        { SOL_SOCKET, SO_KEEPALIVE, 1 },
-        { IPPROTO_TCP, TCP_KEEPIDLE, 60 },
-        { IPPROTO_TCP, TCP_KEEPINTVL, 15 },
+        { IPPROTO_TCP, TCP_NODELAY, 1 },   { SOL_SOCKET, SO_KEEPALIVE, 1 },
+        { IPPROTO_TCP, TCP_KEEPIDLE, 60 }, { IPPROTO_TCP, TCP_KEEPINTVL, 15 },
         { IPPROTO_TCP, TCP_KEEPCNT, 4 },
-        /* bytes that nobody acknowledges for so long: the way is cut, and a fresh connection is
-         * quicker than TCP's backoff, which may wait a minute after the cut has healed */
-        { IPPROTO_TCP, TCP_USER_TIMEOUT, 15000 },
     };
 
     for (size_t i = 0; i < ARRAY_LEN(options); i++) /* a socket that refuses still works */
         err_ignore(setsockopt(fd, options[i].level, options[i].name, &options[i].value,
                               sizeof options[i].value));
+}
+
+/* Towards servers only (a slow reader on this host is no cut): bytes that nobody acknowledges for
+ * so long mean that the way is broken, and a fresh connection is quicker than TCP's backoff, which
+ * may wait a minute after the way has healed. */
+static void limit_silence(int fd)
+{
+    static const unsigned silence_ms = 15000;
+
+    err_ignore(setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence_ms, sizeof silence_ms));
 }
 
 static void drop_racers(struct lb_connect *c)
@@ -258,6 +263,7 @@ static void start_next(struct lb_connect *c)
             continue;
         }
         lb_tune_socket(fd);
+        limit_silence(fd);
         if (connect(fd, &a->u.any, a->n) && errno != EINPROGRESS) {
             err_sys(&c->err, errno, "connect %s", c->hop);
             close(fd);
