@@ -136,7 +136,7 @@ lint-flags:
 	@echo $(filter-out -MMD -MP,$(CPPFLAGS)) $(filter -std=%,$(CFLAGS))
 
 # BENCH_SECONDS= for each step, BENCH_DIR= on the disk that is meant.
-bench_bins := $(patsubst %.c,$(BUILD)/%,$(wildcard test/bench/*_bench.c))
+bench_bins := $(patsubst %.c,$(BUILD)/%,$(wildcard test/bench/*.c))
 $(bench_bins): %: %.o $(all_libs)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 bench: $(bench_bins) $(BUILD)/coracle images

@@ -27,8 +27,15 @@ else
     echo "root is needed: network namespaces and pods are made"
 fi
 
-# The goals that are ratios need the real thing beside us, measured in the same run.
-echo "--- peers"
+echo "--- ratios against nginx and HAProxy, through a server and an agent"
+if [ "$(id -u)" = 0 ]; then
+    bash test/bench/peers.sh "$build" "$seconds" || status=1
+else
+    echo "root is needed: network namespaces are made"
+fi
+
+# Peers that nothing is compared with yet.
+echo "--- other peers"
 peer() { # peer PROGRAM WHAT IT IS COMPARED IN
     if command -v "$1" >/dev/null 2>&1; then
         echo "$1: installed, but no program in test/bench measures $2 yet"
@@ -36,8 +43,6 @@ peer() { # peer PROGRAM WHAT IT IS COMPARED IN
         echo "$1: missing, so $2 cannot be measured"
     fi
 }
-peer haproxy "one TLS hop against the tunnel"
-peer nginx "small requests against our HTTP layer"
 peer etcd "durable writes against our store"
 peer ctr "the start of a container against the start of a pod"
 echo "haproxy and nginx come with: make deps-bench"
