@@ -469,6 +469,7 @@ int main(int argc, char **argv)
     int l = listen_on(&target);
     pid_t server;
 
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* what the source leaves behind is waited for, too */
     make_certs();
     server = spawn();
     if (server == 0)
