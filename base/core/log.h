@@ -74,7 +74,8 @@ void log_write(enum log_level level, const char *event, const struct log_kv *kvs
  * interval_ms. Keep the state static beside the call:
  *     static struct log_limit l = LOG_LIMIT(5, 1000);
  *     if (log_allowed(&l)) log_warn(...);
- * One thread per state. The number left out is logged with the next line that passes. */
+ * One thread per state: code that both roles of a process run keeps it in its object instead. The
+ * number left out is logged with the next line that passes. */
 struct log_limit {
     unsigned burst;
     uint64_t interval_ms;

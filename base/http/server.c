@@ -308,11 +308,10 @@ static const struct stream_events conn_events = {
 
 void http_server_serve(struct http_server *s, struct stream *stream_take)
 {
-    static struct log_limit full = LOG_LIMIT(3, 10000);
     struct http_conn *c;
 
     if (s->closing || s->n_conns >= s->config.n_connections_max) {
-        if (!s->closing && log_allowed(&full))
+        if (!s->closing && log_allowed(&s->log_full))
             log_warn("too many connections, new ones are closed", kv("n", s->n_conns));
         stream_close(stream_take);
         return;
@@ -353,6 +352,8 @@ void http_server_new(struct http_server **out, uv_loop_t *loop, const struct htt
     uv_timer_init(loop, &s->timer); /* never fails */
     s->timer.data = s;
     s->n_handles = 2;
+    s->log_full = (struct log_limit)LOG_LIMIT(3, 10000);
+    s->log_bad_head = (struct log_limit)LOG_LIMIT(3, 10000);
     *out = s;
 }
 

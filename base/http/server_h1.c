@@ -98,13 +98,12 @@ static void flush_out(struct http_conn *c)
 static void put_head(struct http_req *r, int status, const struct http_header *headers,
                      size_t n_headers, int64_t framing)
 {
-    static struct log_limit bad = LOG_LIMIT(3, 10000);
     struct h1_side *s = r->conn->h1;
     struct err e = { 0 };
 
     if (!h1_put_response(&s->out, status, headers, n_headers, framing, &e))
         return;
-    if (log_allowed(&bad))
+    if (log_allowed(&r->conn->server->log_bad_head))
         log_error("a handler's answer has a bad head", kv("path", r->path), kv("err", e.text));
     s->failed = s->close_after = true;
     err_ignore(buf_adds(&s->out, "HTTP/1.1 500 Internal Server Error\r\n" /* it fits */

@@ -140,7 +140,6 @@ static void h2_reply(struct http_req *r, int status, const struct http_header *h
                      size_t n_headers, int64_t length, struct str body, bool whole)
 {
     enum { N_ON_STACK = 40 };
-    static struct log_limit bad = LOG_LIMIT(3, 10000);
     struct http_header on_stack[N_ON_STACK], *h = on_stack;
     auto_free void *heap = NULL;
     bool no_body = r->is_head || status == 204 || status == 304;
@@ -159,7 +158,7 @@ static void h2_reply(struct http_req *r, int status, const struct http_header *h
                                        str_n(text, (size_t)snprintf(text, sizeof text, "%lld",
                                                                     (long long)length)) };
     if (h2_respond(r->h2, status, h, n, end, &e)) {
-        if (log_allowed(&bad))
+        if (log_allowed(&r->conn->server->log_bad_head))
             log_error("a handler's answer has a bad head", kv("path", r->path), kv("err", e.text));
         r->reply = REPLY_ENDED;
         if (h2_respond(r->h2, 500, NULL, 0, true, &e))

@@ -8,6 +8,7 @@
  * put the connection on the due list, which runs once before the loop sleeps.
  */
 #include "base/core/list.h"
+#include "base/core/log.h"
 #include "base/http/server.h"
 
 struct http_conn;
@@ -56,6 +57,8 @@ struct http_server {
     unsigned n_handles;
     void (*done)(void *arg);
     void *done_arg;
+    /* Not static: each role of a process has its server on a thread of its own. */
+    struct log_limit log_full, log_bad_head;
     int64_t date_s;
     char date[32];
 };

@@ -363,6 +363,47 @@ static void too_many_connections_are_closed_at_once(void **state)
     close_world(&w);
 }
 
+/* A server on its own loop, as each role of a process has one: a connection too many, and an answer
+ * with a bad head. No asserts: cmocka's jump to the thread of the test. */
+static void role_main(void *arg)
+{
+    struct world w = { .got = BUF(1 << 20), .body = BUF(1 << 20), .raw_got = BUF(1 << 20) };
+    struct http_server_config config = { .on_request = on_request, .n_connections_max = 1 };
+    struct stream *mine, *theirs;
+    bool *ok = arg;
+
+    uv_loop_init(&w.loop);
+    config.arg = &w;
+    http_server_new(&w.server, &w.loop, &config);
+    connect_client(&w);
+    pipe_new(&w.loop, &mine, &theirs);
+    http_server_serve(w.server, theirs);
+    stream_close(mine);
+    send_text(&w, "GET /badhead HTTP/1.1\r\n" HOST "\r\n");
+    if (w.client)
+        stream_close(w.client);
+    http_server_close(w.server, server_closed, &w);
+    uv_run(&w.loop, UV_RUN_DEFAULT);
+    *ok = w.n_requests == 1 && w.server_gone && uv_loop_close(&w.loop) == 0;
+    buf_deinit(&w.got);
+    buf_deinit(&w.body);
+    buf_deinit(&w.raw_got);
+}
+
+/* ThreadSanitizer is the judge of it. */
+static void servers_on_two_threads_share_nothing(void **state)
+{
+    uv_thread_t threads[2];
+    bool ok[2] = { false, false };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(uv_thread_create(&threads[i], role_main, &ok[i]), 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        uv_thread_join(&threads[i]);
+    assert_true(ok[0] && ok[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_body_that_does_not_come_is_answered_with_408),
         cmocka_unit_test(an_idle_connection_is_closed_without_a_word),
         cmocka_unit_test(too_many_connections_are_closed_at_once),
+        cmocka_unit_test(servers_on_two_threads_share_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
