@@ -14,6 +14,7 @@ lib_init() { # setup_file: a folder of our own and a prefix that no other run ha
     : >"$LIB_PIDS" >"$LIB_NS"
     mkdir -p "$T/log"
     export ASAN_OPTIONS=log_path=$T/log/asan:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
+    export TSAN_OPTIONS=log_path=$T/log/tsan:suppressions=$BATS_TEST_DIRNAME/../tsan.supp
 }
 
 lib_need() { # lib_need PROGRAM...: skips the file when one is missing
@@ -92,8 +93,8 @@ lib_cleanup() { # teardown_file
         for pid in $(ip netns pids "$ns" 2>/dev/null); do kill -KILL "$pid" 2>/dev/null; done
         ip netns del "$ns" 2>/dev/null
     done
-    if ls "$T"/log/asan* >/dev/null 2>&1; then
-        cat "$T"/log/asan* >&2
+    if compgen -G "$T/log/[at]san.*" >/dev/null; then
+        cat "$T"/log/[at]san.* >&2
         return 1
     fi
     return 0
