@@ -136,7 +136,7 @@ static bool matches(struct str rule, const char *host, const char *port)
         return false;
     if (name.n > 2 && name.p[0] == '[' && name.p[name.n - 1] == ']')
         name = str_n(name.p + 1, name.n - 2);
-    if (!name.n || name.n >= sizeof text)
+    if (!name.p || !name.n || name.n >= sizeof text)
         return false;
     snprintf(text, sizeof text, STR_FMT, STR_ARG(name));
     if (ip_of(text, net))

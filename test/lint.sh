@@ -63,7 +63,10 @@ if [ -n "${V-}" ]; then cat "$build/lint/log"; else sort -u "$build/lint/log"; f
 
 echo "lint: shell"
 for f in $(sources '*.sh'); do
-    sh -n "$f" || status=1
+    case $(head -n 1 "$f") in
+    *bash) bash -n "$f" ;;
+    *) sh -n "$f" ;;
+    esac || status=1
 done
 for f in $(sources '*.bash' .ci/run); do
     bash -n "$f" || status=1

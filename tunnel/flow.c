@@ -235,27 +235,29 @@ void tunnel_core_fin(struct tunnel_flow *f)
     tunnel_core_kick_rx(f);
 }
 
-static void flow_end(struct tunnel_flow *f, const struct err *e)
+/* True: its owner had let go of it before, and it is freed. */
+static bool flow_end(struct tunnel_flow *f, const struct err *e)
 {
     flow_unhash(f);
     flow_drop_tx(f);
     list_remove(&f->tx_link);
     f->deadline_ms = 0;
     f->want_credit = f->want_ok = f->want_fin = false;
-    if (f->state == FLOW_CLOSING) { /* the owner has let go of it before */
+    if (f->state == FLOW_CLOSING) {
         tunnel_core_free(f);
-        return;
+        return true;
     }
     f->state = FLOW_ENDED;
     if (e)
         f->end = *e;
     tunnel_core_kick_rx(f);
+    return false;
 }
 
 void tunnel_core_ended(struct tunnel_flow *f, const struct err *e)
 {
     f->heard = true;
-    flow_end(f, e);
+    err_ignore(flow_end(f, e)); /* gone or not, we are done with it */
 }
 
 static void end_text(struct tunnel_flow *f, const struct err *e, const char *text)
@@ -268,12 +270,12 @@ static void end_text(struct tunnel_flow *f, const struct err *e, const char *tex
 void tunnel_core_fail(struct tunnel_flow *f, const struct err *e, const char *text)
 {
     bool tell = !f->want_open; /* else the peer never heard of it */
+    bool acks = f->s->c.framing->acks;
 
-    if (tell && !f->s->c.framing->acks)
+    if (tell && !acks)
         tunnel_core_answer(f->s, f->number, str_of(text));
     flow_drop_rx(f);
-    flow_end(f, e);
-    if (!tell || !f->s->c.framing->acks)
+    if (flow_end(f, e) || !tell || !acks)
         return;
     f->want_end = true; /* the flow stays until this is sent and its owner knows */
     end_text(f, e, text);

@@ -113,7 +113,7 @@ static struct str next_data(struct tunnel_flow *f)
     struct mux_frame m = { .type = MUX_DATA, .stream = (uint32_t)f->number };
     struct tunnel_chunk *c = f->tx.first;
     size_t n = MIN((size_t)(c->end - c->begin), (size_t)MUX_DATA_MAX);
-    char head[MUX_SMALL_MAX], *p;
+    char head[MUX_SMALL_MAX] = { 0 }, *p;
 
     n = MIN(n, (size_t)f->tx_credit);
     f->tx_credit -= (uint32_t)n;

@@ -310,7 +310,7 @@ static int add_entry(struct walk *w, const struct schema_type *t, struct str m, 
 static int add_packed(struct walk *w, const struct schema_type *t, struct str bytes, json_t *list)
 {
     struct cursor c = cursor_of(bytes);
-    json_t *v;
+    json_t *v = NULL;
 
     while (c.p < c.end) {
         struct item it = { .number = 1, .wire = 0 };

@@ -10,6 +10,8 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 
+#include <assert.h>
+
 #include <sys/stat.h>
 
 enum {
@@ -157,6 +159,7 @@ static int op_durable(struct sqlite *q, struct store_write_op *op, int64_t pos, 
     }
     if (db_run(w->log, e))
         return e->code;
+    assert(op->kind == STORE_DELETE || op->now); /* made by the front for every value */
     switch (op->kind) {
     case STORE_CREATE:
         db_bind_text(w->insert, 1, op->key);
