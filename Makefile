@@ -104,6 +104,11 @@ $(BUILD)/$(1:.c=): $(call test_objs,$(1)) $(call libs_of,$(patsubst test/golden/
 endef
 $(foreach t,$(unit_src),$(eval $(call test_rule,$(t))))
 
+# ThreadSanitizer has to see how libuv closes descriptors.
+ifeq ($(SAN),thread)
+$(unit_bins) $(BUILD)/coracle: $(BUILD)/test/tsan_close.o
+endif
+
 check: $(unit_bins)
 	$(Q)sh test/run-unit.sh $(unit_bins)
 

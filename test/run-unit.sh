@@ -3,7 +3,6 @@
 set -u
 passed=0 failed=0
 out=$(mktemp)
-export TSAN_OPTIONS="${TSAN_OPTIONS:-suppressions=$PWD/test/tsan.supp}"
 trap 'rm -f "$out"' EXIT
 for t in "$@"; do
     if timeout 120 "$t" >"$out" 2>&1; then

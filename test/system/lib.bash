@@ -14,7 +14,7 @@ lib_init() { # setup_file: a folder of our own and a prefix that no other run ha
     : >"$LIB_PIDS" >"$LIB_NS"
     mkdir -p "$T/log"
     export ASAN_OPTIONS=log_path=$T/log/asan:detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
-    export TSAN_OPTIONS=log_path=$T/log/tsan:suppressions=$BATS_TEST_DIRNAME/../tsan.supp
+    export TSAN_OPTIONS=log_path=$T/log/tsan
 }
 
 lib_need() { # lib_need PROGRAM...: skips the file when one is missing
