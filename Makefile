@@ -121,7 +121,7 @@ endef
 $(foreach t,$(fuzz_src),$(eval $(call fuzz_rule,$(t))))
 fuzz-bins: $(fuzz_bins)
 FUZZ_SECONDS ?= 60
-fuzz:
+fuzz: deps-lint
 	$(Q)$(MAKE) --no-print-directory SAN=fuzz fuzz-bins
 	$(Q)sh test/run-fuzz.sh build/san-fuzz $(FUZZ_SECONDS)
 
