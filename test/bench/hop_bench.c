@@ -22,6 +22,7 @@
 #include "tunnel/server.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -99,7 +100,8 @@ static void make_certs(void)
     leaf(&node_cert, x, k, "system:node:n1", false);
 }
 
-/* ---- source and sink: one letter, then d: sends for ever, u: reads for ever ---- */
+/* ---- source and sink: one letter, then d: sends for ever, u: one byte back (the first byte is
+ * the only acknowledgement of a dial that remotedialer has), then reads for ever ---- */
 
 static pid_t spawn(void)
 {
@@ -140,7 +142,7 @@ _Noreturn static void serve(int l)
             if (block[0] == 'd')
                 while (send(fd, block, BLOCK, MSG_NOSIGNAL) > 0)
                     ;
-            else
+            else if (send(fd, block, 1, MSG_NOSIGNAL) == 1)
                 while (recv(fd, block, BLOCK, 0) > 0)
                     ;
         }
@@ -413,6 +415,13 @@ static uint64_t now_ms(void)
     return uv_hrtime() / 1000000;
 }
 
+_Noreturn static void die_carry(bool up, uint64_t n_bytes)
+{
+    fprintf(stderr, "hop_bench: %s after %llu MB: %s\n", up ? "send" : "receive",
+            (unsigned long long)(n_bytes / 1000000), strerror(errno));
+    exit(1);
+}
+
 static uint64_t carry(int fd, bool up, char *block, uint64_t until_ms)
 {
     uint64_t n_bytes = 0;
@@ -420,7 +429,7 @@ static uint64_t carry(int fd, bool up, char *block, uint64_t until_ms)
     while (now_ms() < until_ms) {
         ssize_t n = up ? send(fd, block, BLOCK, MSG_NOSIGNAL) : recv(fd, block, BLOCK, 0);
         if (n <= 0)
-            die(up ? "send" : "receive");
+            die_carry(up, n_bytes);
         n_bytes += (uint64_t)n;
     }
     return n_bytes;
@@ -433,7 +442,7 @@ static void measure(struct way *w, bool up, unsigned round, double seconds)
     int fd = dial(w->port);
 
     *block = up ? 'd' : 'u';
-    if (fd < 0 || send(fd, block, 1, MSG_NOSIGNAL) != 1)
+    if (fd < 0 || send(fd, block, 1, MSG_NOSIGNAL) != 1 || recv(fd, block, 1, 0) != 1)
         die("dial");
     carry(fd, !up, block, now_ms() + WARM_MS);
     double cpu = cpu_ms(w), began = (double)now_ms();
