@@ -381,7 +381,8 @@ static const struct doc *doc_at(struct discovery *d, struct str path, enum form 
         "application/json",
         "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
         "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
-        "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+        /* asked for with '@', but a media type cannot hold that (kubectl 1.20 refuses it) */
+        "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
     };
     auto_free char *key = mem_printf("%d " STR_FMT, (int)form, STR_ARG(path));
     struct doc *doc = map_get(d->docs, str_of(key));

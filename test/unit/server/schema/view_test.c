@@ -271,6 +271,7 @@ static void openapi_v2_comes_as_protobuf_when_only_that_is_read(void **state)
 
     assert_true(discovery_get(d, STR("/openapi/v2"), str_of(accept), &doc));
     assert_non_null(strstr(doc.content_type, "protobuf"));
+    assert_null(strchr(doc.content_type, '@')); /* RFC 2045 5.1: no token holds it */
     assert_true(doc.body.n > 50000);
     assert_memory_equal(doc.body.p, head, sizeof head - 1);
     assert_true(discovery_get(d, STR("/openapi/v2"), STR("*/*"), &doc));
