@@ -50,6 +50,7 @@ struct roles {
     struct agent *agent;
     pthread_t server_thread, agent_thread;
     bool server_running, agent_running;
+    _Atomic bool server_ended; /* its loop is gone: it cannot be asked to stop any more */
     pthread_t main_thread;
 };
 
@@ -58,6 +59,8 @@ static void *run_server(void *arg)
     struct roles *r = arg;
 
     server_run(r->server);
+    r->server_ended = true;
+    pthread_kill(r->main_thread, SIGTERM); /* ended by itself: the process follows */
     return NULL;
 }
 
@@ -118,7 +121,8 @@ static void stop_all(struct roles *r, bool stop_pods)
         pthread_join(r->agent_thread, NULL);
     }
     if (r->server_running) {
-        server_stop(r->server);
+        if (!r->server_ended)
+            server_stop(r->server);
         pthread_join(r->server_thread, NULL);
     }
     agent_free(r->agent);
@@ -171,6 +175,8 @@ static int run_roles(struct roles *r)
     if (!code)
         log_info("stopping", kv("signal", strsignal(signal_n)));
     notify_stopping();
+    if (r->server_ended)
+        code = 1;
     stop_all(r, signal_n == SIGUSR1);
     return code;
 }
