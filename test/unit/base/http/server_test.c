@@ -320,7 +320,7 @@ static void a_body_that_does_not_come_is_answered_with_408(void **state)
     struct world w;
     (void)state;
 
-    open_world(&w, 5);
+    open_world(&w, 200);
     send_text(&w, "PUT /echo HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\na");
     await_end(&w);
     assert_memory_equal(got(&w), "HTTP/1.1 408 ", 13);
@@ -333,7 +333,7 @@ static void an_idle_connection_is_closed_without_a_word(void **state)
     struct world w;
     (void)state;
 
-    open_world(&w, 5);
+    open_world(&w, 200);
     send_text(&w, "GET /none HTTP/1.1\r\n" HOST "\r\n");
     await_end(&w);
     assert_string_equal(got(&w), "HTTP/1.1 204 No Content\r\n\r\n");
