@@ -3,7 +3,7 @@
 
 $(BUILD)/images/pause: tools/pause.c
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) -std=gnu17 -Os -Wall -Wextra -ffreestanding -fno-stack-protector \
-	    -fno-pie -no-pie -static -nostdlib -s -Wl,--build-id=none -o $@ $<
+	    -fno-pie -static -nostdlib -s -Wl,--build-id=none -o $@ $<
 
 $(BUILD)/images/pause.tar: $(BUILD)/images/pause tools/image.sh
 	$(call say,IMAGE,$@)rm -rf $(BUILD)/images/pause.root && mkdir -p $(BUILD)/images/pause.root && cp $< $(BUILD)/images/pause.root/ && \

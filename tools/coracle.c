@@ -60,7 +60,7 @@ static void *run_server(void *arg)
 
     server_run(r->server);
     r->server_ended = true;
-    pthread_kill(r->main_thread, SIGTERM); /* ended by itself: the process follows */
+    pthread_kill(r->main_thread, SIGUSR2); /* ended by itself: the process follows */
     return NULL;
 }
 
@@ -162,7 +162,7 @@ static int run_roles(struct roles *r)
             }
             continue;
         }
-        if (signal_n != SIGUSR2)
+        if (signal_n != SIGUSR2 || r->server_ended)
             break;
         if (r->server_options && !r->server_options->disable_agent && !r->agent) {
             r->node.server = (char *)server_url(r->server);
