@@ -122,7 +122,7 @@ $(foreach t,$(fuzz_src),$(eval $(call fuzz_rule,$(t))))
 fuzz-bins: $(fuzz_bins)
 FUZZ_SECONDS ?= 60
 fuzz: deps-lint
-	$(Q)$(MAKE) --no-print-directory SAN=fuzz fuzz-bins
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) SAN=fuzz BUILD=build/san-fuzz fuzz-bins
 	$(Q)sh test/run-fuzz.sh build/san-fuzz $(FUZZ_SECONDS)
 
 system: $(BUILD)/coracle
