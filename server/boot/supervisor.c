@@ -45,11 +45,14 @@ struct ask {
     struct key *pub; /* of the CSR; NULL: shared key */
 };
 
+enum node_cert { CERT_NONE, CERT_SERVING_KUBELET, CERT_KUBELET, CERT_PROXY, CERT_CONTROLLER };
+
 struct route {
     const char *path;
     enum role role;
     void (*run)(struct ask *a);
-    bool limited; /* counts towards the join limits */
+    bool limited;        /* counts towards the join limits */
+    enum node_cert cert; /* what run_cert issues; the kubelet's two want the node password */
 };
 
 static const char JSON[] = "application/json";
@@ -231,16 +234,15 @@ static void run_unsupported(struct ask *a)
 static int issue(struct ask *a, struct buf *pem, struct err *e)
 {
     struct ca *ca = a->s->c.ca;
-    const char *path = a->route->path;
     char ips[CA_NODE_IPS_MAX][46];
     const char *list[CA_NODE_IPS_MAX];
     size_t n = 0;
 
-    if (strstr(path, "kube-proxy"))
+    if (a->route->cert == CERT_PROXY)
         return ca_issue_kube_proxy(ca, a->pub, pem, e);
-    if (strstr(path, "k3s-controller"))
+    if (a->route->cert == CERT_CONTROLLER)
         return ca_issue_k3s_controller(ca, a->pub, pem, e);
-    if (strstr(path, "client-kubelet"))
+    if (a->route->cert == CERT_KUBELET)
         return ca_issue_client_kubelet(ca, a->node, a->pub, pem, e);
     if (ca_parse_ips(http_headers_get(http_req_headers(a->req), "k3s-node-ip"), ips, &n, e)) {
         e->code = ERR_IO; /* K3s answers 500 to an unreadable k3s-Node-IP */
@@ -349,7 +351,7 @@ static void on_csr(struct http_req *r, void *arg, struct str body)
         reply_status(a->req, status_new(STATUS_BAD_REQUEST, "certificate request: %s", e.text));
         return;
     }
-    if (strstr(a->route->path, "kubelet"))
+    if (a->route->cert == CERT_SERVING_KUBELET || a->route->cert == CERT_KUBELET)
         check_node(a);
     else
         answer_cert(a);
@@ -369,25 +371,25 @@ static void run_cert(struct ask *a)
 /* ---- routing ---- */
 
 static const struct route routes[] = {
-    { "/ping", ROLE_ANYBODY, run_ping, false },
-    { "/cacerts", ROLE_ANYBODY, run_cacerts, false },
-    { "/v1-k3s/config", ROLE_AGENT, run_config, true },
-    { "/v1-k3s/client-ca.crt", ROLE_AGENT, run_client_ca, true },
-    { "/v1-k3s/server-ca.crt", ROLE_AGENT, run_cacerts, true },
-    { "/v1-k3s/serving-kubelet.crt", ROLE_AGENT, run_cert, true },
-    { "/v1-k3s/client-kubelet.crt", ROLE_AGENT, run_cert, true },
-    { "/v1-k3s/client-kube-proxy.crt", ROLE_AGENT, run_cert, true },
-    { "/v1-k3s/client-k3s-controller.crt", ROLE_AGENT, run_cert, true },
-    { "/v1-k3s/apiservers", ROLE_AGENT, run_apiservers, true },
-    { "/v1-k3s/readyz", ROLE_AGENT, run_readyz, true },
-    { "/v1-k3s/connect", ROLE_NODE, run_connect, false },
-    { "/v1-k3s/server-bootstrap", ROLE_SERVER, run_no_etcd, false },
-    { "/v1-k3s/encrypt/status", ROLE_SERVER, run_unsupported, false },
-    { "/v1-k3s/encrypt/config", ROLE_SERVER, run_unsupported, false },
-    { "/v1-k3s/cert/cacerts", ROLE_SERVER, run_unsupported, false },
-    { "/v1-k3s/token", ROLE_SERVER, run_unsupported, false },
-    { "/db/info", ROLE_SERVER, run_no_etcd, false },
-    { "/db/snapshot", ROLE_SERVER, run_no_etcd, false },
+    { "/ping", ROLE_ANYBODY, run_ping, false, CERT_NONE },
+    { "/cacerts", ROLE_ANYBODY, run_cacerts, false, CERT_NONE },
+    { "/v1-k3s/config", ROLE_AGENT, run_config, true, CERT_NONE },
+    { "/v1-k3s/client-ca.crt", ROLE_AGENT, run_client_ca, true, CERT_NONE },
+    { "/v1-k3s/server-ca.crt", ROLE_AGENT, run_cacerts, true, CERT_NONE },
+    { "/v1-k3s/serving-kubelet.crt", ROLE_AGENT, run_cert, true, CERT_SERVING_KUBELET },
+    { "/v1-k3s/client-kubelet.crt", ROLE_AGENT, run_cert, true, CERT_KUBELET },
+    { "/v1-k3s/client-kube-proxy.crt", ROLE_AGENT, run_cert, true, CERT_PROXY },
+    { "/v1-k3s/client-k3s-controller.crt", ROLE_AGENT, run_cert, true, CERT_CONTROLLER },
+    { "/v1-k3s/apiservers", ROLE_AGENT, run_apiservers, true, CERT_NONE },
+    { "/v1-k3s/readyz", ROLE_AGENT, run_readyz, true, CERT_NONE },
+    { "/v1-k3s/connect", ROLE_NODE, run_connect, false, CERT_NONE },
+    { "/v1-k3s/server-bootstrap", ROLE_SERVER, run_no_etcd, false, CERT_NONE },
+    { "/v1-k3s/encrypt/status", ROLE_SERVER, run_unsupported, false, CERT_NONE },
+    { "/v1-k3s/encrypt/config", ROLE_SERVER, run_unsupported, false, CERT_NONE },
+    { "/v1-k3s/cert/cacerts", ROLE_SERVER, run_unsupported, false, CERT_NONE },
+    { "/v1-k3s/token", ROLE_SERVER, run_unsupported, false, CERT_NONE },
+    { "/db/info", ROLE_SERVER, run_no_etcd, false, CERT_NONE },
+    { "/db/snapshot", ROLE_SERVER, run_no_etcd, false, CERT_NONE },
 };
 
 static bool has_role(const struct identity *id, enum role role)
