@@ -9,10 +9,10 @@
 #include "agent/boot/agent.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "base/core/rand.h"
 #include "base/data/flags.h"
 #include "base/io/notify.h"
 #include "base/io/proc.h"
+#include "base/pki/token.h"
 #include "server/boot/server.h"
 #include "tools/coracle_options.h"
 
@@ -403,7 +403,6 @@ static int exec_tool(char **argv)
 
 static int cmd_token(int argc, char **argv)
 {
-    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
     char token[24];
 
     if (argc != 1 || strcmp(argv[0], "generate") != 0) {
@@ -411,9 +410,7 @@ static int cmd_token(int argc, char **argv)
                         "list and rotate are not\n");
         return 1;
     }
-    for (size_t i = 0; i < 23; i++)
-        token[i] = i == 6 ? '.' : alphabet[rand_below(sizeof alphabet - 1)];
-    token[23] = '\0';
+    token_bootstrap_new(token);
     puts(token);
     return 0;
 }
