@@ -3,7 +3,6 @@
 #include "base/core/mem.h"
 #include "base/http/url.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 
 static const char *const modes[] = { "agent", "disabled", "pod", "cluster" };
@@ -33,51 +32,20 @@ void tunnel_authorizer_deinit(struct tunnel_authorizer *a)
 
 /* ---- addresses ---- */
 
-/* "10.42.0.5", "fd00::1"; with block also "10.42.0.0/16". */
-static bool net_parse(struct tunnel_net *out, struct str text, bool block)
-{
-    struct str host, bits;
-    char name[INET6_ADDRSTRLEN];
-    bool has_bits = str_cut(text, '/', &host, &bits), v4;
-    uint64_t prefix = 0;
-
-    if (host.n == 0 || host.n >= sizeof name || (has_bits && !block))
-        return false;
-    memcpy(name, host.p, host.n);
-    name[host.n] = '\0';
-    memset(out, 0, sizeof *out);
-    memset(out->ip + 10, 0xff, 2);
-    v4 = inet_pton(AF_INET, name, out->ip + 12) == 1;
-    if (!v4 && inet_pton(AF_INET6, name, out->ip) != 1)
-        return false;
-    if (has_bits && (!str_to_u64(bits, &prefix) || prefix > (v4 ? 32 : 128)))
-        return false;
-    out->prefix = has_bits ? (unsigned)prefix + (v4 ? 96 : 0) : 128;
-    return true;
-}
-
-static bool net_has(const struct tunnel_net *net, const struct tunnel_net *ip)
-{
-    unsigned whole = net->prefix / 8, rest = net->prefix % 8;
-
-    if (memcmp(net->ip, ip->ip, whole) != 0)
-        return false;
-    return rest == 0 || (net->ip[whole] ^ ip->ip[whole]) >> (8 - rest) == 0;
-}
-
-static bool any_has(const struct tunnel_net *nets, size_t n, const struct tunnel_net *ip)
+static bool any_has(const struct cidr *nets, size_t n, const struct cidr *ip)
 {
     for (size_t i = 0; i < n; i++)
-        if (net_has(&nets[i], ip))
+        if (cidr_has(&nets[i], ip))
             return true;
     return false;
 }
 
-static int nets_parse(struct tunnel_net *out, const char *const *texts, size_t n, bool block,
+static int nets_parse(struct cidr *out, const char *const *texts, size_t n, bool block,
                       struct err *e)
 {
     for (size_t i = 0; i < n; i++)
-        if (!net_parse(&out[i], str_of(texts[i]), block))
+        if (!cidr_parse_address(&out[i], str_of(texts[i])) &&
+            (!block || !cidr_parse(&out[i], str_of(texts[i]))))
             return err_set(e, ERR_INVALID, "not an %s: %s", block ? "address block" : "IP address",
                            texts[i]);
     return 0;
@@ -88,8 +56,8 @@ static int nets_parse(struct tunnel_net *out, const char *const *texts, size_t n
 int tunnel_authorizer_set_node(struct tunnel_authorizer *a, const char *const *ips, size_t n_ips,
                                const char *const *cidrs, size_t n_cidrs, struct err *e)
 {
-    auto_free struct tunnel_net *new_ips = mem_calloc(n_ips + 1, sizeof *new_ips);
-    auto_free struct tunnel_net *new_cidrs = mem_calloc(n_cidrs + 1, sizeof *new_cidrs);
+    auto_free struct cidr *new_ips = mem_calloc(n_ips + 1, sizeof *new_ips);
+    auto_free struct cidr *new_cidrs = mem_calloc(n_cidrs + 1, sizeof *new_cidrs);
 
     if (nets_parse(new_ips, ips, n_ips, false, e) || nets_parse(new_cidrs, cidrs, n_cidrs, true, e))
         return e->code;
@@ -105,7 +73,7 @@ int tunnel_authorizer_set_node(struct tunnel_authorizer *a, const char *const *i
 int tunnel_authorizer_set_pods(struct tunnel_authorizer *a, const struct tunnel_pod *pods,
                                size_t n_pods, struct err *e)
 {
-    auto_free struct tunnel_net *ips = NULL;
+    auto_free struct cidr *ips = NULL;
     auto_free uint16_t *ports = NULL;
     size_t n_ips = 0, n_ports = 0;
 
@@ -148,9 +116,9 @@ static bool is_host_port(const struct tunnel_authorizer *a, uint16_t port)
 
 static bool mode_allows(const struct tunnel_authorizer *a, struct str host, uint16_t port)
 {
-    struct tunnel_net ip;
+    struct cidr ip;
 
-    if (!net_parse(&ip, host, false))
+    if (!cidr_parse_address(&ip, host))
         return false;
     switch (a->mode) {
     case TUNNEL_EGRESS_AGENT:

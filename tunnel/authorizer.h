@@ -19,7 +19,7 @@
  * Loop thread only. The owner may change kubelet_port at any time.
  */
 #include "base/core/err.h"
-#include "base/core/str.h"
+#include "base/data/cidr.h"
 
 #include <stdint.h>
 
@@ -33,18 +33,12 @@ enum tunnel_egress_mode {
     TUNNEL_EGRESS_CLUSTER,
 };
 
-/* An address, or a block of them; IPv4 as ::ffff:a.b.c.d. */
-struct tunnel_net {
-    unsigned char ip[16];
-    unsigned prefix; /* bits; 128 for an address */
-};
-
 struct tunnel_authorizer {
     enum tunnel_egress_mode mode;
     uint16_t kubelet_port;
     char kubelet_host[64]; /* IP that dials of the kubelet port go to; empty: the host asked for */
     /* The rest is authorizer.c's; all zero for the modes agent and disabled. */
-    struct tunnel_net *node_ips, *cidrs, *pod_ips;
+    struct cidr *node_ips, *cidrs, *pod_ips;
     uint16_t *host_ports;
     size_t n_node_ips, n_cidrs, n_pod_ips, n_host_ports;
 };

@@ -1,8 +1,8 @@
 #include "agent/cri/config.h"
 
+#include "base/data/cidr.h"
 #include "base/data/json.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 /* What containerd does not load: file systems and services that an edge node does not use. (1.6
@@ -59,30 +59,13 @@ int config_containerd(struct buf *b, const struct config_containerd *c)
     return 0;
 }
 
-/* "address/bits", the bits in range; *v6 tells which kind. */
-static bool is_prefix(const char *cidr, bool *v6)
-{
-    struct str address, bits;
-    unsigned char bytes[16];
-    char text[64];
-    uint64_t n;
-
-    if (!str_cut(str_of(cidr), '/', &address, &bits) || address.n >= sizeof text ||
-        !str_to_u64(bits, &n))
-        return false;
-    memcpy(text, address.p, address.n);
-    text[address.n] = '\0';
-    *v6 = inet_pton(AF_INET6, text, bytes) == 1;
-    return *v6 ? n <= 128 : inet_pton(AF_INET, text, bytes) == 1 && n <= 32;
-}
-
 int config_cni(struct buf *b, const char *cidr, const char *bridge, const char *lease_dir,
                struct err *e)
 {
     json_auto_t *conf = NULL;
-    bool v6;
+    struct cidr c;
 
-    if (!is_prefix(cidr, &v6))
+    if (!cidr_parse(&c, str_of(cidr)))
         return err_set(e, ERR_INVALID, "pod network \"%s\": not an address prefix", cidr);
     conf =
         json_pack("{s:s, s:s, s:[{s:s, s:s, s:b, s:b, s:b, s:{s:s, s:s, s:[[{s:s}]], s:[{s:s}]}},"
@@ -90,7 +73,8 @@ int config_cni(struct buf *b, const char *cidr, const char *bridge, const char *
                   "cniVersion", "0.4.0", "name", "coracle", "plugins",                  /* */
                   "type", "bridge", "bridge", bridge, "isGateway", 1, "ipMasq", 1,      /* */
                   "hairpinMode", 1, "ipam", "type", "host-local", "dataDir", lease_dir, /* */
-                  "ranges", "subnet", cidr, "routes", "dst", v6 ? "::/0" : "0.0.0.0/0", /* */
+                  "ranges", "subnet", cidr, "routes", "dst",
+                  c.family == AF_INET6 ? "::/0" : "0.0.0.0/0", /* */
                   "type", "portmap", "capabilities", "portMappings", 1, "snat", 1);
     if (!conf || json_write_indented(b, conf, 2) || buf_addc(b, '\n'))
         return err_set(e, ERR_LIMIT, "network configuration for %s", cidr);

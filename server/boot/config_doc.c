@@ -2,57 +2,16 @@
 
 #include "base/core/mem.h"
 #include "base/data/base64.h"
+#include "base/data/cidr.h"
 #include "base/data/json.h"
-
-#include <arpa/inet.h>
-
-bool cidr_parse(struct cidr *out, const char *text)
-{
-    struct str ip, bits;
-    struct cidr c = { 0 };
-    uint64_t n;
-
-    if (!str_cut(str_of(text), '/', &ip, &bits) || !str_to_u64(bits, &n))
-        return false;
-    auto_free char *ip_text = str_dup(ip);
-    if (inet_pton(AF_INET, ip_text, c.ip) == 1)
-        c.family = AF_INET;
-    else if (inet_pton(AF_INET6, ip_text, c.ip) == 1)
-        c.family = AF_INET6;
-    else
-        return false;
-    if (n > (c.family == AF_INET ? 32 : 128))
-        return false;
-    c.prefix_bits = (unsigned)n;
-    for (unsigned i = c.prefix_bits; i < 128; i++) /* the network address: host bits go */
-        c.ip[i / 8] &= (unsigned char)~(0x80 >> i % 8);
-    *out = c;
-    return true;
-}
-
-void cidr_nth(char out[46], const struct cidr *c, unsigned n)
-{
-    unsigned char ip[16];
-    unsigned last = c->family == AF_INET ? 3 : 15;
-
-    memcpy(ip, c->ip, sizeof ip);
-    for (unsigned i = last; n; i--) {
-        n += ip[i];
-        ip[i] = (unsigned char)n;
-        n >>= 8;
-        if (!i)
-            break;
-    }
-    inet_ntop(c->family, ip, out, 46);
-}
 
 /* Go's net.IPNet as encoding/json writes it: the mask is base64 of its bytes. */
 static json_t *ipnet(const struct cidr *c)
 {
     unsigned char mask[16] = { 0 };
-    size_t n = c->family == AF_INET ? 4 : 16;
+    size_t n = cidr_family_bits(c->family) / 8;
     auto_buf b64 = BUF(64);
-    char ip[46];
+    char ip[INET6_ADDRSTRLEN];
 
     for (unsigned i = 0; i < c->prefix_bits; i++)
         mask[i / 8] |= (unsigned char)(0x80 >> i % 8);
@@ -69,7 +28,7 @@ static int add_ranges(json_t *doc, const char *one, const char *many, const stru
     json_object_set_new(doc, many, list);
     for (size_t i = 0; i < l->n; i++) {
         struct cidr c;
-        if (!cidr_parse(&c, l->v[i]))
+        if (!cidr_parse(&c, str_of(l->v[i])))
             return err_set(e, ERR_INVALID, "--%s: \"%s\" is not a network like 10.42.0.0/16", flag,
                            l->v[i]);
         json_array_append_new(list, ipnet(&c));
@@ -86,16 +45,16 @@ static int add_dns(json_t *doc, const struct server_options *o, struct err *e)
 
     json_object_set_new(doc, "ClusterDNSs", list);
     for (size_t i = 0; i < o->cluster_dns.n; i++) {
-        unsigned char ip[16];
+        struct cidr ip;
         const char *text = o->cluster_dns.v[i];
-        if (inet_pton(AF_INET, text, ip) != 1 && inet_pton(AF_INET6, text, ip) != 1)
+        if (!cidr_parse_address(&ip, str_of(text)))
             return err_set(e, ERR_INVALID, "--cluster-dns: \"%s\" is not an address", text);
         json_array_append_new(list, json_string(text));
     }
     for (size_t i = 0; i < o->service_cidr.n && !o->cluster_dns.n; i++) {
         struct cidr c;
-        char ip[46];
-        if (!cidr_parse(&c, o->service_cidr.v[i]))
+        char ip[INET6_ADDRSTRLEN];
+        if (!cidr_parse(&c, str_of(o->service_cidr.v[i])))
             continue; /* add_ranges has refused it already */
         cidr_nth(ip, &c, 10);
         json_array_append_new(list, json_string(ip));

@@ -20,13 +20,3 @@ struct config_doc {
 
 /* Appends the JSON object and a newline. ERR_INVALID names a network or port range that is none. */
 MUST_USE int config_doc_write(struct buf *out, const struct config_doc *d, struct err *e);
-
-/* "10.42.0.0/16": the network address and the mask. false when the text is none. */
-struct cidr {
-    int family; /* AF_INET or AF_INET6 */
-    unsigned char ip[16];
-    unsigned prefix_bits;
-};
-bool cidr_parse(struct cidr *out, const char *text);
-/* The n-th address of the network as text (n small); out holds 46 bytes. */
-void cidr_nth(char out[46], const struct cidr *c, unsigned n);

@@ -14,6 +14,7 @@
 #include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "base/data/cidr.h"
 #include "base/http/server.h"
 #include "base/io/file.h"
 #include "base/io/host.h"
@@ -124,7 +125,7 @@ static int resolve_addresses(struct server *s, struct err *e)
     s->advertise_ip = s->o->advertise_address ? s->o->advertise_address
                       : n->node_external_ip.n ? n->node_external_ip.v[0]
                                               : s->node_ips[0];
-    if (!s->o->service_cidr.n || !cidr_parse(&c, s->o->service_cidr.v[0]))
+    if (!s->o->service_cidr.n || !cidr_parse(&c, str_of(s->o->service_cidr.v[0])))
         return err_set(e, ERR_INVALID, "--service-cidr: \"%s\" is not a network like 10.43.0.0/16",
                        s->o->service_cidr.n ? s->o->service_cidr.v[0] : "");
     cidr_nth(s->service_ip, &c, 1);
@@ -499,11 +500,11 @@ void server_stop(struct server *s)
 static void start_controllers(struct server *s)
 {
     struct cidr c;
-    char dns[46] = "";
+    char dns[INET6_ADDRSTRLEN] = "";
 
     if (s->o->cluster_dns.n)
         snprintf(dns, sizeof dns, "%s", s->o->cluster_dns.v[0]);
-    else if (cidr_parse(&c, s->o->service_cidr.v[0]))
+    else if (cidr_parse(&c, str_of(s->o->service_cidr.v[0])))
         cidr_nth(dns, &c, 10);
     struct controllers_config cc = {
         .loop = &s->loop,

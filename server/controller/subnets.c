@@ -1,36 +1,18 @@
 #include "server/controller/subnets.h"
 
 #include "base/core/mem.h"
-#include "base/core/str.h"
+#include "base/data/cidr.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
 
 struct subnets {
-    int family;
-    unsigned char base[16]; /* network order; the host bits are zero */
-    unsigned bits;          /* of a node's part: 24 or 64 */
+    struct cidr base;
+    unsigned bits; /* of a node's part: 24 or 64 */
     uint32_t n, next;
     uint16_t *holders; /* two Nodes that claim the same part: free when both are gone */
     char *cidr;
 };
-
-static bool parse(int *family, unsigned char addr[16], unsigned *bits, const char *text)
-{
-    struct str host, prefix;
-    char ip[INET6_ADDRSTRLEN];
-    uint64_t n;
-
-    if (!str_cut(str_of(text), '/', &host, &prefix) || host.n >= sizeof ip ||
-        !str_to_u64(prefix, &n))
-        return false;
-    memcpy(ip, host.p, host.n);
-    ip[host.n] = '\0';
-    memset(addr, 0, 16);
-    *family = memchr(ip, ':', host.n) ? AF_INET6 : AF_INET;
-    *bits = (unsigned)n;
-    return n <= (*family == AF_INET ? 32 : 128) && inet_pton(*family, ip, addr) == 1;
-}
 
 static bool bit_get(const unsigned char *addr, unsigned i)
 {
@@ -47,23 +29,22 @@ static void bit_set(unsigned char *addr, unsigned i, bool on)
 /* The number of the part that text names; -1 when it is none. */
 static int64_t index_of(const struct subnets *s, const char *text)
 {
-    unsigned char addr[16];
-    unsigned bits;
-    int family;
+    struct cidr part;
     uint32_t index = 0;
     bool in_index = false;
 
-    if (!parse(&family, addr, &bits, text) || family != s->family || bits != s->bits)
+    if (!cidr_parse(&part, str_of(text)) || part.family != s->base.family ||
+        part.prefix_bits != s->bits)
         return -1;
-    for (unsigned i = 0, n_bits = family == AF_INET ? 32u : 128u; i < n_bits; i++) {
+    for (unsigned i = 0; i < cidr_family_bits(part.family); i++) {
         uint32_t span = 1; /* how many parts the bits from i on can tell apart */
 
         if (i < s->bits)
             span = s->bits - i < 17 ? 1u << (s->bits - i) : SUBNETS_MAX * 2;
         in_index = i < s->bits && span <= s->n;
         if (in_index)
-            index = index << 1 | bit_get(addr, i);
-        else if (bit_get(addr, i) != bit_get(s->base, i))
+            index = index << 1 | bit_get(part.ip, i);
+        else if (bit_get(part.ip, i) != bit_get(s->base.ip, i))
             return -1;
     }
     return index < s->n ? (int64_t)index : -1;
@@ -74,33 +55,29 @@ static void text_of(const struct subnets *s, uint32_t index, char out[SUBNET_TEX
     unsigned char addr[16];
     char ip[INET6_ADDRSTRLEN];
 
-    memcpy(addr, s->base, sizeof addr);
+    memcpy(addr, s->base.ip, sizeof addr);
     for (unsigned i = 0; i < 16 && i < s->bits && index >> i; i++)
         bit_set(addr, s->bits - 1 - i, index >> i & 1);
-    inet_ntop(s->family, addr, ip, sizeof ip);
+    inet_ntop(s->base.family, addr, ip, sizeof ip);
     snprintf(out, SUBNET_TEXT_BYTES, "%s/%u", ip, s->bits);
 }
 
 int subnets_new(struct subnets **out, const char *cidr, struct err *e)
 {
     struct subnets *s;
-    unsigned char base[16];
-    unsigned prefix, bits;
-    int family;
+    struct cidr base;
+    unsigned bits;
 
-    if (!parse(&family, base, &prefix, cidr))
+    if (!cidr_parse(&base, str_of(cidr)))
         return err_set(e, ERR_INVALID, "\"%s\" is not a network like 10.42.0.0/16", cidr);
-    bits = family == AF_INET ? 24 : 64;
-    if (prefix > bits)
+    bits = base.family == AF_INET ? 24 : 64;
+    if (base.prefix_bits > bits)
         return err_set(e, ERR_INVALID, "%s is smaller than the /%u that each node gets", cidr,
                        bits);
-    for (unsigned i = prefix; i < 128; i++)
-        bit_set(base, i, false);
     s = mem_alloc(sizeof *s);
-    s->family = family;
-    memcpy(s->base, base, sizeof base);
+    s->base = base;
     s->bits = bits;
-    s->n = bits - prefix < 16 ? 1u << (bits - prefix) : SUBNETS_MAX;
+    s->n = bits - base.prefix_bits < 16 ? 1u << (bits - base.prefix_bits) : SUBNETS_MAX;
     s->holders = mem_calloc(s->n, sizeof *s->holders);
     s->cidr = mem_strdup(cidr);
     *out = s;

@@ -2,6 +2,7 @@
 
 #include "base/core/mem.h"
 #include "base/core/rand.h"
+#include "base/data/cidr.h"
 #include "base/data/json.h"
 
 #include <arpa/inet.h>
@@ -31,20 +32,19 @@ static void put(uint8_t *bits, size_t i, bool on)
 
 int service_ips_new(struct service_ips **out, const char *cidr, struct err *e)
 {
-    struct str host, len;
-    struct in_addr addr;
-    uint64_t bits;
+    struct service_ips *s;
+    struct cidr c;
+    uint32_t base;
 
-    auto_free char *text = mem_strdup(cidr ? cidr : "");
-    str_cut(str_of(text), '/', &host, &len);
-    auto_free char *ip = str_dup(host);
-    if (inet_pton(AF_INET, ip, &addr) != 1 || !str_to_u64(len, &bits) || bits < 8 || bits > 30)
-        return err_set(e, ERR_INVALID, "\"%.40s\" is not an IPv4 CIDR of /8 to /30", text);
-    struct service_ips *s = mem_alloc(sizeof *s);
-    uint32_t size = 1u << (32 - bits);
-    s->base = ntohl(addr.s_addr) & ~(size - 1);
-    s->n = MIN(size, SERVICE_IPS_MAX);
-    snprintf(s->cidr, sizeof s->cidr, "%s", text);
+    if (!cidr_parse(&c, str_of(cidr)) || c.family != AF_INET || c.prefix_bits < 8 ||
+        c.prefix_bits > 30)
+        return err_set(e, ERR_INVALID, "\"%.40s\" is not an IPv4 CIDR of /8 to /30",
+                       cidr ? cidr : "");
+    s = mem_alloc(sizeof *s);
+    memcpy(&base, c.ip, sizeof base);
+    s->base = ntohl(base);
+    s->n = MIN(1u << (32 - c.prefix_bits), SERVICE_IPS_MAX);
+    snprintf(s->cidr, sizeof s->cidr, "%s", cidr);
     *out = s;
     return 0;
 }

@@ -71,8 +71,8 @@ static void what_nodes_say_is_not_given(void **state)
 static void foreign_networks_are_not_held(void **state)
 {
     static const char *const rows[] = {
-        "10.43.0.0/24", "10.42.0.0/25", "10.42.0.1/24", "10.42.0.0",     "",
-        "fd00::/64",    "10.42.0.0/33", "10.42.0/24",   "10.42.0.0/-24", "10.42.0.0/24/24",
+        "10.43.0.0/24", "10.42.0.0/25",  "10.42.0.0",       "", "fd00::/64", "10.42.0.0/33",
+        "10.42.0/24",   "10.42.0.0/-24", "10.42.0.0/24/24",
     };
     AUTO(subnets) struct subnets *s = NULL;
     struct err e = { 0 };
@@ -82,6 +82,7 @@ static void foreign_networks_are_not_held(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (subnets_hold(s, rows[i]))
             fail_msg("held: %s", rows[i]);
+    assert_true(subnets_hold(s, "10.42.0.1/24")); /* host bits do not make another network */
 }
 
 static void useless_cluster_networks_are_refused(void **state)
