@@ -15,6 +15,7 @@
  * no kubelet's does, under the CA that the token pins. Loop thread only.
  */
 #include "agent/boot/cause.h"
+#include "agent/boot/cluster_config.h"
 #include "agent/boot/credentials.h"
 #include "base/core/str.h"
 
@@ -24,15 +25,6 @@ struct balancer;
 struct join;
 
 #define JOIN_SERVER_NAME "kubernetes"
-
-struct cluster_config { /* what of /v1-k3s/config we act on */
-    char cluster_dns[64];
-    char cluster_domain[256];
-    char egress_mode[16];
-    bool disable_ccm;
-    /* Both 0 when they are the same: else the API server has a port of its own. */
-    uint16_t https_port, supervisor_port;
-};
 
 struct join_config {
     uv_loop_t *loop;
@@ -58,6 +50,3 @@ void join_renew(struct join *j);
 /* "CACERTS", ... "JOINED", "BACKOFF" */
 const char *join_state_name(const struct join *j);
 void join_close(struct join *j, void (*done)(void *arg), void *arg);
-
-/* Sans-I/O: reads the config document. ERR_INVALID names what is missing or not supported. */
-MUST_USE int cluster_config_parse(struct cluster_config *out, struct str body, struct err *e);

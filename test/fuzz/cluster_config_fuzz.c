@@ -1,4 +1,4 @@
-#include "agent/boot/join.h"
+#include "agent/boot/cluster_config.h"
 #include "base/core/macros.h"
 
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "agent/boot/join.h"
+#include "agent/boot/cluster_config.h"
 #include "agent/boot/report.h"
 #include "agent/boot/servers.h"
 #include "base/data/json.h"
