@@ -7,18 +7,27 @@
 
 static const char *const modes[] = { "agent", "disabled", "pod", "cluster" };
 
-int tunnel_authorizer_init(struct tunnel_authorizer *a, struct str mode, struct err *e)
+int tunnel_egress_mode_parse(enum tunnel_egress_mode *out, struct str text, struct err *e)
 {
     for (size_t i = 0; i < ARRAY_LEN(modes); i++)
-        if (str_is(mode, modes[i])) {
-            *a = (struct tunnel_authorizer){ .mode = (enum tunnel_egress_mode)i,
-                                             .kubelet_port = TUNNEL_KUBELET_PORT };
+        if (str_is(text, modes[i])) {
+            *out = (enum tunnel_egress_mode)i;
             return 0;
         }
     return err_set(e, ERR_INVALID,
                    "egress-selector-mode \"" STR_FMT
                    "\" does not exist; agent, disabled, pod and cluster do",
-                   STR_ARG(mode));
+                   STR_ARG(text));
+}
+
+int tunnel_authorizer_init(struct tunnel_authorizer *a, struct str mode, struct err *e)
+{
+    enum tunnel_egress_mode m;
+
+    if (tunnel_egress_mode_parse(&m, mode, e))
+        return e->code;
+    *a = (struct tunnel_authorizer){ .mode = m, .kubelet_port = TUNNEL_KUBELET_PORT };
+    return 0;
 }
 
 void tunnel_authorizer_deinit(struct tunnel_authorizer *a)

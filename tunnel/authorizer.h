@@ -33,6 +33,9 @@ enum tunnel_egress_mode {
     TUNNEL_EGRESS_CLUSTER,
 };
 
+/* "agent", "disabled", "pod", "cluster". ERR_INVALID names one that does not exist. */
+MUST_USE int tunnel_egress_mode_parse(enum tunnel_egress_mode *out, struct str text, struct err *e);
+
 struct tunnel_authorizer {
     enum tunnel_egress_mode mode;
     uint16_t kubelet_port;
@@ -43,8 +46,8 @@ struct tunnel_authorizer {
     size_t n_node_ips, n_cidrs, n_pod_ips, n_host_ports;
 };
 
-/* mode: egress-selector-mode of the agent's config. ERR_INVALID for one that does not exist, with a
- * text that names it. Starts with kubelet port 10250. */
+/* mode: egress-selector-mode of the agent's config, as tunnel_egress_mode_parse takes it. Starts
+ * with kubelet port 10250. */
 MUST_USE int tunnel_authorizer_init(struct tunnel_authorizer *a, struct str mode, struct err *e);
 void tunnel_authorizer_deinit(struct tunnel_authorizer *a); /* needed after one of these: */
 

@@ -2,9 +2,9 @@
  * The agent role put together.
  *
  *   agent_new:  options -> credentials -> balancer, status socket, runtime, join
- *   join done:  kube clients -> servers (tunnels) -> kubelet port -> node -> own Node watch -> pods
- *   Ready:      the Node is written with Ready=True
- *   agent_stop: the reverse, each when the one before it is gone
+ *   join done:  kube clients -> servers (tunnels) -> kubelet port -> node -> own Node watch ->
+ * reach of the tunnels -> pods Ready:      the Node is written with Ready=True agent_stop: the
+ * reverse, each when the one before it is gone
  *
  * The runtime starts before the join: containerd's start-up hides behind the network's.
  */
@@ -102,6 +102,8 @@ static void on_own_node(void *arg, json_t *object)
         return;
     if (a->node)
         node_seen(a->node, object);
+    if (a->reach)
+        reach_seen(a->reach, object);
     if (!cidr)
         return;
     if (runtime_set_pod_cidr(a->runtime, cidr, &e))
@@ -242,6 +244,22 @@ static int start_node(struct agent *a, struct err *e)
     return 0;
 }
 
+/* In the modes in which servers reach pods by the tunnel. */
+static int start_reach(struct agent *a, struct err *e)
+{
+    struct reach_config c = { .loop = &a->loop,
+                              .controller = a->controller.kube,
+                              .authorizer = &a->authorizer,
+                              .cluster = &a->config,
+                              .node_name = a->node_name,
+                              .ips = a->ips,
+                              .n_ips = a->n_ips };
+
+    if (!a->object.pod_egress)
+        return 0;
+    return reach_start(&a->reach, &c, e);
+}
+
 static void arm_renewal(struct agent *a);
 
 static void on_renew_timer(void *arg)
@@ -310,7 +328,6 @@ static int start_api_balancer(struct agent *a, struct err *e)
 static void on_joined(void *arg, const struct cluster_config *config, bool renewed)
 {
     struct agent *a = arg;
-    const char *mode = *config->egress_mode ? config->egress_mode : "agent";
     struct err e;
     int r;
 
@@ -326,7 +343,9 @@ static void on_joined(void *arg, const struct cluster_config *config, bool renew
         return;
     }
     log_info("joined the cluster", kv("node", a->node_name), kv("server", a->o->server));
-    r = tunnel_authorizer_init(&a->authorizer, str_of(mode), &e);
+    r = tunnel_authorizer_init(&a->authorizer, str_of(config->egress_mode), &e);
+    a->object.pod_egress = !r && (a->authorizer.mode == TUNNEL_EGRESS_POD ||
+                                  a->authorizer.mode == TUNNEL_EGRESS_CLUSTER);
     r = r ? r : start_api_balancer(a, &e);
     const struct balancer *api = a->api_balancer ? a->api_balancer : a->balancer;
     r = r ? r : credentials_write_kubeconfigs(&a->credentials, balancer_port(api), &e);
@@ -335,6 +354,7 @@ static void on_joined(void *arg, const struct cluster_config *config, bool renew
     r = r ? r : start_port(a, &e);
     r = r ? r : start_servers(a, &e);
     r = r ? r : start_node(a, &e);
+    r = r ? r : start_reach(a, &e);
     if (r) { /* a taken port, a full disk: no waiting mends what was half started */
         log_error("the agent cannot go on", kv("err", e.text));
         snprintf(a->why, sizeof a->why, "%s", e.text);
@@ -562,6 +582,8 @@ static void stop_step(void *arg)
         port_close(STEAL(a->port), stop_step, a);
     } else if (a->pods) {
         pods_close(STEAL(a->pods), stop_step, a);
+    } else if (a->reach) {
+        reach_close(STEAL(a->reach), stop_step, a);
     } else if (a->own_node) {
         informer_close(STEAL(a->own_node), stop_step, a);
     } else if (a->node) {
@@ -600,6 +622,7 @@ void agent_free(struct agent *a)
     tls_client_config_free(a->kubelet.tls);
     tls_client_config_free(a->controller.tls);
     tls_client_config_free(a->supervisor.tls);
+    tunnel_authorizer_deinit(&a->authorizer);
     lb_proxy_deinit(&a->proxy);
     if (a->has_credentials)
         credentials_deinit(&a->credentials);

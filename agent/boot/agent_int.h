@@ -5,6 +5,7 @@
  */
 #include "agent/boot/agent.h"
 #include "agent/boot/join.h"
+#include "agent/boot/reach.h"
 #include "agent/boot/report.h"
 #include "agent/boot/servers.h"
 #include "agent/node/node.h"
@@ -58,6 +59,7 @@ struct agent {
     struct port *port;
     struct node *node;
     struct informer *own_node;
+    struct reach *reach; /* in the egress modes pod and cluster */
     struct pods *pods;
 
     enum cause cause;

@@ -1,12 +1,67 @@
 #include "agent/boot/cluster_config.h"
 
+#include "base/data/base64.h"
 #include "base/data/json.h"
+#include "tunnel/authorizer.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 
 static void copy_text(char *out, size_t n, const json_t *doc, const char *key)
 {
     snprintf(out, n, "%s", json_str_at(doc, key, ""));
+}
+
+/* The leading ones of a mask; -1 when ones come after a zero. */
+static int mask_bits(const unsigned char *mask, size_t n)
+{
+    int bits = 0;
+
+    while (bits < (int)n * 8 && mask[bits / 8] & 0x80 >> bits % 8)
+        bits++;
+    for (int i = bits; i < (int)n * 8; i++)
+        if (mask[i / 8] & 0x80 >> i % 8)
+            return -1;
+    return bits;
+}
+
+/* Go's net.IPNet as encoding/json writes it: {"IP": "10.42.0.0", "Mask": base64 of its bytes}. */
+static int add_cidr(struct cluster_config *c, const json_t *range, struct err *e)
+{
+    const char *ip = json_str_at(range, "IP", ""), *mask = json_str_at(range, "Mask", "");
+    unsigned char bytes[16];
+    bool v4 = inet_pton(AF_INET, ip, bytes) == 1;
+    auto_buf b = BUF(sizeof bytes);
+    int bits = -1;
+
+    if ((v4 || inet_pton(AF_INET6, ip, bytes) == 1) && !base64_decode(&b, str_of(mask), false) &&
+        b.n == (v4 ? 4u : 16u))
+        bits = mask_bits((const unsigned char *)b.p, b.n);
+    if (bits < 0)
+        return err_set(e, ERR_INVALID,
+                       "ClusterIPRanges: \"%.60s\" with mask \"%.40s\" is no network", ip, mask);
+    if (c->n_cluster_cidrs == CLUSTER_CIDRS_MAX)
+        return err_set(e, ERR_INVALID, "ClusterIPRanges: more than %d", CLUSTER_CIDRS_MAX);
+    snprintf(c->cluster_cidrs[c->n_cluster_cidrs++], CLUSTER_CIDR_BYTES, "%.45s/%d", ip, bits);
+    return 0;
+}
+
+static int read_egress(struct cluster_config *c, const json_t *doc, struct err *e)
+{
+    const char *text = json_str_at(doc, "EgressSelectorMode", "");
+    const json_t *ranges = json_object_get(doc, "ClusterIPRanges"), *range;
+    enum tunnel_egress_mode mode = TUNNEL_EGRESS_AGENT;
+    size_t i;
+
+    if (*text && tunnel_egress_mode_parse(&mode, str_of(text), e))
+        return e->code;
+    snprintf(c->egress_mode, sizeof c->egress_mode, "%s", *text ? text : "agent");
+    if (mode != TUNNEL_EGRESS_CLUSTER)
+        return 0;
+    if (!json_array_size(ranges)) /* servers before dual-stack knew one */
+        return add_cidr(c, json_object_get(doc, "ClusterIPRange"), e);
+    json_array_foreach(ranges, i, range) if (add_cidr(c, range, e)) return e->code;
+    return 0;
 }
 
 int cluster_config_parse(struct cluster_config *out, struct str body, struct err *e)
@@ -33,12 +88,8 @@ int cluster_config_parse(struct cluster_config *out, struct str body, struct err
     }
     copy_text(c.cluster_dns, sizeof c.cluster_dns, doc, "ClusterDNS");
     copy_text(c.cluster_domain, sizeof c.cluster_domain, doc, "ClusterDomain");
-    copy_text(c.egress_mode, sizeof c.egress_mode, doc, "EgressSelectorMode");
-    if (strcmp(c.egress_mode, "pod") == 0 || strcmp(c.egress_mode, "cluster") == 0)
-        return err_set(e, ERR_INVALID,
-                       "the cluster's config: egress-selector-mode \"%s\" is not supported yet, only "
-                       "agent and disabled",
-                       c.egress_mode);
+    if (read_egress(&c, doc, e))
+        return err_wrap(e, "the cluster's config");
     c.disable_ccm = json_bool_at(doc, "DisableCCM", false);
     *out = c;
     return 0;

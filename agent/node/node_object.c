@@ -16,6 +16,9 @@
 #define MEMORY_AVAILABLE_MIN_BYTES (100ull << 20)
 #define PIDS_AVAILABLE_MIN         0
 
+/* K3s pkg/nodeconfig: set in the modes in which agents carry traffic of pods, else taken away. */
+#define POD_EGRESS_LABEL "egress.k3s.io/cluster"
+
 static void set_str(json_t *o, const char *key, const char *value)
 {
     json_object_set_new(o, key, json_str_of(str_of(value)));
@@ -76,6 +79,9 @@ static json_t *labels_of(const struct node_object *n)
         auto_free char *k = str_dup(key);
         json_object_set_new(l, k, json_str_of(value));
     }
+    json_object_del(l, POD_EGRESS_LABEL); /* not --node-label's to decide */
+    if (n->pod_egress)
+        set_str(l, POD_EGRESS_LABEL, "true");
     return l;
 }
 
@@ -270,7 +276,11 @@ int node_object_new(json_t **out, const struct node_object *n, struct err *e)
 
 json_t *node_object_metadata_patch(const struct node_object *n)
 {
-    return json_pack("{s:{s:o, s:o}}", "metadata", "labels", labels_of(n), "annotations",
+    json_t *labels = labels_of(n);
+
+    if (!n->pod_egress) /* of a mode before this one */
+        json_object_set_new(labels, POD_EGRESS_LABEL, json_null());
+    return json_pack("{s:{s:o, s:o}}", "metadata", "labels", labels, "annotations",
                      annotations_of(n));
 }
 

@@ -22,6 +22,7 @@ struct node_object {
     const char *version;              /* kubeletVersion */
     const char *runtime_version;      /* "containerd://1.6.20"; "" before it is known */
     uint16_t kubelet_port;
+    bool pod_egress;     /* egress mode pod or cluster: servers may reach pods here by the tunnel */
     bool external_cloud; /* the server's cloud controller completes the Node: register
                           * with the taint that it takes away */
     const struct machine *machine;

@@ -38,18 +38,22 @@ static void the_cluster_config_of_each_generation_is_read(void **state)
           "\"ExtraAPIArgs\":null,\"Datastore\":{\"Endpoint\":\"\",\"ServerTLSConfig\":{}},"
           "\"NoCoreDNS\":false,\"EtcdS3\":false,\"EtcdSnapshotRetention\":5,\"Skips\":{},"
           "\"ClusterDNSs\":null}",
-          0, "10.43.0.10", "cluster.local", "", true },
+          0, "10.43.0.10", "cluster.local", "agent", true },
         /* null where a text could be */
-        { "{\"ClusterDNS\":null,\"HTTPSPort\":443,\"SupervisorPort\":443}", 0, "", "", "", false },
+        { "{\"ClusterDNS\":null,\"HTTPSPort\":443,\"SupervisorPort\":443}", 0, "", "", "agent",
+          false },
         /* ports of their own, and one that is none */
-        { "{\"HTTPSPort\":6443,\"SupervisorPort\":9345}", 0, "", "", "", false },
+        { "{\"HTTPSPort\":6443,\"SupervisorPort\":9345}", 0, "", "", "agent", false },
         { "{\"HTTPSPort\":70000,\"SupervisorPort\":9345}", ERR_INVALID, "70000", NULL, NULL,
           false },
         { "{\"SupervisorPort\":9345}", ERR_INVALID, "no port", NULL, NULL, false },
-        { "{\"EgressSelectorMode\":\"pod\",\"HTTPSPort\":443,\"SupervisorPort\":443}", ERR_INVALID,
-          "\"pod\" is not supported yet", NULL, NULL, false },
-        { "{\"EgressSelectorMode\":\"cluster\",\"HTTPSPort\":443,\"SupervisorPort\":443}",
-          ERR_INVALID, "\"cluster\" is not supported yet", NULL, NULL, false },
+        /* modes */
+        { "{\"EgressSelectorMode\":\"pod\"}", 0, "", "", "pod", false },
+        { "{\"EgressSelectorMode\":\"disabled\"}", 0, "", "", "disabled", false },
+        { "{\"EgressSelectorMode\":\"node\"}", ERR_INVALID,
+          "egress-selector-mode \"node\" does not exist", NULL, NULL, false },
+        { "{\"EgressSelectorMode\":\"Pod\"}", ERR_INVALID, "\"Pod\" does not exist", NULL, NULL,
+          false },
         { "[]", ERR_INVALID, "no JSON object", NULL, NULL, false },
         { "null", ERR_INVALID, "no JSON object", NULL, NULL, false },
         { "{\"HTTPSPort\":", ERR_INVALID, "config", NULL, NULL, false },
@@ -72,6 +76,56 @@ static void the_cluster_config_of_each_generation_is_read(void **state)
         bool split = strstr(rows[i].text, "9345") != NULL;
         assert_int_equal(c.https_port, split ? 6443 : 0);
         assert_int_equal(c.supervisor_port, split ? 9345 : 0);
+    }
+}
+
+/* Mode cluster: what an agent lets servers dial. */
+static void networks_of_pods_are_read_where_the_mode_needs_them(void **state)
+{
+    static const struct {
+        const char *mode, *ranges;
+        int code;
+        const char *want; /* or a part of the error */
+    } rows[] = {
+        { "cluster", "\"ClusterIPRanges\":[{\"IP\":\"10.42.0.0\",\"Mask\":\"//8AAA==\"}]", 0,
+          "10.42.0.0/16" },
+        { "cluster",
+          "\"ClusterIPRanges\":[{\"IP\":\"10.42.0.0\",\"Mask\":\"///wAA==\"},"
+          "{\"IP\":\"fd00:42::\",\"Mask\":\"/////////wAAAAAAAAAAAA==\"}]",
+          0, "10.42.0.0/20 fd00:42::/56" },
+        { "cluster",
+          "\"ClusterIPRanges\":null,\"ClusterIPRange\":{\"IP\":\"10.1.0.0\",\"Mask\":"
+          "\"//8AAA==\"}",
+          0, "10.1.0.0/16" }, /* before dual-stack */
+        { "pod", "\"ClusterIPRanges\":[{\"IP\":\"10.42.0.0\",\"Mask\":\"//8AAA==\"}]", 0, "" },
+        { "agent", "\"ClusterIPRanges\":\"nonsense\"", 0, "" },
+        { "cluster", "\"ClusterIPRanges\":null", ERR_INVALID, "is no network" },
+        { "cluster", "\"ClusterIPRanges\":[{\"IP\":\"10.42.0.0\",\"Mask\":\"/wD/AA==\"}]",
+          ERR_INVALID, "\"10.42.0.0\" with mask" }, /* a hole in the mask */
+        { "cluster", "\"ClusterIPRanges\":[{\"IP\":\"fd00::\",\"Mask\":\"//8AAA==\"}]", ERR_INVALID,
+          "fd00::" }, /* a mask of the other family */
+        { "cluster", "\"ClusterIPRanges\":[{\"IP\":\"edge.test\",\"Mask\":\"//8AAA==\"}]",
+          ERR_INVALID, "edge.test" },
+        { "cluster", "\"ClusterIPRanges\":[{\"IP\":\"10.42.0.0\",\"Mask\":\"?\"}]", ERR_INVALID,
+          "\"?\" is no network" },
+        { "cluster", "\"ClusterIPRanges\":[1,2]", ERR_INVALID, "is no network" },
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_buf text = BUF(1024), got = BUF(512);
+        struct cluster_config c;
+        struct err e = { 0 };
+
+        assert_int_equal(
+            buf_addf(&text, "{\"EgressSelectorMode\":\"%s\",%s}", rows[i].mode, rows[i].ranges), 0);
+        int r = cluster_config_parse(&c, buf_str(&text), &e);
+        if (r != rows[i].code || (r && !strstr(e.text, rows[i].want)))
+            fail_msg("row %zu: %d %s", i, r, e.text);
+        for (size_t k = 0; !r && k < c.n_cluster_cidrs; k++)
+            assert_int_equal(buf_addf(&got, "%s%s", k ? " " : "", c.cluster_cidrs[k]), 0);
+        if (!r)
+            assert_string_equal(buf_cstr(&got), rows[i].want);
     }
 }
 
@@ -199,6 +253,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_cluster_config_of_each_generation_is_read),
+        cmocka_unit_test(networks_of_pods_are_read_where_the_mode_needs_them),
         cmocka_unit_test(a_slice_gives_the_addresses_that_are_ready),
         cmocka_unit_test(the_status_says_where_it_stands_and_what_to_do),
         cmocka_unit_test(the_balancer_is_a_table),

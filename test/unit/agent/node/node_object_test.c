@@ -325,6 +325,32 @@ static void an_existing_node_gets_our_part_of_the_metadata_only(void **state)
     assert_non_null(json_at(patch, "metadata.annotations[\"k3s.io/node-config-hash\"]"));
 }
 
+static void the_egress_label_follows_the_mode_and_nobody_else(void **state)
+{
+    static const char *const mine[] = { "egress.k3s.io/cluster=no", "site=dock-4" };
+    struct node_object n = object();
+    (void)state;
+
+    n.labels = mine;
+    n.n_labels = ARRAY_LEN(mine);
+    for (int on = 0; on < 2; on++) {
+        n.pod_egress = on;
+        json_auto_t *node = made(&n), *patch = node_object_metadata_patch(&n);
+        const json_t *labels = json_at(node, "metadata.labels");
+        const json_t *patched = json_at(patch, "metadata.labels");
+        const char *label = json_string_value(json_object_get(labels, "egress.k3s.io/cluster"));
+
+        assert_string_equal(label ? label : "none", on ? "true" : "none");
+        if (on)
+            assert_string_equal(
+                json_string_value(json_object_get(patched, "egress.k3s.io/cluster")), "true");
+        else /* merge patch: null takes it away */
+            assert_true(json_is_null(json_object_get(patched, "egress.k3s.io/cluster")));
+        assert_non_null(json_object_get(labels, "site"));
+        assert_non_null(json_object_get(patched, "site"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +363,7 @@ int main(void)
         cmocka_unit_test(only_heartbeats_differ_is_the_same_status),
         cmocka_unit_test(texts_that_are_no_utf8_do_not_lose_the_status),
         cmocka_unit_test(an_existing_node_gets_our_part_of_the_metadata_only),
+        cmocka_unit_test(the_egress_label_follows_the_mode_and_nobody_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
