@@ -80,6 +80,5 @@ MUST_USE int tunnel_client_reload(struct tunnel_client *c, struct str ca_pem,
 
 void tunnel_client_status(const struct tunnel_client *c, struct tunnel_client_status *out);
 
-/* Drops the session or the attempt, then calls done (may be NULL) and is gone: soon, unless a TLS
- * handshake with a silent server runs, which cannot be cut short (10 s at most). */
+/* Drops the session or the attempt, then calls done (may be NULL) and is gone, soon. */
 void tunnel_client_close(struct tunnel_client *c, void (*done)(void *arg), void *arg);

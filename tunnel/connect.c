@@ -25,6 +25,7 @@ struct tunnel_connect {
     struct http_endpoint *ep;
     struct http_call *call;
     struct tcp_dial *dial;
+    struct tls *handshake;
     struct tls_client_config *tls;
     char *host, *tls_name;
     uint16_t port;
@@ -55,7 +56,10 @@ static void dial_end(struct tunnel_connect *c, struct stream *s, const struct er
 
 static void on_tls(void *arg, struct stream *s, const struct err *e)
 {
-    dial_end(arg, s, e);
+    struct tunnel_connect *c = arg;
+
+    c->handshake = NULL;
+    dial_end(c, s, e);
 }
 
 static void on_tcp(void *arg, struct stream *s, const struct err *e)
@@ -71,8 +75,9 @@ static void on_tcp(void *arg, struct stream *s, const struct err *e)
         return;
     }
     c->stage = TUNNEL_FAIL_TLS;
-    tls_client_wrap(c->tls, s, c->tls_name,
-                    c->dial_until_ms > now_ms ? c->dial_until_ms - now_ms : 1, on_tls, c);
+    c->handshake =
+        tls_client_wrap(c->tls, s, c->tls_name,
+                        c->dial_until_ms > now_ms ? c->dial_until_ms - now_ms : 1, on_tls, c);
 }
 
 static void dial(void *arg, uint64_t timeout_ms, http_dialed_fn done, void *done_arg)
@@ -222,6 +227,8 @@ void tunnel_connect_cancel(struct tunnel_connect *c)
     c->canceled = true;
     if (c->dial)
         tcp_dial_cancel(c->dial);
+    if (c->handshake)
+        tls_client_cancel(c->handshake);
     if (c->call)
         http_call_cancel(c->call);
 }

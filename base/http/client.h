@@ -38,7 +38,7 @@ struct http_endpoint_config {
 void http_endpoint_new(struct http_endpoint **out, uv_loop_t *loop,
                        const struct http_endpoint_config *c);
 /* Running calls end with ERR_CANCELED; then done (may be NULL) is called and it is gone. A dial
- * function or handshake that still runs is waited for, at most dial_timeout_ms. */
+ * function of the owner's that still runs is waited for, at most dial_timeout_ms. */
 void http_endpoint_close(struct http_endpoint *ep, void (*done)(void *arg), void *arg);
 /* Closes idle connections, and the others as their calls end: after a change of credentials. */
 void http_endpoint_reset(struct http_endpoint *ep);

@@ -64,6 +64,8 @@ void client_conn_close(struct client_conn *k)
     conn_move(k, CONN_CLOSING);
     if (k->tcp_dial)
         tcp_dial_cancel(k->tcp_dial);
+    if (k->handshake)
+        tls_client_cancel(k->handshake);
     if (k->stream)
         stream_close(k->stream);
     timer_close(&k->timer, on_timer_closed, k);
@@ -131,6 +133,7 @@ static void on_tls(void *arg, struct stream *s, const struct err *e)
     bool is_h2;
 
     k->stream_waits = false;
+    k->handshake = NULL;
     if (k->state == CONN_CLOSING) {
         if (s)
             stream_close(s);
@@ -180,8 +183,9 @@ static void on_dialed(void *arg, struct stream *s, const struct err *e)
     } else if (ep->tls) {
         conn_move(k, CONN_TLS);
         k->stream_waits = true;
-        tls_client_wrap(ep->tls, s, ep->host,
-                        k->dial_deadline_ms > now ? k->dial_deadline_ms - now : 1, on_tls, k);
+        k->handshake =
+            tls_client_wrap(ep->tls, s, ep->host,
+                            k->dial_deadline_ms > now ? k->dial_deadline_ms - now : 1, on_tls, k);
     } else {
         open_conn(k, s, ep->proto == HTTP_H2 ? CONN_H2 : CONN_H1);
     }

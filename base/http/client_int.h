@@ -32,6 +32,7 @@ struct h2;
 struct h1_head;
 struct h2_stream;
 struct tcp_dial;
+struct tls;
 
 enum call_state { CALL_WAITING, CALL_RUNNING, CALL_ENDED };
 
@@ -81,6 +82,7 @@ struct client_conn {
     bool draining;             /* takes no more calls */
     bool stream_waits;         /* a dial or handshake will still call back */
     struct tcp_dial *tcp_dial; /* runs; for cancel */
+    struct tls *handshake;     /* the same */
     bool timer_closed;
     struct timer timer;  /* h1: idle; h2: the tick of idle and ping */
     uint64_t last_rx_ms; /* loop time */

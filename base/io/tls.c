@@ -590,6 +590,20 @@ static void on_client_late(void *arg)
     tls_fail(t, &e);
 }
 
+static void on_canceled(void *arg)
+{
+    struct err e;
+
+    err_set(&e, ERR_CANCELED, "canceled");
+    tls_fail(arg, &e);
+}
+
+void tls_client_cancel(struct tls *t)
+{
+    if (t->done)
+        timer_start_ms(&t->timer, 0, on_canceled, t);
+}
+
 static void on_bad_name(void *arg)
 {
     struct err e;
@@ -611,9 +625,10 @@ static bool set_name(struct tls *t, const char *name)
            SSL_set_tlsext_host_name(t->ssl, name) == 1;
 }
 
-void tls_client_wrap(struct tls_client_config *c, struct stream *raw_take, const char *name,
-                     uint64_t timeout_ms,
-                     void (*done)(void *arg, struct stream *s, const struct err *e), void *arg)
+struct tls *tls_client_wrap(struct tls_client_config *c, struct stream *raw_take, const char *name,
+                            uint64_t timeout_ms,
+                            void (*done)(void *arg, struct stream *s, const struct err *e),
+                            void *arg)
 {
     struct tls *t = tls_new(c->ctx, raw_take, false);
 
@@ -626,9 +641,10 @@ void tls_client_wrap(struct tls_client_config *c, struct stream *raw_take, const
     if (!set_name(t, name)) {
         ERR_clear_error();
         timer_start_ms(&t->timer, 0, on_bad_name, t);
-        return;
+        return t;
     }
     timer_start_ms(&t->timer, timeout_ms, on_client_late, t);
     open_raw(t);
     stream_kick(&t->s); /* the first flight goes out from the loop */
+    return t;
 }

@@ -52,6 +52,10 @@ struct stream *tls_server_wrap(struct tls_server_config *c, struct stream *raw_t
  * with e: ERR_DENIED for a certificate that does not verify (the text names issuer and reason),
  * ERR_TIMEOUT, ERR_PROTOCOL, ERR_CLOSED. name is checked against the certificate: DNS name or IP
  * text. Takes raw. */
-void tls_client_wrap(struct tls_client_config *c, struct stream *raw_take, const char *name,
-                     uint64_t timeout_ms,
-                     void (*done)(void *arg, struct stream *s, const struct err *e), void *arg);
+struct tls; /* the handshake, until done; only tls_client_cancel takes it */
+struct tls *tls_client_wrap(struct tls_client_config *c, struct stream *raw_take, const char *name,
+                            uint64_t timeout_ms,
+                            void (*done)(void *arg, struct stream *s, const struct err *e),
+                            void *arg);
+/* done still comes, later, with ERR_CANCELED: a peer that is silent need not be waited for. */
+void tls_client_cancel(struct tls *t);

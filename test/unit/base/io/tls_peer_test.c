@@ -110,6 +110,29 @@ static void client_tells_silence_from_a_close_and_from_noise(void **state)
     }
 }
 
+static void a_canceled_handshake_waits_for_nobody(void **state)
+{
+    struct tls_client_config *cc = client_config(&ca, NULL, NULL);
+    struct half h = { .n_done = 0 };
+    struct stream *a, *b;
+    struct tls *t;
+    struct err e;
+    (void)state;
+
+    assert_int_equal(uv_loop_init(&h.loop), 0);
+    assert_int_equal(unix_pair(&a, &b, &h.loop, &h.loop, &e), 0);
+    end_open(&h.raw, a); /* says nothing */
+    t = tls_client_wrap(cc, b, "server.test", 3600000, on_half_done, &h);
+    tls_client_cancel(t);
+    tls_client_cancel(t);
+    assert_int_equal(h.n_done, 0); /* later, from the loop */
+    run_until(&h.loop, half_done, &h);
+    assert_int_equal(h.err.code, ERR_CANCELED);
+    half_deinit(&h);
+    assert_int_equal(h.n_done, 1);
+    tls_client_config_free(cc);
+}
+
 /* A stream between the two that cuts everything into pieces of one byte, and can be cut itself. */
 struct trickle {
     struct stream s;
@@ -332,6 +355,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(server_survives_peers_that_do_not_speak_tls),
         cmocka_unit_test(client_tells_silence_from_a_close_and_from_noise),
+        cmocka_unit_test(a_canceled_handshake_waits_for_nobody),
         cmocka_unit_test(it_runs_over_any_stream_byte_by_byte),
         cmocka_unit_test(cut_without_close_notify_is_an_error),
         cmocka_unit_test(reset_of_the_raw_stream_is_passed_on),
