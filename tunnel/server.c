@@ -33,7 +33,7 @@ struct tunnel_server {
     size_t n_sessions;
     struct list dials; /* results to hand out */
     uv_idle_t idle;
-    bool closing, idle_closed;
+    bool stopped, closing, idle_closed;
     void (*closed)(void *arg);
     void *closed_arg;
 };
@@ -131,7 +131,7 @@ static void session_leave(struct node_session *x, const char *why)
     if (n->n_sessions)
         return;
     n->st.since_unix_s = clock_wall_s();
-    if (ts->c.on_node && !ts->closing)
+    if (ts->c.on_node && !ts->stopped)
         ts->c.on_node(ts->c.arg, n->name, false);
 }
 
@@ -229,7 +229,7 @@ void tunnel_server_accept(struct tunnel_server *ts, struct http_req *r, struct s
     struct err e;
     bool own;
 
-    if (ts->closing || ts->n_sessions >= ts->c.n_sessions_max) {
+    if (ts->stopped || ts->n_sessions >= ts->c.n_sessions_max) {
         http_reply(r, 503, "text/plain", STR("too many tunnels\n"), NULL, 0);
         return;
     }
@@ -291,7 +291,7 @@ static void on_stream(void *arg, struct stream *s, const struct err *e)
     d->s = s;
     if (e)
         d->e = *e;
-    if (e && d->ts->closing)
+    if (e && d->ts->stopped)
         d->e.code = ERR_CANCELED;
     dial_end(d);
 }
@@ -307,7 +307,7 @@ void tunnel_server_dial(struct tunnel_server *ts, const char *node, const char *
     d->done = done;
     d->arg = arg;
     snprintf(name, sizeof name, "node %s", node);
-    if (ts->closing)
+    if (ts->stopped)
         err_set(&d->e, ERR_CANCELED, "%s: the tunnel server is closing", name);
     else if (!x)
         err_set(&d->e, ERR_NOT_FOUND, "failed to find Session for client %s", node);
@@ -405,19 +405,25 @@ static void cancel_dials(struct tunnel_server *ts)
     }
 }
 
-void tunnel_server_close(struct tunnel_server *ts, void (*done)(void *arg), void *arg)
+void tunnel_server_stop(struct tunnel_server *ts)
 {
     struct str name;
     void *value;
 
-    ts->closing = true;
-    ts->closed = done;
-    ts->closed_arg = arg;
+    ts->stopped = true;
     for (size_t i = 0; map_next(ts->nodes, &i, &name, &value);) {
         map_remove(ts->nodes, name);
         node_end(value, "the server is closing");
         node_unref(value);
     }
+}
+
+void tunnel_server_close(struct tunnel_server *ts, void (*done)(void *arg), void *arg)
+{
+    ts->closing = true;
+    ts->closed = done;
+    ts->closed_arg = arg;
+    tunnel_server_stop(ts);
     cancel_dials(ts);
     uv_idle_stop(&ts->idle);
     uv_idle_start(&ts->idle, on_last_idle);

@@ -90,6 +90,10 @@ bool tunnel_server_node(const struct tunnel_server *ts, const char *node,
 /* The node was deleted: closes its sessions and drops what is known. */
 void tunnel_server_forget(struct tunnel_server *ts, const char *node);
 
-/* Ends every session; pending dials end with ERR_CANCELED. Streams handed out break and stay their
- * owners' to close. Then done (may be NULL) is called and it is gone. */
+/* Ends every session, and dials under way and to come with ERR_CANCELED, so that nobody who still
+ * uses it waits for a node; what is known of nodes is forgotten. Streams handed out break and stay
+ * their owners' to close. For an orderly stop, before tunnel_server_close. */
+void tunnel_server_stop(struct tunnel_server *ts);
+
+/* The same if it was not stopped yet; then done (may be NULL) is called and it is gone. */
 void tunnel_server_close(struct tunnel_server *ts, void (*done)(void *arg), void *arg);

@@ -302,6 +302,37 @@ static void closing_the_server_cancels_dials_and_breaks_streams(void **state)
     assert_int_equal(late.n, 1);
 }
 
+static int both_dialed(void *arg)
+{
+    struct dialed *d = arg;
+
+    return d[0].n && d[1].n;
+}
+
+/* Whoever still wants a node while the server stops is told at once. */
+static void a_stopped_server_ends_dials_and_takes_no_tunnel(void **state)
+{
+    struct world w;
+    struct dialed d[2] = { 0 };
+
+    (void)state;
+    connected_world_init(&w);
+    tunnel_server_dial(w.ts, "n1", w.kubelet_address, 3600000, on_dialed, &d[0]);
+    tunnel_server_stop(w.ts);
+    tunnel_server_dial(w.ts, "n1", w.kubelet_address, 3600000, on_dialed, &d[1]);
+    run_until(&w.loop, both_dialed, d);
+    if (d[0].s) /* remotedialer: handed out before anything is known, and broken by now */
+        stream_close(d[0].s);
+    else
+        assert_int_equal(d[0].err.code, ERR_CANCELED);
+    assert_int_equal(d[1].err.code, ERR_CANCELED);
+    w.last.http_status = 0;
+    while (w.last.http_status != 503)
+        uv_run(&w.loop, UV_RUN_ONCE);
+    assert_int_equal(tunnel_server_n_sessions(w.ts), 0);
+    world_deinit(&w);
+}
+
 int main(void)
 {
 #define TESTS                                                                                      \
@@ -313,7 +344,8 @@ int main(void)
         cmocka_unit_test(an_unknown_node_is_not_found_in_k3s_words),                               \
         cmocka_unit_test(a_stalled_reader_stops_its_sender_and_no_other),                          \
         cmocka_unit_test(https_runs_over_a_stream),                                                \
-        cmocka_unit_test(closing_the_server_cancels_dials_and_breaks_streams)
+        cmocka_unit_test(closing_the_server_cancels_dials_and_breaks_streams),                     \
+        cmocka_unit_test(a_stopped_server_ends_dials_and_takes_no_tunnel)
     const struct CMUnitTest own[] = { cmocka_unit_test(each_direction_ends_by_itself),
                                       cmocka_unit_test(an_agent_without_our_protocol_is_served),
                                       TESTS };
