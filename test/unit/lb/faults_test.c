@@ -2,7 +2,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,37 +10,8 @@
 
 #include "base/io/file.h"
 #include "lb/metrics.h"
+#include "test/unit/base/io/hole.h"
 #include "test/unit/lb/rig.h"
-
-/* An address that swallows connects: a listener whose queue is full and that nobody accepts from.
- */
-struct hole {
-    int listener, fillers[8];
-    char address[32];
-};
-
-static void hole_dig(struct hole *h)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t n = sizeof a;
-
-    h->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(h->listener, (struct sockaddr *)&a, n), 0);
-    assert_int_equal(listen(h->listener, 0), 0);
-    assert_int_equal(getsockname(h->listener, (struct sockaddr *)&a, &n), 0);
-    snprintf(h->address, sizeof h->address, "127.0.0.1:%u", ntohs(a.sin_port));
-    for (size_t i = 0; i < ARRAY_LEN(h->fillers); i++) {
-        h->fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        err_ignore(connect(h->fillers[i], (struct sockaddr *)&a, n));
-    }
-}
-
-static void hole_fill(const struct hole *h)
-{
-    for (size_t i = 0; i < ARRAY_LEN(h->fillers); i++)
-        close(h->fillers[i]);
-    close(h->listener);
-}
 
 static struct balancer_server_status status_of(const struct balancer *b, const char *address)
 {
@@ -67,7 +37,7 @@ static void a_learned_address_that_swallows_connects_never_delays_the_seed(void 
     (void)state;
 
     uv_loop_init(&loop);
-    hole_dig(&hole);
+    hole_dig(&hole, "127.0.0.1");
     server_start(&seed, &loop, "one");
     o.seed = seed.address;
     assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
@@ -101,7 +71,7 @@ static void a_dial_into_a_hole_is_given_up_when_a_probe_finds_another_server(voi
     (void)state;
 
     uv_loop_init(&loop);
-    hole_dig(&hole);
+    hole_dig(&hole, "127.0.0.1");
     server_start(&seed, &loop, "one");
     o.seed = seed.address;
     assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
@@ -461,7 +431,7 @@ static void any_order_of_faults_leaves_the_next_request_a_server(void **state)
                 hole_fill(&end->hole);
                 end->silent = false;
             } else {
-                hole_dig(&end->hole);
+                hole_dig(&end->hole, "127.0.0.1");
                 end->silent = true;
             }
             tell(b, ends);
