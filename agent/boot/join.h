@@ -14,10 +14,10 @@
  * The server is verified by the name "kubernetes", which every K3s server's certificate carries and
  * no kubelet's does, under the CA that the token pins. Loop thread only.
  */
-#include "agent/boot/cause.h"
 #include "agent/boot/cluster_config.h"
 #include "agent/boot/credentials.h"
 #include "base/core/str.h"
+#include "base/kube/cause.h"
 
 #include <uv.h>
 

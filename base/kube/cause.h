@@ -1,9 +1,11 @@
 #pragma once
 /*
- * Cause: why the agent is not where it should be, in one word that `agent status` shows, logs carry
- * and advice hangs on. Derived from errors of the layers below; pure.
+ * Cause: why a node is not where it should be, in one word: `agent status` and `node why` show it,
+ * logs carry it, advice hangs on it, and agents tell it their servers (base/kube/node_report.h), so
+ * a name once given stays. Derived from errors of the layers below; pure.
  */
 #include "base/core/err.h"
+#include "base/core/str.h"
 
 enum cause {
     CAUSE_NONE,
@@ -18,10 +20,15 @@ enum cause {
     CAUSE_CONFIG,   /* the cluster asks for something that we do not do */
     CAUSE_LOCAL,    /* files, disk */
     CAUSE_PROTOCOL, /* an answer that makes no sense */
+    CAUSE_LEASE,    /* the node's lease is not renewed */
+    CAUSE_KUBELET,  /* the kubelet port of the node does not answer */
+    CAUSE_NODE,     /* the Node object: deleted, or not made yet */
     N_CAUSES,
 };
 
 const char *cause_name(enum cause c); /* "DNS", "TCP", ...; "" for NONE */
+/* The cause of that name; CAUSE_NONE when there is none. */
+enum cause cause_parse(struct str name);
 /* What a person can do about it; "" where there is nothing to say. */
 const char *cause_advice(enum cause c);
 

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "agent/boot/cause.h"
+#include "base/kube/cause.h"
 #include "base/core/macros.h"
 
 #include <string.h>
@@ -63,7 +63,10 @@ static void every_cause_has_a_name_of_its_own(void **state)
         assert_true(*cause_name((enum cause)i) != '\0');
         for (int k = 0; k < i; k++)
             assert_string_not_equal(cause_name((enum cause)i), cause_name((enum cause)k));
+        assert_int_equal(cause_parse(str_of(cause_name((enum cause)i))), i);
     }
+    assert_int_equal(cause_parse(STR("")), CAUSE_NONE);
+    assert_int_equal(cause_parse(STR("dns")), CAUSE_NONE);
     assert_string_equal(cause_name(N_CAUSES), "");
     assert_string_equal(cause_advice(N_CAUSES), "");
     assert_non_null(strstr(cause_advice(CAUSE_PASSWORD), "kubectl delete node"));

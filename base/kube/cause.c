@@ -1,14 +1,23 @@
-#include "agent/boot/cause.h"
+#include "base/kube/cause.h"
 
 #include <errno.h>
 #include <string.h>
 
 const char *cause_name(enum cause c)
 {
-    static const char *const names[N_CAUSES] = { "",        "DNS",    "TCP",      "TLS",
-                                                 "clock",   "token",  "password", "server",
-                                                 "session", "config", "local",    "protocol" };
+    static const char *const names[N_CAUSES] = { "",        "DNS",          "TCP",      "TLS",
+                                                 "clock",   "token",        "password", "server",
+                                                 "session", "config",       "local",    "protocol",
+                                                 "lease",   "kubelet port", "node" };
     return (size_t)c < N_CAUSES ? names[c] : "";
+}
+
+enum cause cause_parse(struct str name)
+{
+    for (int c = CAUSE_NONE + 1; c < N_CAUSES; c++)
+        if (str_is(name, cause_name((enum cause)c)))
+            return (enum cause)c;
+    return CAUSE_NONE;
 }
 
 const char *cause_advice(enum cause c)
@@ -25,6 +34,8 @@ const char *cause_advice(enum cause c)
         [CAUSE_SESSION] = "nothing to do: it is tried again",
         [CAUSE_CONFIG] = "the cluster asks for something that this version does not do",
         [CAUSE_LOCAL] = "check the disk and the folder's permissions",
+        [CAUSE_KUBELET] = "check the agent on that node, and what filters its loopback",
+        [CAUSE_NODE] = "restart the agent on that node: it registers again",
     };
     return (size_t)c < N_CAUSES && advice[c] ? advice[c] : "";
 }
