@@ -96,10 +96,14 @@ unit_src   := $(shell find test/unit test/golden -name '*_test.c' 2>/dev/null | 
 unit_src   := $(if $(T),$(filter test/unit/$(T)/% test/golden/$(T)/%,$(unit_src)),$(unit_src))
 unit_bins  := $(patsubst %.c,$(BUILD)/%,$(unit_src))
 
+# What tests of many folders share: test/fault breaks connections. Its own tests are in test/unit/test/fault.
+$(eval $(call folder_rules,test/fault))
+fault_lib := $(call lib_of,test/fault)
+
 # What several tests of a folder share lies beside them, without _test in its name.
 test_objs = $(BUILD)/$(1:.c=.o) $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard $(dir $(1))*.c)))
 define test_rule
-$(BUILD)/$(1:.c=): $(call test_objs,$(1)) $(call libs_of,$(patsubst test/golden/%/,%,$(patsubst test/unit/%/,%,$(dir $(1)))))
+$(BUILD)/$(1:.c=): $(call test_objs,$(1)) $(fault_lib) $(call libs_of,$(patsubst test/golden/%/,%,$(patsubst test/unit/%/,%,$(dir $(1)))))
 	$$(call say,LD,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LDLIBS) -lcmocka
 endef
 $(foreach t,$(unit_src),$(eval $(call test_rule,$(t))))
@@ -108,6 +112,11 @@ $(foreach t,$(unit_src),$(eval $(call test_rule,$(t))))
 ifeq ($(SAN),thread)
 $(unit_bins) $(BUILD)/coracle: $(BUILD)/test/tsan_close.o
 endif
+
+# Programs of the tests, one file each.
+test_tools := $(patsubst %.c,$(BUILD)/%,$(wildcard test/tools/*.c))
+$(test_tools): %: %.o $(fault_lib) $(all_libs)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
 check: $(unit_bins)
 	$(Q)sh test/run-unit.sh $(unit_bins)
@@ -125,7 +134,7 @@ fuzz: deps-lint
 	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) SAN=fuzz BUILD=build/san-fuzz fuzz-bins
 	$(Q)sh test/run-fuzz.sh build/san-fuzz $(FUZZ_SECONDS)
 
-system: $(BUILD)/coracle
+system: $(BUILD)/coracle $(test_tools)
 	$(Q)CORACLE=$(abspath $(BUILD)/coracle) BUILD=$(abspath $(BUILD)) sh test/run-system.sh $(S)
 
 test: deps-test
