@@ -18,6 +18,8 @@ DIR      ?=
 SAN      ?=
 BUILD    ?= build$(if $(SAN),/san-$(SAN))$(if $(filter clang,$(CC)),/clang)
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# No clock is believed that is earlier: the day of the commit, so that a build can be repeated.
+BUILT_S  := $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2>/dev/null || date +%s))
 
 Q := $(if $(V),,@)
 say = $(if $(V),,@echo "  $(1)	$(2)";)
@@ -85,7 +87,7 @@ all_libs := $(foreach d,$(folders),$(call lib_of,$(d))) $(BUILD)/lib/llhttp.a
 $(BUILD)/coracle: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/coracle*.c)) $(all_libs)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
-$(BUILD)/tools/coracle%.o: CPPFLAGS += -DCORACLE_VERSION='"$(VERSION)"'
+$(BUILD)/tools/%.o: CPPFLAGS += -DCORACLE_VERSION='"$(VERSION)"' -DCORACLE_BUILT_UNIX_S=$(BUILT_S)
 
 # ---- tests ----------------------------------------------------------------------------------------
 # test/unit/<folder>/x_test.c links <folder> and what that folder may use, so the linker checks the

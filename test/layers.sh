@@ -1,6 +1,7 @@
 #!/bin/sh
-# layers.sh: fails on an include against the arrows of mk/layers.mk, and on a foreign library that is
-# named outside its adapter. Prints every offence.
+# layers.sh: fails on an include against the arrows of mk/layers.mk, on a foreign library that is
+# named outside its adapter, and on a wall clock that is read past base/core/clock. Prints every
+# offence.
 set -eu
 cd "$(dirname "$0")/.."
 tmp=$(mktemp -d)
@@ -23,6 +24,13 @@ sqlite3.h base/data/db.c
 yaml.h base/data/yaml.c
 protobuf-c/ base/data/protobuf agent/cri/
 EOF
+
+git ls-files --cached --others --exclude-standard '*.c' '*.h' | grep -E '^(base|tunnel|lb|server|agent|cni|tools)/' |
+grep -v '^base/core/clock.c$' | xargs grep -nE '\<time\((NULL|0|&)|CLOCK_REALTIME|gettimeofday|X509_cmp_current_time' >"$tmp/clocks" && {
+    cat "$tmp/clocks"
+    echo 'the wall clock is read in base/core/clock.c only'
+    exit 1
+}
 
 git ls-files --cached --others --exclude-standard '*.c' '*.h' | grep -E '^(base|tunnel|lb|server|agent|cni)/' |
 while read -r f; do [ -f "$f" ] && awk -v f="$f" '/^#include/ {print f, $2}' "$f"; done >"$tmp/includes"

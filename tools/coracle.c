@@ -7,9 +7,12 @@
  * them and removes the pods of this node first.
  */
 #include "agent/boot/agent.h"
+#include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/data/flags.h"
+#include "base/io/file.h"
+#include "base/io/known_time.h"
 #include "base/io/notify.h"
 #include "base/io/proc.h"
 #include "base/pki/token.h"
@@ -24,12 +27,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TRIM_AFTER_S       20 /* the start is over by then */
+#define TRIM_AFTER_MS      20000 /* the start is over by then */
+#define LOOK_EVERY_MS      60000 /* at the known time */
+#define TEST_LOOK_MS       100
+#define TEST_CLOCK_ENV     "CORACLE_TEST_CLOCK_FILE"
 #define DEFAULT_CONFIG     "/etc/rancher/k3s/config.yaml"
 #define DEFAULT_KUBECONFIG "/etc/rancher/k3s/k3s.yaml"
 
 #ifndef CORACLE_VERSION
 #define CORACLE_VERSION "unknown"
+#endif
+#ifndef CORACLE_BUILT_UNIX_S
+#define CORACLE_BUILT_UNIX_S 0
 #endif
 #define KUBERNETES_VERSION "v1.32.0+coracle"
 
@@ -39,6 +48,41 @@ static int die(const char *what, const struct err *e)
 {
     fprintf(stderr, "coracle: %s: %s\n", what, e->text);
     return 1;
+}
+
+/* ---- the clock ---- */
+
+/* Tests only: the variable names a file with the seconds that the machine's clock is to be ahead.
+ * It is looked at all the time, so a test moves the clock of all its processes by writing it. Only
+ * a file that nobody but our user can read or write counts; whoever sets our environment could
+ * preload a library just as well. False: there is none. */
+static bool follow_test_clock(void)
+{
+    const char *path = getenv(TEST_CLOCK_ENV);
+    static long long offset_s;
+    auto_buf text = BUF(64);
+    long long now_s;
+    struct err e;
+
+    if (!path || !*path)
+        return false;
+    if (file_check_private(path, &e) || file_read(path, text.max, &text, &e))
+        return true; /* being written: the next look finds it */
+    now_s = strtoll(buf_cstr(&text), NULL, 10);
+    if (now_s != offset_s)
+        clock_set_offset_s(now_s);
+    offset_s = now_s;
+    return true;
+}
+
+static void tell_clock(void)
+{
+    if (follow_test_clock())
+        log_warn("the clock follows a file, for a test", kv("file", getenv(TEST_CLOCK_ENV)));
+    if (clock_machine_s() + CLOCK_SLACK_S < CORACLE_BUILT_UNIX_S)
+        log_warn("this machine's clock is before the day this program was built: going on from "
+                 "that day",
+                 kv("machine_unix_s", clock_machine_s()));
 }
 
 /* ---- the roles ---- */
@@ -52,6 +96,7 @@ struct roles {
     bool server_running, agent_running;
     _Atomic bool server_ended; /* its loop is gone: it cannot be asked to stop any more */
     pthread_t main_thread;
+    struct known_time known_time;
 };
 
 static void *run_server(void *arg)
@@ -129,13 +174,33 @@ static void stop_all(struct roles *r, bool stop_pods)
     server_free(r->server);
 }
 
+/* The next signal. Meanwhile looks after the clock, and gives back what only the start needed. */
+static int next_signal(struct roles *r, const sigset_t *signals)
+{
+    static bool trimmed;
+    uint64_t started_ms = clock_mono_ms();
+
+    for (;;) {
+        bool in_test = follow_test_clock();
+        uint64_t wait_ms = in_test ? TEST_LOOK_MS : trimmed ? LOOK_EVERY_MS : TRIM_AFTER_MS;
+        struct timespec wait = { (time_t)(wait_ms / 1000), (long)(wait_ms % 1000) * 1000000 };
+        int n = sigtimedwait(signals, NULL, &wait);
+
+        if (n > 0)
+            return n;
+        known_time_look(&r->known_time);
+        if (!trimmed && clock_mono_ms() - started_ms >= TRIM_AFTER_MS) {
+            trimmed = true;
+            mem_trim();
+        }
+    }
+}
+
 /* Starts what r asks for, then waits for a signal that ends it. */
 static int run_roles(struct roles *r)
 {
     struct err e = { 0 };
     sigset_t signals;
-    const struct timespec start_over = { .tv_sec = TRIM_AFTER_S }, forever = { .tv_sec = 1 << 30 };
-    bool trimmed = false;
     int signal_n = 0;
     int code = 0;
 
@@ -150,20 +215,16 @@ static int run_roles(struct roles *r)
     pthread_sigmask(SIG_BLOCK, &signals,
                     NULL); /* threads inherit it; children are reset by libuv */
     r->main_thread = pthread_self();
+    tell_clock();
+    known_time_open(&r->known_time, r->node.data_dir, r->server_options != NULL);
 
     if (r->server_options ? start_server(r, &e) : start_agent(r, &e))
         code = die(r->server_options ? "server" : "agent", &e);
     while (!code) {
-        signal_n = sigtimedwait(&signals, NULL, trimmed ? &forever : &start_over);
-        if (signal_n < 0) {
-            if (!trimmed && errno == EAGAIN) {
-                trimmed = true;
-                mem_trim();
-            }
-            continue;
-        }
+        signal_n = next_signal(r, &signals);
         if (signal_n != SIGUSR2 || r->server_ended)
             break;
+        known_time_look(&r->known_time); /* the server answers */
         if (r->server_options && !r->server_options->disable_agent && !r->agent) {
             r->node.server = (char *)server_url(r->server);
             r->node.token = (char *)server_agent_token(r->server);
@@ -178,6 +239,7 @@ static int run_roles(struct roles *r)
     if (r->server_ended)
         code = 1;
     stop_all(r, signal_n == SIGUSR1);
+    known_time_close(&r->known_time);
     return code;
 }
 
@@ -449,6 +511,8 @@ int main(int argc, char **argv)
     char *name = basename(self);
     const char *url = getenv("K3S_URL");
 
+    clock_set_build_s(CORACLE_BUILT_UNIX_S);
+    follow_test_clock();
     if (is_tool(name)) {
         argv[0] = name;
         return exec_tool(argv);
