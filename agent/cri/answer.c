@@ -1,33 +1,15 @@
 #include "agent/cri/answer.h"
 
 #include "agent/cri/cri.pb-c.h"
+#include "base/data/protobuf.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* ---- memory: protobuf-c allocates from the arena, which ends all at once ---- */
-
-static void *pb_alloc(void *arena, size_t n)
-{
-    return arena_calloc(arena, 1, n);
-}
-
-static void pb_free(void *arena, void *p)
-{
-    (void)arena;
-    (void)p;
-}
-
 static void *unpack(struct answer *a, const ProtobufCMessageDescriptor *d, struct str bytes,
                     struct err *e)
 {
-    ProtobufCAllocator from = { .alloc = pb_alloc, .free = pb_free, .allocator_data = &a->arena };
-    ProtobufCMessage *m =
-        protobuf_c_message_unpack(d, &from, bytes.n, (const uint8_t *)(bytes.p ? bytes.p : ""));
-
-    if (!m)
-        err_set(e, ERR_PROTOCOL, "the answer is no %s", d->name);
-    return m;
+    return protobuf_unpack(&a->arena, d, bytes, e);
 }
 
 static void *list_of(struct answer *a, size_t n, size_t size, struct err *e)

@@ -2,8 +2,8 @@
 /*
  * Answer: a CRI response read from its bytes into the structs of cri.h. No I/O; any thread.
  */
-#include "agent/cri/arena.h"
 #include "agent/cri/cri.h"
+#include "base/core/arena.h"
 
 /* One response may not need more memory than this, whatever its bytes claim. */
 #define ANSWER_MAX_BYTES (64u * 1024 * 1024)

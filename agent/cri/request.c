@@ -1,7 +1,8 @@
 #include "agent/cri/request.h"
 
-#include "agent/cri/arena.h"
 #include "agent/cri/cri.pb-c.h"
+#include "base/core/arena.h"
+#include "base/data/protobuf.h"
 
 #include <stdint.h>
 
@@ -10,8 +11,6 @@
  * without a limit (the sizes are ours) and dropped after packing. Its fields are not const though
  * packing reads them only; mut() is the one place that says so.
  */
-#define auto_arena __attribute__((cleanup(arena_deinit))) struct arena
-
 static char *mut(const char *s)
 {
     return (char *)(uintptr_t)(s ? s : "");
@@ -20,17 +19,6 @@ static char *mut(const char *s)
 static char **mut_list(const char *const *v)
 {
     return (char **)(uintptr_t)v;
-}
-
-static int pack(struct buf *b, const ProtobufCMessage *m)
-{
-    size_t n = protobuf_c_message_get_packed_size(m);
-
-    if (buf_reserve(b, n ? n : 1))
-        return ERR_LIMIT;
-    protobuf_c_message_pack(m, (uint8_t *)b->p + b->n);
-    b->n += n;
-    return 0;
 }
 
 /* A list of pointers to new messages of Type: in place of n mallocs, one array of each. */
@@ -157,7 +145,7 @@ int request_run_sandbox(struct buf *b, const struct cri_sandbox_config *s)
     Runtime__V1__RunPodSandboxRequest m = RUNTIME__V1__RUN_POD_SANDBOX_REQUEST__INIT;
 
     m.config = sandbox(&a, s);
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 int request_sandbox_id(struct buf *b, const char *id)
@@ -165,7 +153,7 @@ int request_sandbox_id(struct buf *b, const char *id)
     Runtime__V1__SandboxIdRequest m = RUNTIME__V1__SANDBOX_ID_REQUEST__INIT;
 
     m.pod_sandbox_id = mut(id);
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 /* ---- containers ---- */
@@ -269,7 +257,7 @@ int request_create_container(struct buf *b, const char *sandbox_id,
     m.pod_sandbox_id = mut(sandbox_id);
     m.config = container(&a, k);
     m.sandbox_config = sandbox(&a, s);
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 int request_container_id(struct buf *b, const char *id)
@@ -277,7 +265,7 @@ int request_container_id(struct buf *b, const char *id)
     Runtime__V1__ContainerIdRequest m = RUNTIME__V1__CONTAINER_ID_REQUEST__INIT;
 
     m.container_id = mut(id);
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 int request_stop_container(struct buf *b, const char *id, int64_t grace_s)
@@ -286,7 +274,7 @@ int request_stop_container(struct buf *b, const char *id, int64_t grace_s)
 
     m.container_id = mut(id);
     m.timeout = grace_s;
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 int request_list_containers(struct buf *b, const char *sandbox_id)
@@ -297,7 +285,7 @@ int request_list_containers(struct buf *b, const char *sandbox_id)
     f.pod_sandbox_id = mut(sandbox_id);
     if (sandbox_id)
         m.filter = &f;
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 /* ---- inside a container ---- */
@@ -311,7 +299,7 @@ int request_exec_sync(struct buf *b, const char *id, const char *const *argv, si
     m.cmd = mut_list(argv);
     m.n_cmd = n_argv;
     m.timeout = timeout_s;
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 int request_exec(struct buf *b, const char *id, const char *const *argv, size_t n_argv,
@@ -326,7 +314,7 @@ int request_exec(struct buf *b, const char *id, const char *const *argv, size_t 
     m.stdin_ = o.in;
     m.stdout_ = o.out;
     m.stderr_ = o.err;
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 int request_attach(struct buf *b, const char *id, struct cri_stream_options o)
@@ -338,7 +326,7 @@ int request_attach(struct buf *b, const char *id, struct cri_stream_options o)
     m.stdin_ = o.in;
     m.stdout_ = o.out;
     m.stderr_ = o.err;
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 int request_port_forward(struct buf *b, const char *sandbox_id, const int32_t *ports,
@@ -349,7 +337,7 @@ int request_port_forward(struct buf *b, const char *sandbox_id, const int32_t *p
     m.pod_sandbox_id = mut(sandbox_id);
     m.port = (int32_t *)(uintptr_t)ports;
     m.n_port = n_ports;
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 /* ---- images and the rest ---- */
@@ -360,7 +348,7 @@ int request_image_status(struct buf *b, const char *image)
     Runtime__V1__ImageStatusRequest m = RUNTIME__V1__IMAGE_STATUS_REQUEST__INIT;
 
     m.image = image_spec(&a, image, NULL);
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 int request_pull_image(struct buf *b, const char *image, const struct cri_sandbox_config *s)
@@ -371,7 +359,7 @@ int request_pull_image(struct buf *b, const char *image, const struct cri_sandbo
     m.image = image_spec(&a, image, NULL);
     if (s)
         m.sandbox_config = sandbox(&a, s);
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 int request_version(struct buf *b)
@@ -379,7 +367,7 @@ int request_version(struct buf *b)
     Runtime__V1__VersionRequest m = RUNTIME__V1__VERSION_REQUEST__INIT;
 
     m.version = mut("v1");
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 int request_runtime_config(struct buf *b, const char *pod_cidr)
@@ -391,7 +379,7 @@ int request_runtime_config(struct buf *b, const char *pod_cidr)
     n.pod_cidr = mut(pod_cidr);
     c.network_config = &n;
     m.runtime_config = &c;
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }
 
 int request_subscribe(struct buf *b, const char *filter)
@@ -401,5 +389,5 @@ int request_subscribe(struct buf *b, const char *filter)
 
     m.filters = filters;
     m.n_filters = 1;
-    return pack(b, &m.base);
+    return protobuf_pack(b, &m.base);
 }

@@ -4,7 +4,7 @@
  * carry out is refused by name, for a pod that runs without a part of itself is worse than one
  * that does not. No I/O; any thread, one at a time.
  */
-#include "agent/cri/arena.h"
+#include "base/core/arena.h"
 #include "agent/cri/cri.h"
 
 #include <jansson.h>

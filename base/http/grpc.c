@@ -270,18 +270,24 @@ static void on_unary_done(struct grpc_call *c, void *arg, const struct err *e)
     free(u);
 }
 
-struct grpc_call *grpc_unary(struct http_endpoint *ep, const char *path, struct str message,
-                             uint64_t timeout_ms, grpc_reply_fn done, void *arg)
+struct grpc_call *grpc_unary_with(struct http_endpoint *ep, const struct grpc_call_config *cfg,
+                                  struct str message, grpc_reply_fn done, void *arg)
 {
     static const struct grpc_call_events events = { .on_message = on_unary_message,
                                                     .on_done = on_unary_done };
-    const struct grpc_call_config cfg = {
-        .path = path,
-        .timeout_ms = timeout_ms ? timeout_ms : UNARY_TIMEOUT_MS,
-    };
+    struct grpc_call_config c = *cfg;
     struct unary *u = mem_alloc(sizeof *u);
 
+    c.timeout_ms = c.timeout_ms ? c.timeout_ms : UNARY_TIMEOUT_MS;
     u->done = done;
     u->arg = arg;
-    return start(ep, &cfg, &message, &events, u);
+    return start(ep, &c, &message, &events, u);
+}
+
+struct grpc_call *grpc_unary(struct http_endpoint *ep, const char *path, struct str message,
+                             uint64_t timeout_ms, grpc_reply_fn done, void *arg)
+{
+    return grpc_unary_with(
+        ep, &(struct grpc_call_config){ .path = path, .timeout_ms = timeout_ms }, message, done,
+        arg);
 }

@@ -24,6 +24,16 @@ typedef void (*grpc_reply_fn)(void *arg, struct str reply, const struct err *e);
 struct grpc_call *grpc_unary(struct http_endpoint *ep, const char *path, struct str message,
                              uint64_t timeout_ms, grpc_reply_fn done, void *arg);
 
+struct grpc_call_config {
+    const char *path;
+    const struct http_header *metadata; /* copied; extra request headers (etcd's "token") */
+    size_t n_metadata;
+    uint64_t timeout_ms;      /* 0: none (an event stream); unary: 2 min */
+    size_t message_max_bytes; /* 0: GRPC_MESSAGE_MAX_BYTES */
+};
+struct grpc_call *grpc_unary_with(struct http_endpoint *ep, const struct grpc_call_config *cfg,
+                                  struct str message, grpc_reply_fn done, void *arg);
+
 /* ---- streams ---- */
 
 struct grpc_call_events {
@@ -31,14 +41,6 @@ struct grpc_call_events {
     void (*on_drain)(struct grpc_call *c, void *arg); /* may be NULL: nothing to write */
     /* Once, last; e is NULL when the server ended with status OK. c is gone afterwards. */
     void (*on_done)(struct grpc_call *c, void *arg, const struct err *e);
-};
-
-struct grpc_call_config {
-    const char *path;
-    const struct http_header *metadata; /* copied; extra request headers (etcd's "token") */
-    size_t n_metadata;
-    uint64_t timeout_ms;      /* 0: none (an event stream) */
-    size_t message_max_bytes; /* 0: GRPC_MESSAGE_MAX_BYTES */
 };
 
 void grpc_call_start(struct grpc_call **out, struct http_endpoint *ep,

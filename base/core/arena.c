@@ -1,4 +1,4 @@
-#include "agent/cri/arena.h"
+#include "base/core/arena.h"
 
 #include "base/core/mem.h"
 

@@ -1,9 +1,8 @@
 #pragma once
 /*
- * Arena: many small things that end together, with a maximum: what one CRI message needs while it
- * is packed or read. Any thread, one at a time.
+ * Arena: many small things that end together, with a maximum: what one message needs while it is
+ * packed or read. Any thread, one at a time.
  */
-#include <stdbool.h>
 #include <stddef.h>
 
 struct arena {
@@ -13,6 +12,7 @@ struct arena {
 };
 
 #define ARENA(max) ((struct arena){ .max_bytes = (max) })
+#define auto_arena __attribute__((cleanup(arena_deinit))) struct arena
 
 void arena_deinit(struct arena *a);
 /* Zeroed; NULL past the maximum. n is a number of things of size_bytes each. */
