@@ -67,7 +67,7 @@ const struct flag server_flags[] = {
     { .name = "service-node-port-range", .type = FLAG_STR, .offset = S(service_node_port_range), .dflt = "30000-32767", .help = "ports of NodePort services; only the default so far", .one_of = "30000-32767" },
     { .name = "cluster-dns", .type = FLAG_LIST_COMMA, .offset = S(cluster_dns), .help = "address of the cluster's DNS (default: the tenth of service-cidr)" },
     { .name = "cluster-domain", .type = FLAG_STR, .offset = S(cluster_domain), .dflt = "cluster.local", .help = "DNS domain of the cluster" },
-    { .name = "egress-selector-mode", .type = FLAG_STR, .offset = S(egress_selector_mode), .dflt = "agent", .help = "what goes through the tunnels: agent or disabled", .one_of = "agent|disabled" },
+    { .name = "egress-selector-mode", .type = FLAG_STR, .offset = S(egress_selector_mode), .dflt = "agent", .help = "what goes through the tunnels: agent (kubelets), pod or cluster (pods too) or disabled", .one_of = "agent|pod|cluster|disabled" },
     { .name = "write-kubeconfig", .alias = 'o', .type = FLAG_STR, .offset = S(write_kubeconfig), .env = "K3S_KUBECONFIG_OUTPUT", .help = "where to write the admin kubeconfig (default: /etc/rancher/k3s/k3s.yaml)" },
     { .name = "write-kubeconfig-mode", .type = FLAG_STR, .offset = S(write_kubeconfig_mode), .env = "K3S_KUBECONFIG_MODE", .help = "its mode, octal (default: 0600)" },
     { .name = "write-kubeconfig-group", .type = FLAG_STR, .offset = S(write_kubeconfig_group), .env = "K3S_KUBECONFIG_GROUP", .help = "its group" },

@@ -40,7 +40,7 @@ struct server_options {
     struct flag_list cluster_cidr, service_cidr, cluster_dns;
     char *service_node_port_range; /* 30000-32767 */
     char *cluster_domain;
-    char *egress_selector_mode; /* agent, disabled */
+    char *egress_selector_mode; /* agent, pod, cluster, disabled */
     char *agent_token, *agent_token_file;
     char *write_kubeconfig, *write_kubeconfig_mode, *write_kubeconfig_group, *write_kubeconfig_name;
     struct flag_list disable;

@@ -2,7 +2,6 @@
 
 #include "base/core/list.h"
 #include "base/core/log.h"
-#include "base/core/map.h"
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/http/url.h"
@@ -10,85 +9,51 @@
 #include "base/io/tcp.h"
 #include "base/kube/status.h"
 #include "server/api/local.h"
+#include "server/boot/egress_table.h"
 #include "tunnel/server.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
-
 #define DIAL_TIMEOUT_MS 15000 /* of a CONNECT, as K3s's */
-#define CRI_STREAM_PORT 10010
-#define KUBELET_PORT    10250
 #define CONNECTS_MAX    1024
 #define LEFTOVER_MAX    (64 * 1024)
-
-struct node { /* what the table knows of one */
-    char name[254];
-    char internal_ip[INET6_ADDRSTRLEN]; /* "": none */
-    uint16_t kubelet_port;
-};
 
 struct egress {
     uv_loop_t *loop;
     struct tunnel_server *tunnels;
-    char *own_node;
-    bool disabled;
-    struct local_watch *watch;
-    struct map *nodes;   /* name -> struct node * */
-    struct map *node_of; /* IP text -> struct node *, borrowed from nodes */
+    struct egress_table *table;
+    struct local_watch *nodes, *pods;
+    struct list dials; /* direct ones under way */
     struct list connects;
     size_t n_connects;
-    bool closing;
+    bool stopped, closing;
     void (*done)(void *arg);
     void *done_arg;
 };
 
-/* ---- the node table ----------------------------------------------------------------------------
+/* ---- the table ---------------------------------------------------------------------------------
  */
-
-static void forget_addresses(struct egress *g, const struct node *n)
-{
-    struct str key;
-    void *value;
-
-    for (size_t i = 0; map_next(g->node_of, &i, &key, &value);)
-        if (value == n)
-            map_remove(g->node_of, key);
-}
 
 static void on_node(void *arg, enum local_event ev, const json_t *obj)
 {
     struct egress *g = arg;
     const char *name = json_str_at(obj, "metadata.name", "");
-    struct node *n = map_get(g->nodes, str_of(name));
-    const json_t *addresses = json_at(obj, "status.addresses"), *a;
-    size_t i;
 
-    if (n)
-        forget_addresses(g, n);
     if (ev == LOCAL_DELETED) {
-        map_remove(g->nodes, str_of(name));
-        free(n);
+        egress_table_drop_node(g->table, name);
         tunnel_server_forget(g->tunnels, name);
-        return;
+    } else {
+        egress_table_set_node(g->table, obj);
     }
-    if (!n) {
-        n = mem_alloc(sizeof *n);
-        snprintf(n->name, sizeof n->name, "%s", name);
-        map_set(g->nodes, str_of(name), n);
-    }
-    n->internal_ip[0] = '\0';
-    n->kubelet_port =
-        (uint16_t)json_i64_at(obj, "status.daemonEndpoints.kubeletEndpoint.Port", KUBELET_PORT);
-    json_array_foreach(addresses, i, a)
-    {
-        const char *type = json_str_at(a, "type", ""), *ip = json_str_at(a, "address", "");
-        bool internal = strcmp(type, "InternalIP") == 0;
-        if (!internal && strcmp(type, "ExternalIP") != 0)
-            continue;
-        map_set(g->node_of, str_of(ip), n);
-        if (internal && !n->internal_ip[0])
-            snprintf(n->internal_ip, sizeof n->internal_ip, "%s", ip);
-    }
+}
+
+static void on_pod(void *arg, enum local_event ev, const json_t *obj)
+{
+    struct egress *g = arg;
+
+    if (ev == LOCAL_DELETED)
+        egress_table_drop_pod(g->table, json_str_at(obj, "metadata.namespace", ""),
+                              json_str_at(obj, "metadata.name", ""));
+    else
+        egress_table_set_pod(g->table, obj);
 }
 
 void egress_new(struct egress **out, const struct egress_config *c)
@@ -97,50 +62,94 @@ void egress_new(struct egress **out, const struct egress_config *c)
 
     g->loop = c->loop;
     g->tunnels = c->tunnels;
-    g->own_node = mem_strdup(c->own_node);
-    g->disabled = c->disabled;
-    g->nodes = map_new();
-    g->node_of = map_new();
+    g->table = egress_table_new(c->own_node, c->mode);
+    list_init(&g->dials);
     list_init(&g->connects);
     *out = g;
 }
 
 void egress_start(struct egress *g, struct api *api)
 {
-    static const struct local_watch_events events = { .on_event = on_node };
-    struct local_ref ref = { .resource = "nodes" };
+    static const struct local_watch_events of_nodes = { .on_event = on_node, .no_cache = true };
+    static const struct local_watch_events of_pods = { .on_event = on_pod, .no_cache = true };
+    struct local_ref nodes = { .resource = "nodes" }, pods = { .resource = "pods" };
 
-    local_watch_start(&g->watch, api, &ref, NULL, &events, g);
+    local_watch_start(&g->nodes, api, &nodes, NULL, &of_nodes, g);
+    if (egress_table_wants_pods(g->table))
+        local_watch_start(&g->pods, api, &pods, NULL, &of_pods, g);
 }
 
 /* ---- dialing -----------------------------------------------------------------------------------
  */
 
-static void dial_direct(struct egress *g, struct str host, uint16_t port, uint64_t timeout_ms,
+struct dial { /* a direct one, so that a stop can end it */
+    struct list in;
+    struct tcp_dial *tcp;
+    bool unreached_by_tunnel; /* it would have gone by one */
+    char node[254];
+    http_dialed_fn done;
+    void *arg;
+};
+
+static void on_direct(void *arg, struct stream *s, const struct err *e)
+{
+    struct dial *d = arg;
+    http_dialed_fn done = d->done;
+    void *done_arg = d->arg;
+    struct err why;
+
+    list_remove(&d->in);
+    if (e) {
+        why = *e;
+        if (d->unreached_by_tunnel)
+            err_wrap(&why, "node %s has no tunnel, tried directly", d->node);
+    }
+    free(d);
+    done(done_arg, s, e ? &why : NULL);
+}
+
+static void dial_direct(struct egress *g, const struct egress_route *r, uint64_t timeout_ms,
                         http_dialed_fn done, void *arg)
 {
-    auto_free char *name = str_dup(host);
+    struct dial *d = mem_alloc(sizeof *d);
 
-    tcp_dial(NULL, g->loop, name, port, timeout_ms, done, arg);
+    d->done = done;
+    d->arg = arg;
+    d->unreached_by_tunnel = r->way == EGRESS_TUNNEL_PREFERRED;
+    memcpy(d->node, r->node, sizeof d->node);
+    list_push(&g->dials, &d->in);
+    tcp_dial(&d->tcp, g->loop, r->host, r->port, timeout_ms, on_direct, d);
+    if (g->stopped)
+        tcp_dial_cancel(d->tcp);
+}
+
+static void dial_route(struct egress *g, const struct egress_route *r, uint64_t timeout_ms,
+                       http_dialed_fn done, void *arg)
+{
+    auto_buf address = BUF(300);
+
+    if (r->way == EGRESS_DIRECT ||
+        (r->way == EGRESS_TUNNEL_PREFERRED && !tunnel_server_has(g->tunnels, r->node))) {
+        dial_direct(g, r, timeout_ms, done, arg);
+        return;
+    }
+    err_ignore(url_join_host_port(&address, str_of(r->host), r->port)); /* it fits */
+    tunnel_server_dial(g->tunnels, r->node, buf_cstr(&address), timeout_ms, done, arg);
 }
 
 void egress_dial(void *arg, const char *node, const char *host_port, uint64_t timeout_ms,
                  http_dialed_fn done, void *done_arg)
 {
     struct egress *g = arg;
-    const struct node *n = map_get(g->nodes, str_of(node));
-    bool own = strcmp(node, g->own_node) == 0;
+    struct egress_route r;
     struct str host;
-    uint16_t port;
+    uint16_t port = 0;
     struct err e;
 
-    if ((own || g->disabled) && url_split_host_port(&host, &port, str_of(host_port), 0, &e) == 0) {
-        if (own || (n && n->internal_ip[0])) {
-            dial_direct(g, own ? host : str_of(n->internal_ip), port, timeout_ms, done, done_arg);
-            return;
-        } /* a node that tells no address: its tunnel, if it has one, is the only way */
-    }
-    tunnel_server_dial(g->tunnels, node, host_port, timeout_ms, done, done_arg);
+    err_ignore(
+        url_split_host_port(&host, &port, str_of(host_port), 0, &e)); /* the API's own text */
+    egress_table_kubelet(g->table, node, port, &r);
+    dial_route(g, &r, timeout_ms, done, done_arg);
 }
 
 /* ---- CONNECT -----------------------------------------------------------------------------------
@@ -157,6 +166,19 @@ struct connect {
     bool dialing;
 };
 
+static void maybe_gone(struct egress *g)
+{
+    void (*done)(void *) = g->done;
+    void *arg = g->done_arg;
+
+    if (!g->closing || !list_empty(&g->connects)) /* no dial is without its CONNECT any more */
+        return;
+    egress_table_free(g->table);
+    free(g);
+    if (done)
+        done(arg);
+}
+
 static void connect_free(struct connect *c)
 {
     struct egress *g = c->g;
@@ -164,13 +186,7 @@ static void connect_free(struct connect *c)
     list_remove(&c->in);
     g->n_connects--;
     free(c);
-    if (g->closing && list_empty(&g->connects)) {
-        void (*done)(void *) = g->done;
-        void *arg = g->done_arg;
-        free(g);
-        if (done)
-            done(arg);
-    }
+    maybe_gone(g);
 }
 
 static void reply_status(struct http_req *r, json_t *status_take)
@@ -254,7 +270,7 @@ static const struct http_req_events req_events = {
 
 void egress_connect(struct egress *g, struct http_req *r)
 {
-    const struct node *n;
+    struct egress_route route;
     struct connect *c;
     struct str host;
     uint16_t port;
@@ -264,7 +280,8 @@ void egress_connect(struct egress *g, struct http_req *r)
         reply_status(r, status_new(STATUS_BAD_REQUEST, "CONNECT needs HTTP/1.1"));
         return;
     }
-    if (url_split_host_port(&host, &port, http_req_target(r), 0, &e)) {
+    if (url_split_host_port(&host, &port, http_req_target(r), 0, &e) ||
+        egress_table_route(g->table, host, port, &route, &e)) {
         reply_status(r, status_new(STATUS_BAD_REQUEST, "CONNECT wants host:port: %s", e.text));
         return;
     }
@@ -280,46 +297,28 @@ void egress_connect(struct egress *g, struct http_req *r)
     list_push(&g->connects, &c->in);
     http_req_accept(r, &req_events, c);
 
-    unsigned char ip[16];
-    auto_free char *host_text = str_dup(host);
-    bool is_ip = inet_pton(AF_INET, host_text, ip) == 1 || inet_pton(AF_INET6, host_text, ip) == 1;
-    n = is_ip ? map_get(g->node_of, host) : NULL;
-    if (is_ip && (!n || (port != n->kubelet_port && port != CRI_STREAM_PORT))) {
-        dial_direct(g, host, port, DIAL_TIMEOUT_MS, on_dialed, c);
-        return;
-    }
-    char local[32];
-    snprintf(local, sizeof local, "127.0.0.1:%u", port);
-    egress_dial(g, n ? n->name : host_text, local, DIAL_TIMEOUT_MS, on_dialed, c);
+    dial_route(g, &route, DIAL_TIMEOUT_MS, on_dialed, c);
 }
 
 void egress_stop(struct egress *g)
 {
-    if (g->watch)
-        local_watch_stop(STEAL(g->watch));
+    g->stopped = true;
+    if (g->nodes)
+        local_watch_stop(STEAL(g->nodes));
+    if (g->pods)
+        local_watch_stop(STEAL(g->pods));
+    list_each (d, &g->dials, struct dial, in)
+        tcp_dial_cancel(d->tcp);
 }
 
 void egress_close(struct egress *g, void (*done)(void *arg), void *arg)
 {
-    struct str key;
-    void *value;
-
     g->closing = true;
     g->done = done;
     g->done_arg = arg;
     egress_stop(g);
-    for (size_t i = 0; map_next(g->nodes, &i, &key, &value);)
-        free(value);
-    map_free(g->nodes);
-    map_free(g->node_of);
-    free(g->own_node);
-    if (list_empty(&g->connects)) {
-        free(g);
-        if (done)
-            done(arg);
-        return;
-    }
     list_each (c, &g->connects, struct connect, in)
         if (c->pump)
             pump_cancel(c->pump);
+    maybe_gone(g);
 }

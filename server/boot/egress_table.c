@@ -127,31 +127,39 @@ void egress_table_drop_node(struct egress_table *t, const char *name)
     host_free(t, map_remove(t->nodes, str_of(name)));
 }
 
+/* Those a pod is reached by: none in the host's network, whose addresses are the node's; none when
+ * it has ended, for they may be another's already. */
+static size_t ips_of_pod(struct ip ips[IPS_MAX], const json_t *pod)
+{
+    const char *phase = json_str_at(pod, "status.phase", "");
+    const json_t *v;
+    size_t n = 0, i;
+
+    if (json_bool_at(pod, "spec.hostNetwork", false) || strcmp(phase, "Succeeded") == 0 ||
+        strcmp(phase, "Failed") == 0)
+        return 0;
+    json_array_foreach(json_at(pod, "status.podIPs"), i, v)
+    {
+        if (n < IPS_MAX && ip_parse(&ips[n], json_str_at(v, "ip", "")))
+            n++;
+    }
+    return n;
+}
+
 void egress_table_set_pod(struct egress_table *t, const json_t *pod)
 {
     const char *ns = json_str_at(pod, "metadata.namespace", "");
     const char *name = json_str_at(pod, "metadata.name", "");
     const char *node = json_str_at(pod, "spec.nodeName", "");
-    const char *phase = json_str_at(pod, "status.phase", "");
     auto_free char *key = mem_printf("%s/%s", ns, name);
     struct ip ips[IPS_MAX];
-    const json_t *v;
-    struct host *h;
-    size_t n = 0, i;
+    size_t n = ips_of_pod(ips, pod);
 
-    /* host network: the node's addresses; ended: its address may be another's already */
-    if (!json_bool_at(pod, "spec.hostNetwork", false) && strcmp(phase, "Succeeded") != 0 &&
-        strcmp(phase, "Failed") != 0)
-        json_array_foreach(json_at(pod, "status.podIPs"), i, v)
-        {
-            if (n < IPS_MAX && ip_parse(&ips[n], json_str_at(v, "ip", "")))
-                n++;
-        }
     if (!n || !*node) {
         egress_table_drop_pod(t, ns, name);
         return;
     }
-    h = host_of(t->pods, key);
+    struct host *h = host_of(t->pods, key);
     give_up_ips(t, h);
     free(h->node);
     h->node = mem_strdup(node);

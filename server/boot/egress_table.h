@@ -2,7 +2,7 @@
 /*
  * Egress table: which node is behind a target, and by which way it is reached; learned from Nodes
  * and, in the modes pod and cluster, from Pods. Sans-I/O (docs/protocols/egress.md; K3s
- * pkg/daemons/control/tunnel.go, 2025).
+ * pkg/daemons/control/tunnel.go, 2026).
  *
  *   target                              way
  *   a name                              kubelet path of the node of that name

@@ -3,8 +3,9 @@
  *
  *   server_new:  options -> CA and files -> database -> loop objects -> listening sockets
  *   server_run:  api_start --> on_api_started: supervisor, egress, controllers, scheduler; ready
- *   server_stop: listeners -> scheduler -> controllers -> egress -> API -> HTTP -> supervisor ->
- *                tunnels -> store, each when the one before it is gone; then the loop is empty
+ *   server_stop: listeners -> scheduler -> controllers -> ways to nodes -> API -> HTTP -> egress ->
+ *                supervisor -> tunnels -> store, each when the one before it is gone; then the loop
+ * is empty
  *
  * The order of the teardown follows who uses whom: whoever makes API calls goes before the API, and
  * whoever answers requests goes before what the answers need.
@@ -347,12 +348,13 @@ static int make_api(struct server *s, struct err *e)
     struct egress_config ec = {
         .loop = &s->loop,
         .own_node = s->o->disable_agent ? "" : s->node_name,
-        .disabled = strcmp(s->o->egress_selector_mode, "disabled") == 0,
     };
     auto_free char *advertise = strchr(s->advertise_ip, ':')
                                     ? mem_printf("[%s]:%u", s->advertise_ip, advertise_port(s))
                                     : mem_printf("%s:%u", s->advertise_ip, advertise_port(s));
 
+    if (tunnel_egress_mode_parse(&ec.mode, str_of(s->o->egress_selector_mode), e))
+        return (int)e->code;
     authn_new(&s->authn);
     authn_set_passwd(s->authn, ca_passwd(s->ca));
     tunnel_server_new(&s->tunnels, &s->loop, &tc);
@@ -461,6 +463,8 @@ static void stop_step(void *arg)
         bootstrap_tokens_free(STEAL(s->bootstrap));
         if (s->egress)
             egress_stop(s->egress);
+        if (s->tunnels) /* no node is waited for */
+            tunnel_server_stop(s->tunnels);
         api_close(s->api, on_api_gone, s);
     } else if (s->http) {
         http_server_close(STEAL(s->http), stop_step, s);

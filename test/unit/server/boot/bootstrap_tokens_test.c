@@ -11,7 +11,7 @@ static struct harness h;
 static int setup(void **state)
 {
     (void)state;
-    harness_open(&h, false);
+    harness_open(&h, TUNNEL_EGRESS_AGENT);
     return 0;
 }
 

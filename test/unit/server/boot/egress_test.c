@@ -3,6 +3,7 @@
 
 #include "base/core/clock.h"
 #include "base/io/tcp.h"
+#include "test/unit/base/io/hole.h"
 #include "tunnel/client.h"
 
 #include <stdio.h>
@@ -46,19 +47,40 @@ static void on_accept(void *arg, struct stream *s)
 
 /* ---- the world ---- */
 
-static void add_node(const char *name, const char *ip, unsigned port)
+static void add_labeled_node(const char *name, const char *label, const char *ip, unsigned port)
 {
     auto_free char *text = mem_printf(
-        "{\"metadata\":{\"name\":\"%s\"},\"status\":{\"addresses\":[{\"type\":\"InternalIP\","
-        "\"address\":\"%s\"},{\"type\":\"Hostname\",\"address\":\"%s\"}],\"daemonEndpoints\":"
-        "{\"kubeletEndpoint\":{\"Port\":%u}}}}",
-        name, ip, name, port);
+        "{\"metadata\":{\"name\":\"%s\",\"labels\":{\"%s\":\"true\"}},\"status\":{\"addresses\":"
+        "[{\"type\":\"InternalIP\",\"address\":\"%s\"},{\"type\":\"Hostname\",\"address\":\"%s\"}],"
+        "\"daemonEndpoints\":{\"kubeletEndpoint\":{\"Port\":%u}}}}",
+        name, label, ip, name, port);
 
     assert_int_equal(create(&h, "nodes", NULL, text), 201);
     harness_turns(&h, 30);
 }
 
-static void connect_tunnel(void)
+static void add_node(const char *name, const char *ip, unsigned port)
+{
+    add_labeled_node(name, "edge", ip, port);
+}
+
+/* As the kubelet of that node would have reported it. */
+static void add_pod(const char *name, const char *node, const char *ip)
+{
+    auto_free char *text =
+        mem_printf("{\"metadata\":{\"name\":\"%s\"},\"spec\":{\"nodeName\":\"%s\",\"containers\":"
+                   "[{\"name\":\"c\",\"image\":\"i\"}]}}",
+                   name, node);
+    auto_free char *status = mem_printf("{\"status\":{\"phase\":\"Running\",\"podIP\":\"%s\","
+                                        "\"podIPs\":[{\"ip\":\"%s\"}]}}",
+                                        ip, ip);
+
+    assert_int_equal(create(&h, "pods", "default", text), 201);
+    patch_status(&h, "pods", "default", name, status);
+    harness_turns(&h, 30);
+}
+
+static void connect_tunnel(const char *mode)
 {
     char address[64];
     struct tunnel_client_options o = { .ca_pem = ca_cacerts(h.ca),
@@ -70,7 +92,7 @@ static void connect_tunnel(void)
     uint64_t until = clock_mono_ms() + 20000;
     struct err e = { 0 };
 
-    assert_int_equal(tunnel_authorizer_init(&authorizer, STR("agent"), &e), 0);
+    assert_int_equal(tunnel_authorizer_init(&authorizer, str_of(mode), &e), 0);
     authorizer.kubelet_port = echo_port;
     snprintf(address, sizeof address, "127.0.0.1:%u", h.port);
     if (tunnel_client_new(&tunnel, &h.loop, address, &o, &e))
@@ -80,11 +102,14 @@ static void connect_tunnel(void)
     assert_true(tunnel_server_has(h.tunnels, "edge-1"));
 }
 
-static void open_world(bool disabled)
+/* The server's mode; the agent's is the same. */
+static void open_world(const char *mode)
 {
+    enum tunnel_egress_mode m;
     struct err e = { 0 };
 
-    harness_open(&h, disabled);
+    assert_int_equal(tunnel_egress_mode_parse(&m, str_of(mode), &e), 0);
+    harness_open(&h, m);
     harness_start_supervisor(&h);
     assert_int_equal(tcp_listen(&echo, &h.loop, "127.0.0.1", 0, on_accept, NULL, &e), 0);
     echo_port = listener_port(echo);
@@ -92,7 +117,7 @@ static void open_world(bool disabled)
                              str_dup(ca_client_key(h.ca, CA_CLIENT_ADMIN)) };
     agent = (struct caller){ basic("node", AGENT_PASSWORD), NULL, NULL };
     node_cert(&h, "edge-1", &node_pem, &node_key);
-    connect_tunnel();
+    connect_tunnel(mode);
 }
 
 static void raise_flag(void *arg)
@@ -230,7 +255,7 @@ static void connect_finds_the_way(void **state)
 {
     (void)state;
 
-    open_world(false);
+    open_world("agent");
     add_node("edge-1", "10.99.0.1", echo_port); /* no such address here: only the tunnel works */
     add_node("edge-2", "10.99.0.2", echo_port);
     add_node("edge-6", "fd00:99::6", echo_port);
@@ -259,7 +284,7 @@ static void a_deleted_or_moved_node_is_not_found_by_its_old_address(void **state
 {
     (void)state;
 
-    open_world(false);
+    open_world("agent");
     add_node("edge-1", "10.99.0.1", echo_port);
     connect_to(&admin, target_of("10.99.0.1", echo_port), "there", 200, NULL);
     delete (&h, "nodes", NULL, "edge-1");
@@ -277,7 +302,7 @@ static void much_goes_both_ways(void **state)
 
     for (size_t i = 0; i < 1000000; i++)
         text[i] = (char)('a' + i % 26);
-    open_world(false);
+    open_world("agent");
     add_node("edge-1", "10.99.0.1", echo_port);
     connect_to(&admin, target_of("edge-1", echo_port), text, 200, NULL);
     close_world();
@@ -289,12 +314,109 @@ static void disabled_dials_addresses(void **state)
 {
     (void)state;
 
-    open_world(true);
+    open_world("disabled");
     add_node("edge-4", "127.0.0.1", echo_port);
     connect_to(&admin, target_of("edge-4", echo_port), "by address", 200, NULL);
     connect_to(&admin, target_of("ghost", echo_port), "", 502, "ghost");
     connect_to(&admin, target_of(OWN_NODE, echo_port), "own", 200, NULL);
     close_world();
+}
+
+/* By the pod's address through the tunnel of its node; the agent has the last word. */
+static void pods_are_reached_through_their_node(void **state)
+{
+    const char *pod_ip = "127.0.0.7", *pod_ips[] = { pod_ip };
+    struct tunnel_pod pod = { .ips = pod_ips, .n_ips = 1 };
+    struct listener *in_pod;
+    struct err e = { 0 };
+    (void)state;
+
+    open_world("pod");
+    assert_int_equal(tunnel_authorizer_set_pods(&authorizer, &pod, 1, &e), 0);
+    assert_int_equal(tcp_listen(&in_pod, &h.loop, pod_ip, 0, on_accept, NULL, &e), 0);
+    unsigned port = listener_port(in_pod);
+    add_labeled_node("edge-1", "egress.k3s.io/cluster", "10.99.0.1", echo_port);
+    add_labeled_node("edge-2", "egress.k3s.io/cluster", "10.99.0.2", echo_port);
+    add_node("edge-3", "10.99.0.3", echo_port);
+    add_pod("a", "edge-1", pod_ip);
+    add_pod("b", "edge-1", "127.0.0.8"); /* this agent does not know of it */
+    add_pod("c", "edge-2", "127.0.0.9");
+    connect_to(&admin, target_of(pod_ip, port), "to a pod", 200, NULL);
+    connect_to(&admin, target_of(pod_ip, 1), "", 502,
+               "node edge-1: dial tcp 127.0.0.7:1: connect: connection refused");
+    connect_to(&admin, target_of("127.0.0.8", port), "", 502,
+               "node edge-1: not allowed: tcp/127.0.0.8:");
+    /* an address of the node itself that no pod there listens on: refused, and not dialed directly
+     */
+    connect_to(&admin, target_of("10.99.0.1", 22), "", 502,
+               "node edge-1: not allowed: tcp/10.99.0.1:22");
+    /* without a tunnel the pod may be a neighbour */
+    connect_to(&admin, target_of("127.0.0.9", 1), "", 502,
+               "node edge-2 has no tunnel, tried directly: dial 127.0.0.9:1");
+    connect_to(&admin, target_of("edge-2", echo_port), "", 502,
+               "failed to find Session for client edge-2");
+    /* a pod that is gone has no way through the tunnel */
+    delete (&h, "pods", "default", "b");
+    harness_turns(&h, 30);
+    connect_to(&admin, target_of("127.0.0.8", 1), "", 502, "egress: dial 127.0.0.8:1");
+    listener_close(in_pod, NULL, NULL);
+    close_world();
+    tunnel_authorizer_deinit(&authorizer);
+}
+
+/* A server that stops while dials are under way, directly and by a tunnel, into addresses that
+ * swallow connects: they have 15 s, and are not waited for. */
+static void stopping_waits_for_no_dial(void **state)
+{
+    static const struct http_call_events events = { .on_head = on_head,
+                                                    .on_body = on_body,
+                                                    .on_done = on_done };
+    const char *pod_ip = "127.0.0.7", *pod_ips[] = { pod_ip };
+    struct tunnel_pod pod = { .ips = pod_ips, .n_ips = 1 };
+    struct http_call_config cc = { .method = "CONNECT", .upgrade = true, .timeout_ms = 100000 };
+    struct hole direct, by_tunnel;
+    struct tls_client_config *tls;
+    struct http_call *call[2];
+    struct connect c[2] = { { .body = BUF(65536) }, { .body = BUF(65536) } };
+    struct tunnel_node_state st;
+    struct err e = { 0 };
+    (void)state;
+
+    open_world("pod");
+    hole_dig(&direct, "127.0.0.6");
+    hole_dig(&by_tunnel, pod_ip);
+    assert_int_equal(tunnel_authorizer_set_pods(&authorizer, &pod, 1, &e), 0);
+    add_labeled_node("edge-1", "egress.k3s.io/cluster", "10.99.0.1", echo_port);
+    add_pod("a", "edge-1", pod_ip);
+    struct http_endpoint *ep = endpoint_of(&h, &admin, &tls);
+    cc.target = direct.address;
+    http_call_start(&call[0], ep, &cc, &events, &c[0]);
+    cc.target = by_tunnel.address;
+    http_call_start(&call[1], ep, &cc, &events, &c[1]);
+    do
+        harness_turns(&h, 1);
+    while (!tunnel_server_node(h.tunnels, "edge-1", &st) || st.n_streams == 0);
+    harness_turns(&h, 100);
+    assert_false(c[0].headed || c[1].headed);
+    uint64_t before_ms = clock_mono_ms();
+    bool closed = false;
+    harness_stop_dials(&h);
+    egress_close(h.egress, raise_flag, &closed);
+    harness_wait(&h, &closed);
+    assert_true(clock_mono_ms() - before_ms < 10000);
+    for (int i = 0; i < 2; i++) {
+        harness_wait(&h, &c[i].done);
+        assert_int_equal(c[i].status, 502);
+        assert_non_null(strstr(buf_cstr(&c[i].body), i ? "server is closing" : "canceled"));
+        buf_deinit(&c[i].body);
+    }
+    endpoint_gone(&h, ep, tls);
+    struct egress_config ec = { .loop = &h.loop, .tunnels = h.tunnels, .own_node = OWN_NODE };
+    egress_new(&h.egress, &ec); /* for harness_close */
+    close_world();
+    tunnel_authorizer_deinit(&authorizer);
+    hole_fill(&direct);
+    hole_fill(&by_tunnel);
 }
 
 /* Closing cuts what is open. */
@@ -309,7 +431,7 @@ static void closing_cuts_connections(void **state)
     struct http_call *call;
     (void)state;
 
-    open_world(false);
+    open_world("agent");
     struct http_endpoint *ep = endpoint_of(&h, &admin, &tls);
     cc.target = target_of(OWN_NODE, echo_port);
     http_call_start(&call, ep, &cc, &events, &c);
@@ -329,7 +451,7 @@ static void closing_cuts_connections(void **state)
     endpoint_gone(&h, ep, tls);
     struct egress_config ec = { .loop = &h.loop, .tunnels = h.tunnels, .own_node = OWN_NODE };
     egress_new(&h.egress, &ec); /* for harness_close */
-    connect_tunnel();
+    connect_tunnel("agent");
     close_world();
     buf_deinit(&c.body);
     buf_deinit(&c.got);
@@ -342,6 +464,8 @@ int main(void)
         cmocka_unit_test(a_deleted_or_moved_node_is_not_found_by_its_old_address),
         cmocka_unit_test(much_goes_both_ways),
         cmocka_unit_test(disabled_dials_addresses),
+        cmocka_unit_test(pods_are_reached_through_their_node),
+        cmocka_unit_test(stopping_waits_for_no_dial),
         cmocka_unit_test(closing_cuts_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,9 +70,9 @@ static void open_ca(struct harness *h)
         fail_msg("%s", e.text);
 }
 
-void harness_open(struct harness *h, bool egress_disabled)
+void harness_open(struct harness *h, enum tunnel_egress_mode mode)
 {
-    struct egress_config ec = { .own_node = OWN_NODE, .disabled = egress_disabled };
+    struct egress_config ec = { .own_node = OWN_NODE, .mode = mode };
     struct tunnel_server_config tc = { 0 };
     struct http_server_config hc = { .on_request = on_request, .arg = h };
     struct err e = { 0 };
@@ -125,6 +125,12 @@ void harness_start_supervisor(struct harness *h)
     supervisor_start(h->supervisor);
 }
 
+void harness_stop_dials(struct harness *h)
+{
+    egress_stop(h->egress);
+    tunnel_server_stop(h->tunnels);
+}
+
 /* The order of server.c. */
 void harness_close(struct harness *h)
 {
@@ -135,7 +141,7 @@ void harness_close(struct harness *h)
     supervisor_stop(h->supervisor, raise_flag, h);
     harness_wait(h, &h->flag);
     bootstrap_tokens_free(h->bootstrap);
-    egress_stop(h->egress);
+    harness_stop_dials(h);
     h->flag = false;
     api_close(h->api, raise_flag, h);
     harness_wait(h, &h->flag);
@@ -296,6 +302,24 @@ int create(struct harness *h, const char *resource, const char *ns, const char *
     harness_wait(h, &in.done);
     json_decref(in.doc);
     return in.code;
+}
+
+void patch_status(struct harness *h, const char *resource, const char *ns, const char *name,
+                  const char *text)
+{
+    struct local_ref ref = {
+        .resource = resource, .ns = ns, .name = name, .subresource = "status"
+    };
+    struct inside in = { 0 };
+    json_auto_t *obj = NULL;
+    struct err e = { 0 };
+
+    if (json_parse(&obj, str_of(text), &e))
+        fail_msg("%s: %s", e.text, text);
+    local_patch(h->api, &ref, LOCAL_PATCH_MERGE, obj, on_inside, &in);
+    harness_wait(h, &in.done);
+    json_decref(in.doc);
+    assert_int_equal(in.code, 200);
 }
 
 json_t *get(struct harness *h, const char *resource, const char *ns, const char *name)

@@ -55,7 +55,7 @@ struct harness {
     bool flag; /* what harness_wait waits for */
 };
 
-void harness_open(struct harness *h, bool egress_disabled);
+void harness_open(struct harness *h, enum tunnel_egress_mode mode);
 void harness_close(struct harness *h);
 void harness_start_supervisor(struct harness *h); /* harness_open leaves it "starting" */
 /* Runs the loop until *flag, at most 30 s. */
@@ -87,8 +87,14 @@ struct http_endpoint *endpoint_of(struct harness *h, const struct caller *who,
                                   struct tls_client_config **tls_out);
 void endpoint_gone(struct harness *h, struct http_endpoint *ep, struct tls_client_config *tls);
 
+/* The order of server.c: nothing is dialed any more. */
+void harness_stop_dials(struct harness *h);
+
 /* The API from inside; both wait. code_out may be NULL. get returns a new reference or NULL. */
 int create(struct harness *h, const char *resource, const char *ns, const char *text);
+/* A merge patch of its status; it must succeed. */
+void patch_status(struct harness *h, const char *resource, const char *ns, const char *name,
+                  const char *text);
 json_t *get(struct harness *h, const char *resource, const char *ns, const char *name);
 json_t *list(struct harness *h, const char *resource, const char *ns);
 void delete (struct harness *h, const char *resource, const char *ns, const char *name);

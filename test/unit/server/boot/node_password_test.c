@@ -17,7 +17,7 @@ static struct node_passwords *np;
 static int setup(void **state)
 {
     (void)state;
-    harness_open(&h, false);
+    harness_open(&h, TUNNEL_EGRESS_AGENT);
     node_passwords_new(&np, &h.loop, h.api);
     return 0;
 }

@@ -64,7 +64,7 @@ static int setup(void **state)
     char *cert, *key;
     (void)state;
 
-    harness_open(&h, false);
+    harness_open(&h, TUNNEL_EGRESS_AGENT);
     callers[AGENT].authorization = keep(basic("node", AGENT_PASSWORD));
     callers[SERVER].authorization = keep(basic("server", SERVER_PASSWORD));
     callers[WRONG].authorization = keep(basic("node", "wrong"));
