@@ -5,10 +5,10 @@
 load lib
 
 setup_file() {
-    lib_need ip nft dnsmasq kubectl containerd runc ctr
+    lib_need ip nft dnsmasq kubectl containerd runc ctr curl
     lib_init
     topology_nat
-    start_server srv --tls-san cluster.test --disable-agent
+    start_server srv --tls-san cluster.test --disable-agent --egress-selector-mode pod
     mkdir -p "$T/edge/data/agent/images"
     cp "$BUILD/images/busybox.tar" "$T/edge/data/agent/images/"
     start_agent edge --server https://cluster.test:6443 --token "$(agent_token srv)" --node-name edge
@@ -40,6 +40,20 @@ logs_hold() { k logs "$1" | grep -qF -- "$2"; }
 @test "exec carries a megabyte unharmed" {
     head -c 1048576 /dev/urandom >"$T/blob"
     k exec -i hello -- cat <"$T/blob" | cmp - "$T/blob"
+}
+
+@test "CONNECT reaches the pod's own address, which only its node knows" {
+    k exec hello -- sh -c 'mkdir -p /tmp/www && echo from the pod >/tmp/www/index.html && httpd -p 8080 -h /tmp/www'
+    local ip tls=$T/srv/data/server/tls
+    ip=$(k get pod hello -o jsonpath='{.status.podIP}')
+    through() { # the server as an HTTP proxy
+        in_net srv curl -sS --max-time 10 --proxytunnel -x https://127.0.0.1:6443 --proxy-cacert "$tls/server-ca.crt" \
+            --proxy-cert "$tls/client-admin.crt" --proxy-key "$tls/client-admin.key" "$1"
+    }
+    wait_for 10 through "http://$ip:8080/"
+    [ "$(through "http://$ip:8080/")" = 'from the pod' ]
+    run through "http://192.168.77.10:10249/" # no pod's
+    [ "$status" -ne 0 ]
 }
 
 @test "logs follow, tail and end with the container" {
