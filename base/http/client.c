@@ -4,7 +4,7 @@
  * The kick does everything that must not happen inside a caller's call: it finishes ended calls,
  * flushes h2 connections, hands waiting calls to connections with room, and dials when there is
  * none. A dial that fails ends the calls that were waiting when it began; younger ones get a dial
- * of their own.
+ * of their own, and so do those that come while it hangs.
  */
 #include "base/http/client_int.h"
 #include "base/http/url.h"
@@ -108,6 +108,13 @@ static struct client_conn *find_room(struct http_endpoint *ep, const struct http
     return NULL;
 }
 
+/* Will it serve a call that waits now? */
+static bool is_counted_on(const struct client_conn *k)
+{
+    return (k->state == CONN_DIALING || k->state == CONN_TLS) && !k->draining &&
+           uv_now(k->ep->loop) - k->dialed_ms < CLIENT_DIAL_STALE_MS;
+}
+
 static void dispatch(struct http_endpoint *ep)
 {
     size_t n_dialing = 0, n_live = 0;
@@ -124,7 +131,7 @@ static void dispatch(struct http_endpoint *ep)
     }
     list_each (k, &ep->conns, struct client_conn, link) {
         n_live += k->state != CONN_CLOSING;
-        n_dialing += (k->state == CONN_DIALING || k->state == CONN_TLS) && !k->draining;
+        n_dialing += is_counted_on(k);
     }
     /* Until we know that a connection serves one call only, one dial may be enough for all. */
     while (n_dialing < (ep->speaks_h1 ? ep->n_waiting : MIN(ep->n_waiting, (size_t)1)) &&

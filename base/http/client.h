@@ -68,7 +68,9 @@ struct http_call_config {
     bool upgrade; /* h1: on 101 (or 200 to CONNECT) http_call_take_stream may be used in on_head */
 };
 
-/* Never fails at once: errors come by on_done. Their text names the phase: "dial HOST: ...",
+/* A call waits for a connection that is free or being made, but counts on no dial that has run for
+ * more than a second: it may hang in a tunnel that died.
+ * Never fails at once: errors come by on_done. Their text names the phase: "dial HOST: ...",
  * "HOST: TLS handshake with NAME: ...", "HOST: no answer within N ms", "HOST: closed by the peer
  * before the answer".
  * A call is started a second time, once and unseen, when a connection that had served others turns

@@ -198,7 +198,8 @@ void client_conn_dial(struct http_endpoint *ep)
     k->ep = ep;
     k->state = CONN_DIALING;
     k->seq = ep->seq;
-    k->dial_deadline_ms = uv_now(ep->loop) + ep->dial_timeout_ms;
+    k->dialed_ms = uv_now(ep->loop);
+    k->dial_deadline_ms = k->dialed_ms + ep->dial_timeout_ms;
     k->stream_waits = true;
     list_init(&k->calls);
     list_push(&ep->conns, &k->link);

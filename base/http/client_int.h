@@ -18,9 +18,12 @@
 #include "base/http/client.h"
 #include "base/io/timer.h"
 
-#define CLIENT_WAITING_MAX      1024 /* calls in the queue of one endpoint */
-#define CLIENT_CONNECTIONS_MAX  8
-#define CLIENT_DIAL_TIMEOUT_MS  10000
+#define CLIENT_WAITING_MAX     1024 /* calls in the queue of one endpoint */
+#define CLIENT_CONNECTIONS_MAX 8
+#define CLIENT_DIAL_TIMEOUT_MS 10000
+/* A dial that is older is no longer counted on: the way may have died under it, as a tunnel does.
+ */
+#define CLIENT_DIAL_STALE_MS    1000
 #define CLIENT_HEAD_TIMEOUT_MS  30000 /* of calls without a deadline */
 #define CLIENT_IDLE_MS          60000 /* below the 90 s after which servers close */
 #define CLIENT_PING_MS          30000 /* of silence with open streams */
@@ -75,7 +78,7 @@ struct client_conn {
     struct http_endpoint *ep;
     enum conn_state state;
     uint64_t seq; /* of the endpoint when the dial began */
-    uint64_t dial_deadline_ms;
+    uint64_t dialed_ms, dial_deadline_ms;
     struct stream *stream; /* NULL before TLS is up, after on_closed and after a handover */
     struct list calls;     /* h1: at most one */
     size_t n_started, n_done;
