@@ -19,8 +19,14 @@
 
 #include <stdio.h>
 
-#define RECONNECT_MIN_MS 1000
-#define RECONNECT_MAX_MS 5000
+/* The way there failed: usable again soon after it is back, and the agents of a cut network do not
+ * come in one moment. */
+#define PATH_MIN_MS 500
+#define PATH_MAX_MS 2500
+/* The server refused, or ended a session at once: each attempt costs it a handshake. */
+#define REFUSED_MIN_MS 1000
+#define REFUSED_MAX_MS 4000
+#define LIVED_MS       1000
 
 struct tunnel_client {
     uv_loop_t *loop;
@@ -28,10 +34,12 @@ struct tunnel_client {
     struct tls_client_config *tls;
     char *host;
     uint16_t port;
+    char id[TUNNEL_CLIENT_ID_BYTES];
     struct tunnel_client_status st;
     struct timer timer;
     struct tunnel_connect *attempt; /* CONNECTING */
     struct tunnel_link *link;       /* CONNECTED */
+    uint64_t began_ms;              /* the attempt, or the link */
     size_t n_open;                  /* the timer, the attempt, and links until they are gone */
     bool closing;
     void (*closed)(void *arg);
@@ -111,13 +119,34 @@ static void client_move(struct tunnel_client *c, enum tunnel_client_state state,
         c->o.on_state(c->o.arg, &st);
 }
 
-static void wait_and_retry(struct tunnel_client *c, enum tunnel_failure failure, int http_status,
-                           const char *error)
+/* An attempt that took long has waited already. */
+static uint64_t wait_ms(const struct tunnel_client *c, bool refused)
 {
-    uint64_t spread = c->o.reconnect_max_ms - c->o.reconnect_min_ms;
+    uint64_t min_ms = refused ? REFUSED_MIN_MS : PATH_MIN_MS, took_ms = 0, ms;
+    uint64_t max_ms = refused ? REFUSED_MAX_MS : PATH_MAX_MS;
 
-    timer_start_ms(&c->timer, c->o.reconnect_min_ms + rand_below(spread + 1), attempt_start, c);
+    if (c->o.reconnect_max_ms) {
+        min_ms = c->o.reconnect_min_ms;
+        max_ms = c->o.reconnect_max_ms;
+    }
+    if (c->st.state == TUNNEL_CLIENT_CONNECTING)
+        took_ms = uv_now(c->loop) - c->began_ms;
+    ms = min_ms + rand_below(max_ms - min_ms + 1);
+    return MAX(min_ms, ms > took_ms ? ms - took_ms : 0);
+}
+
+static void wait_and_retry(struct tunnel_client *c, bool refused, enum tunnel_failure failure,
+                           int http_status, const char *error)
+{
+    timer_start_ms(&c->timer, wait_ms(c, refused), attempt_start, c);
     client_move(c, TUNNEL_CLIENT_WAITING, failure, http_status, error);
+}
+
+/* Somebody was there and said no; everything else may be the network's. */
+static bool is_refusal(const struct tunnel_connect_result *r)
+{
+    return r->http_status || r->failure == TUNNEL_FAIL_PROTOCOL ||
+           (r->failure == TUNNEL_FAIL_TLS && r->err.code == ERR_DENIED);
 }
 
 /* ---- connected ------------------------------------------------------------------------------ */
@@ -142,9 +171,10 @@ static void on_dead(void *arg, const struct err *e)
 {
     struct tunnel_client *c = arg;
     struct err why = *e;
+    bool at_once = uv_now(c->loop) - c->began_ms < LIVED_MS;
 
     tunnel_link_close(STEAL(c->link), why.text);
-    wait_and_retry(c,
+    wait_and_retry(c, why.code == ERR_PROTOCOL || at_once,
                    why.code == ERR_TIMEOUT    ? TUNNEL_FAIL_SILENT
                    : why.code == ERR_PROTOCOL ? TUNNEL_FAIL_PROTOCOL
                                               : TUNNEL_FAIL_CLOSED,
@@ -168,11 +198,12 @@ static void on_connected(void *arg, const struct tunnel_connect_result *r)
         if (r->stream)
             stream_close(r->stream);
         if (!c->closing)
-            wait_and_retry(c, r->failure, r->http_status, r->err.text);
+            wait_and_retry(c, is_refusal(r), r->failure, r->http_status, r->err.text);
         gone_one(c);
         return;
     }
     tunnel_link_new(&c->link, r->stream, r->leftover, &lc); /* takes the attempt's place */
+    c->began_ms = uv_now(c->loop);
     c->st.n_connects++;
     c->st.own_protocol = r->framing == &tunnel_mux;
     log_info("tunnel connected", kv("server", c->st.address),
@@ -185,8 +216,9 @@ static void attempt_start(void *arg)
     struct tunnel_client *c = arg;
 
     c->n_open++;
+    c->began_ms = uv_now(c->loop);
     tunnel_connect_start(&c->attempt, c->loop, c->host, c->port, c->o.tls_name, c->tls,
-                         c->o.remotedialer, on_connected, c);
+                         c->o.remotedialer ? NULL : c->id, on_connected, c);
     client_move(c, TUNNEL_CLIENT_CONNECTING, TUNNEL_OK, 0, "");
 }
 
@@ -211,10 +243,8 @@ int tunnel_client_new(struct tunnel_client **out, uv_loop_t *loop, const char *a
     c->o = *o;
     /* the credentials are in tls now */
     c->o.ca_pem = c->o.cert_chain_pem = c->o.key_pem = str_n(NULL, 0);
-    c->o.reconnect_min_ms = o->reconnect_min_ms ? o->reconnect_min_ms : RECONNECT_MIN_MS;
-    c->o.reconnect_max_ms = o->reconnect_max_ms ? o->reconnect_max_ms : RECONNECT_MAX_MS;
-    c->o.reconnect_max_ms = MAX(c->o.reconnect_max_ms, c->o.reconnect_min_ms);
     c->tls = tls;
+    rand_hex(c->id, sizeof c->id / 2);
     c->host = str_dup(host);
     c->port = port;
     snprintf(c->st.address, sizeof c->st.address, "%s", address);

@@ -3,15 +3,14 @@
  * Tunnel client: the agent's end of the tunnel to one server.
  *
  * Connects to wss://HOST:PORT/v1-k3s/connect with the node's client certificate, serves what the
- * server dials (as far as the authorizer allows), and connects again for ever, 1 to 5 s (random)
- * after each end. Loop thread only.
+ * server dials (as far as the authorizer allows), and connects again for ever: 0.5 to 2.5 s
+ * (random) after the way there failed, 1 to 4 s after the server refused. Loop thread only.
  *
  *   CONNECTING --> CONNECTED --> WAITING --> CONNECTING ...
  *        +----------------------^
  *
  * Deadlines: 10 s each for connecting (DNS, TCP, TLS together) and for the answer to the upgrade;
- * a silent server ends the session: after less than 10 s when it speaks our own protocol
- * (docs/protocols/tunnel.md), after 60 s without a pong when it is K3s'.
+ * a silent server ends the session after less than 10 s (docs/protocols/tunnel.md).
  */
 #include "base/io/stream.h"
 #include "tunnel/authorizer.h"
@@ -59,7 +58,7 @@ struct tunnel_client_options {
     /* The state changed. Do not close the client from inside. May be NULL. */
     void (*on_state)(void *arg, const struct tunnel_client_status *st);
     void *arg;
-    uint64_t reconnect_min_ms, reconnect_max_ms; /* 0: 1000 and 5000 */
+    uint64_t reconnect_min_ms, reconnect_max_ms; /* 0: as above; for tests */
     size_t n_streams_max;                        /* 0: 1024 */
     bool remotedialer; /* never offer our own protocol; for tests and comparisons */
 };

@@ -182,7 +182,7 @@ static const struct http_call_events events = { .on_head = on_head, .on_done = o
 
 void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const char *host,
                           uint16_t port, const char *tls_name, struct tls_client_config *tls,
-                          bool remotedialer, tunnel_connect_fn done, void *arg)
+                          const char *client_id, tunnel_connect_fn done, void *arg)
 {
     struct tunnel_connect *c = mem_alloc(sizeof *c);
     auto_buf authority = BUF(512);
@@ -196,11 +196,12 @@ void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const ch
                                      { STR("Sec-WebSocket-Version"), STR("13") },
                                      { STR("Sec-WebSocket-Key"), { 0 } },
                                      { STR("User-Agent"), STR(USER_AGENT) },
-                                     { STR("Sec-WebSocket-Protocol"), STR(TUNNEL_SUBPROTOCOL) } };
+                                     { STR("Sec-WebSocket-Protocol"), STR(TUNNEL_SUBPROTOCOL) },
+                                     { STR(TUNNEL_CLIENT_ID_HEADER), str_of(client_id) } };
     struct http_call_config cc = { .method = "GET",
                                    .target = TARGET,
                                    .headers = headers,
-                                   .n_headers = ARRAY_LEN(headers) - (remotedialer ? 1 : 0),
+                                   .n_headers = ARRAY_LEN(headers) - (client_id ? 0 : 2),
                                    .timeout_ms = 2 * TUNNEL_CONNECT_MS,
                                    .upgrade = true };
 
@@ -210,7 +211,7 @@ void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const ch
     c->port = port;
     c->tls = tls;
     c->stage = TUNNEL_FAIL_TCP;
-    c->remotedialer = remotedialer;
+    c->remotedialer = !client_id;
     c->done = done;
     c->arg = arg;
     err_ignore(url_join_host_port(&authority, str_of(host), port)); /* a name that was split fits */

@@ -24,11 +24,16 @@ struct tunnel_connect_result {
 };
 typedef void (*tunnel_connect_fn)(void *arg, const struct tunnel_connect_result *r);
 
+/* Which of the node's clients it is: a new connection of the same one replaces its last one, which
+ * the server may not know to be dead yet. */
+#define TUNNEL_CLIENT_ID_HEADER "X-Coracle-Tunnel-Client"
+#define TUNNEL_CLIENT_ID_BYTES  33 /* 32 hex digits and '\0' */
+
 #define TUNNEL_CONNECT_MS 10000 /* name, TCP and TLS; and again for the answer to the upgrade */
 
-/* tls must live until done. tls_name: what the certificate must carry; NULL: host. remotedialer: do
- * not offer our own protocol. */
+/* tls must live until done. tls_name: what the certificate must carry; NULL: host. client_id; NULL:
+ * do not offer our own protocol. */
 void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const char *host,
                           uint16_t port, const char *tls_name, struct tls_client_config *tls,
-                          bool remotedialer, tunnel_connect_fn done, void *arg);
+                          const char *client_id, tunnel_connect_fn done, void *arg);
 void tunnel_connect_cancel(struct tunnel_connect *c);

@@ -84,11 +84,11 @@ struct tunnel_session {
     char small[TUNNEL_FIFO_HEADROOM + 280]; /* or here: messages that carry no data */
     struct buf sync;                        /* or here: framing, the list of streams */
     uint64_t now_ms;                        /* as the last call had it */
-    uint64_t last_seen_ms, last_control_ms, ping_sent_ms, rtt_ms;
-    struct tunnel_pulse pulse;           /* acks; without: the client pings, both judge */
-    uint64_t next_ping_ms, next_sync_ms; /* client */
-    uint64_t flow_deadline_ms;           /* no flow's deadline is earlier; UINT64_MAX: none */
-    bool want_sync, ping_open, silent;
+    uint64_t last_seen_ms;
+    struct tunnel_pulse pulse;
+    uint64_t next_sync_ms;     /* client */
+    uint64_t flow_deadline_ms; /* no flow's deadline is earlier; UINT64_MAX: none */
+    bool want_sync;
     bool used_up; /* no stream number is left: the next tick ends it */
 };
 
@@ -97,9 +97,12 @@ struct tunnel_framing {
     size_t target_max; /* bytes of "proto/address" */
     int64_t number_first, number_max;
     uint64_t sync_ms; /* client: want_sync is set so often; 0: never */
-    /* Opens are acknowledged, every end is told to the peer, each direction ends by itself, both
-     * ends ask for signs of life; without it, as remotedialer does. */
+    /* Opens are acknowledged, every end is told to the peer, each direction ends by itself; without
+     * it, as remotedialer does. */
     bool acks;
+    /* The client's pings are counted by the peer: they come at an even pace, and neither end asks
+     * more often while streams are open. */
+    bool steady_pings;
     /* f is new. May be NULL. */
     void (*start)(struct tunnel_flow *f);
     /* f is about to be freed. May be NULL. */

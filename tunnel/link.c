@@ -190,6 +190,7 @@ static void on_data(void *arg, const char *p, size_t n)
 
     if (l->over)
         return;
+    tunnel_session_heard(l->session, now(l)); /* on a slow line a message may take long */
     if (ws_feed(l->ws, p, n, &e)) {
         err_wrap(&e, "websocket");
         e.code = ERR_PROTOCOL;
@@ -341,6 +342,12 @@ void tunnel_link_close(struct tunnel_link *l, const char *why)
         stream_close(l->stream);
     timer_close(&l->timer, handle_gone, l);
     uv_close((uv_handle_t *)&l->idle, on_idle_closed);
+}
+
+void tunnel_link_doubt(struct tunnel_link *l)
+{
+    tunnel_session_doubt(l->session, now(l));
+    arm(l);
 }
 
 struct tunnel_session *tunnel_link_session(struct tunnel_link *l)

@@ -36,4 +36,7 @@ void tunnel_link_new(struct tunnel_link **out, struct stream *stream_take, struc
  * with our own framing the other end is told why, if it is there (1 s at most). Once. */
 void tunnel_link_close(struct tunnel_link *l, const char *why);
 
+/* As tunnel_session_doubt. */
+void tunnel_link_doubt(struct tunnel_link *l);
+
 struct tunnel_session *tunnel_link_session(struct tunnel_link *l);

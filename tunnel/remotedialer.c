@@ -295,6 +295,7 @@ const struct tunnel_framing tunnel_remotedialer = {
     .number_first = NUMBER_FIRST,
     .number_max = INT64_MAX,
     .sync_ms = SYNC_MS,
+    .steady_pings = true, /* K3s' old ends count nothing else as a sign of life, within 10 s */
     .receive = receive,
     .sendable = sendable,
     .next = next,

@@ -14,6 +14,7 @@
 #include "base/core/mem.h"
 #include "base/http/ws.h"
 #include "base/io/tcp.h"
+#include "tunnel/connect.h"
 #include "tunnel/link.h"
 #include "tunnel/stream.h"
 
@@ -53,7 +54,8 @@ struct node_session {
     struct list link_in_node;
     struct tunnel_link *link;
     const struct tunnel_framing *framing;
-    bool left; /* not in its node any more, the link is closing */
+    char client[TUNNEL_CLIENT_ID_BYTES]; /* "": it does not say */
+    bool left;                           /* not in its node any more, the link is closing */
 };
 
 struct dial {
@@ -161,8 +163,25 @@ static void session_end(struct node_session *x, const char *why)
     tunnel_link_close(x->link, why);
 }
 
+/* x has come: what is left of the node's older sessions? */
+static void settle_older(struct node *n, const struct node_session *x)
+{
+    list_each (old, &n->sessions, struct node_session, link_in_node) {
+        if (old == x)
+            continue;
+        if (*x->client && strcmp(old->client, x->client) == 0)
+            session_end(old, "the agent connected again");
+        else
+            tunnel_link_doubt(old->link);
+    }
+    if (n->n_sessions > N_NODE_SESSIONS_MAX)
+        session_end(list_first(&n->sessions, struct node_session, link_in_node),
+                    "the node has too many sessions");
+}
+
 static void session_new(struct tunnel_server *ts, struct str name, struct stream *stream_take,
-                        struct str leftover, const struct tunnel_framing *framing)
+                        struct str leftover, const struct tunnel_framing *framing,
+                        const char *client)
 {
     struct node *n = node_get(ts, name);
     struct node_session *x = mem_alloc(sizeof *x);
@@ -174,6 +193,7 @@ static void session_new(struct tunnel_server *ts, struct str name, struct stream
                                     .on_dead = on_link_dead,
                                     .on_closed = on_link_closed,
                                     .arg = x };
+    bool was_connected = n->n_sessions > 0;
     struct sockaddr_storage peer;
 
     snprintf(n->st.remote, sizeof n->st.remote, "unknown");
@@ -182,20 +202,19 @@ static void session_new(struct tunnel_server *ts, struct str name, struct stream
     x->ts = ts;
     x->node = n;
     x->framing = framing;
+    snprintf(x->client, sizeof x->client, "%s", client);
     n->n_refs++;
     ts->n_sessions++;
     list_push(&n->sessions, &x->link_in_node);
     n->n_sessions++;
     n->st.n_connects++;
     tunnel_link_new(&x->link, stream_take, leftover, &c);
-    if (n->n_sessions > N_NODE_SESSIONS_MAX)
-        session_end(list_first(&n->sessions, struct node_session, link_in_node),
-                    "the node has too many sessions");
+    settle_older(n, x);
     if (log_allowed(&log_rate))
         log_info("node's tunnel connected", kv("node", n->name), kv("remote", n->st.remote),
                  kv("protocol", framing == &tunnel_mux ? TUNNEL_SUBPROTOCOL : "remotedialer"),
                  kv("n_sessions", n->n_sessions));
-    if (n->n_sessions > 1) /* it was connected before */
+    if (was_connected)
         return;
     n->st.since_unix_s = clock_wall_s();
     if (ts->c.on_node)
@@ -225,6 +244,7 @@ void tunnel_server_accept(struct tunnel_server *ts, struct http_req *r, struct s
 {
     static const char *const protocols[] = { TUNNEL_SUBPROTOCOL, NULL };
     auto_buf leftover = BUF(HTTP_HEADERS_MAX_BYTES);
+    char client[TUNNEL_CLIENT_ID_BYTES]; /* the headers go with the request */
     struct stream *stream;
     struct err e;
     bool own;
@@ -235,10 +255,13 @@ void tunnel_server_accept(struct tunnel_server *ts, struct http_req *r, struct s
     }
     own = !ts->c.remotedialer &&
           http_headers_has_token(http_req_headers(r), "Sec-WebSocket-Protocol", TUNNEL_SUBPROTOCOL);
+    snprintf(client, sizeof client, STR_FMT,
+             STR_ARG(http_headers_get(http_req_headers(r), TUNNEL_CLIENT_ID_HEADER)));
     if (ws_upgrade(r, own ? protocols : NULL, NULL, &stream, &leftover, &e)) /* it has answered */
         return;
     make_room(ts);
-    session_new(ts, node, stream, buf_str(&leftover), own ? &tunnel_mux : &tunnel_remotedialer);
+    session_new(ts, node, stream, buf_str(&leftover), own ? &tunnel_mux : &tunnel_remotedialer,
+                client);
 }
 
 /* ---- dialing -------------------------------------------------------------------------------- */

@@ -3,9 +3,10 @@
  * Tunnel server: the server's end of all nodes' tunnels, and dialing through them.
  *
  * Keeps the sessions of every node. A node may have several for a moment (it reconnected before
- * the old connection was known to be dead): the newest is used for dials, older ones are closed
- * when they fall silent, or at once when there are more than four. What is known
- * of a node stays after its session ended (tunnel_server_node), until tunnel_server_forget.
+ * the old connection was known to be dead): the newest is used for dials. An older one ends at once
+ * when the same client of the node connected again (it says so, with our own protocol) or when
+ * there are more than four; else it is asked for a sign of life and ends if none comes. What is
+ * known of a node stays after its session ended (tunnel_server_node), until tunnel_server_forget.
  *
  *   tunnel_server_accept --> session --> tunnel_server_dial* --> struct stream
  *                               |  silence, closed, protocol error
@@ -21,9 +22,7 @@
 struct tunnel_server;
 
 struct tunnel_server_config {
-    /* No frame for so long ends a session; 0: 60 s for remotedialer, less than 10 s for our own
-     * protocol, which asks. */
-    uint64_t silence_ms;
+    uint64_t silence_ms;   /* as in struct tunnel_session_config; 0: less than 10 s */
     bool remotedialer;     /* never choose our own protocol; for tests and comparisons */
     size_t n_sessions_max; /* 0: 8192; above it a connect is answered with 503 */
     size_t n_streams_max;  /* per session; 0: 1024; a dial above it fails with ERR_LIMIT */

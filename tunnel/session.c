@@ -13,9 +13,7 @@
  *
  * Times. Each flow has at most one deadline: OPENING (no sign from the other end) or CLOSING (the
  * queue does not go out). flow_deadline_ms is a lower bound of them all; when it comes, the flows
- * are looked through once and it is computed anew. Signs of life: tunnel/pulse.h for framings that
- * acknowledge; remotedialer's rule is here (the client pings, silence is judged twice, 250 ms
- * apart: a process that was stopped for a minute must first read what lies in its socket).
+ * are looked through once and it is computed anew. Signs of life: tunnel/pulse.h.
  */
 #include "base/core/mem.h"
 #include "base/core/rand.h"
@@ -23,12 +21,9 @@
 
 #include <stdio.h>
 
-#define PING_MS        5000
-#define SILENCE_MS     60000
-#define SILENCE_2ND_MS 250
-#define OPEN_MS        60000 /* client: K3s' agent gives up a dial after this */
+#define OPEN_MS 60000 /* client: K3s' agent gives up a dial after this */
 
-/* coracle.v1: without streams; the agent's pings keep the server quiet. */
+/* Without streams; the agent's pings keep the server quiet. K3s' agents ping as often. */
 #define IDLE_CLIENT_MS 5000
 #define IDLE_SERVER_MS 5500
 #define BUSY_MS        2000
@@ -39,12 +34,13 @@ void tunnel_session_new(struct tunnel_session **out, const struct tunnel_session
                         uint64_t now_ms)
 {
     struct tunnel_session *s = mem_alloc(sizeof *s);
+    bool client = c->role == TUNNEL_CLIENT;
+    uint64_t third = c->silence_ms ? c->silence_ms / 3 + 1 : 0;
+    uint64_t idle = third ? third : client ? IDLE_CLIENT_MS : IDLE_SERVER_MS;
 
     s->c = *c;
     s->key = mem_strdup(c->key ? c->key : "");
     s->c.key = s->key;
-    s->c.ping_ms = c->ping_ms ? c->ping_ms : PING_MS;
-    s->c.silence_ms = c->silence_ms ? c->silence_ms : SILENCE_MS;
     s->c.open_ms = c->open_ms ? c->open_ms : OPEN_MS;
     s->c.n_flows_max = c->n_flows_max ? c->n_flows_max : TUNNEL_FLOWS_MAX;
     s->next_id = c->first_id ? c->first_id : (int64_t)(rand_u64() >> 1);
@@ -56,19 +52,16 @@ void tunnel_session_new(struct tunnel_session **out, const struct tunnel_session
     list_init(&s->rx_ready);
     list_init(&s->spare);
     s->sync = BUF(s->c.n_flows_max * 8 + TUNNEL_FIFO_HEADROOM);
-    s->last_seen_ms = s->last_control_ms = now_ms;
-    s->next_ping_ms = c->role == TUNNEL_CLIENT ? now_ms + s->c.ping_ms : UINT64_MAX;
-    s->next_sync_ms =
-        c->role == TUNNEL_CLIENT && c->framing->sync_ms ? now_ms + c->framing->sync_ms : UINT64_MAX;
+    s->last_seen_ms = now_ms;
+    s->next_sync_ms = client && c->framing->sync_ms ? now_ms + c->framing->sync_ms : UINT64_MAX;
     s->flow_deadline_ms = UINT64_MAX;
     s->rx_grown_max = TUNNEL_RX_MAX_BYTES;
-    if (c->framing->acks) {
-        uint64_t third = c->silence_ms ? c->silence_ms / 3 + 1 : 0;
-        uint64_t idle = c->role == TUNNEL_CLIENT ? IDLE_CLIENT_MS : IDLE_SERVER_MS;
-
-        s->next_ping_ms = s->next_sync_ms = UINT64_MAX;
-        tunnel_pulse_init(&s->pulse, third ? third : idle, third ? third : BUSY_MS, third, now_ms);
-    }
+    tunnel_pulse_init(&s->pulse, idle,
+                      third                      ? third
+                      : c->framing->steady_pings ? idle
+                                                 : BUSY_MS,
+                      third, now_ms);
+    s->pulse.steady = client && c->framing->steady_pings;
     *out = s;
 }
 
@@ -141,7 +134,7 @@ uint64_t tunnel_session_last_seen_ms(const struct tunnel_session *s)
 
 uint64_t tunnel_session_rtt_ms(const struct tunnel_session *s)
 {
-    return s->c.framing->acks ? s->pulse.rtt_ms : s->rtt_ms;
+    return s->pulse.rtt_ms;
 }
 
 bool tunnel_session_half_closes(const struct tunnel_session *s)
@@ -156,12 +149,10 @@ struct str tunnel_session_goodbye(struct tunnel_session *s, const struct err *wh
 
 /* ---- receiving ------------------------------------------------------------------------------ */
 
-static void seen(struct tunnel_session *s, bool control, uint64_t now_ms)
+void tunnel_session_heard(struct tunnel_session *s, uint64_t now_ms)
 {
     s->now_ms = now_ms;
     s->last_seen_ms = now_ms;
-    if (control)
-        s->last_control_ms = now_ms;
     tunnel_pulse_heard(&s->pulse, now_ms);
 }
 
@@ -171,7 +162,7 @@ void tunnel_session_receive(struct tunnel_session *s, struct str message, uint64
 
     if (s->dead)
         return;
-    seen(s, false, now_ms);
+    tunnel_session_heard(s, now_ms);
     if (s->c.framing->receive(s, message, now_ms, &e)) {
         if (e.code == ERR_PROTOCOL)
             err_wrap(&e, "%s", s->c.framing->name);
@@ -183,13 +174,9 @@ void tunnel_session_control(struct tunnel_session *s, bool pong, uint64_t now_ms
 {
     if (s->dead)
         return;
-    seen(s, true, now_ms);
+    tunnel_session_heard(s, now_ms);
     if (pong)
         tunnel_pulse_pong(&s->pulse, now_ms);
-    if (pong && s->ping_open) {
-        s->ping_open = false;
-        s->rtt_ms = MAX(now_ms - s->ping_sent_ms, 1u);
-    }
 }
 
 void tunnel_session_deliver(struct tunnel_session *s)
@@ -281,24 +268,20 @@ bool tunnel_session_next(struct tunnel_session *s, struct str *out, uint64_t now
 
 /* ---- time ----------------------------------------------------------------------------------- */
 
-static uint64_t silence_deadline(const struct tunnel_session *s)
-{
-    uint64_t last = s->c.role == TUNNEL_SERVER ? s->last_seen_ms : s->last_control_ms;
-
-    return last + s->c.silence_ms + (s->silent ? SILENCE_2ND_MS : 0);
-}
-
 uint64_t tunnel_session_deadline(const struct tunnel_session *s)
 {
-    uint64_t next = s->c.framing->acks ? s->pulse.next_ms : silence_deadline(s);
+    uint64_t next = MIN(s->pulse.next_ms, s->flow_deadline_ms);
 
     if (s->dead)
         return UINT64_MAX;
     if (s->used_up)
         return 0;
-    next = MIN(next, s->flow_deadline_ms);
-    next = MIN(next, s->next_ping_ms);
     return MIN(next, s->next_sync_ms);
+}
+
+void tunnel_session_doubt(struct tunnel_session *s, uint64_t now_ms)
+{
+    tunnel_pulse_doubt(&s->pulse, now_ms);
 }
 
 static void flows_tick(struct tunnel_session *s, uint64_t now_ms)
@@ -327,7 +310,7 @@ static void pulse_tick(struct tunnel_session *s, uint64_t now_ms)
         s->c.events->on_ping(s->c.arg);
         return;
     case PULSE_DEAD:
-        err_set(&e, ERR_TIMEOUT, "no answer from %s to two pings, nothing for %llu ms", s->key,
+        err_set(&e, ERR_TIMEOUT, "no answer from %s to pings, nothing for %llu ms", s->key,
                 (unsigned long long)(now_ms - s->last_seen_ms));
         session_die(s, &e);
     }
@@ -345,35 +328,11 @@ void tunnel_session_tick(struct tunnel_session *s, uint64_t now_ms)
         session_die(s, &e);
         return;
     }
-    if (s->c.framing->acks) {
-        flows_tick(s, now_ms);
-        pulse_tick(s, now_ms); /* last: the session may be dead */
-        return;
-    }
-    if (now_ms >= silence_deadline(s)) {
-        if (s->silent) {
-            err_set(&e, ERR_TIMEOUT, "no %s from %s for %llu ms",
-                    s->c.role == TUNNEL_SERVER ? "frame" : "pong", s->key,
-                    (unsigned long long)s->c.silence_ms);
-            session_die(s, &e);
-            return;
-        }
-        s->silent = true;
-    } else if (s->silent && now_ms < silence_deadline(s) - SILENCE_2ND_MS) {
-        s->silent = false;
-    }
     flows_tick(s, now_ms);
     if (now_ms >= s->next_sync_ms) {
         s->next_sync_ms = now_ms + s->c.framing->sync_ms;
         s->want_sync = true;
         tunnel_core_work(s);
     }
-    if (now_ms >= s->next_ping_ms) {
-        s->next_ping_ms = now_ms + s->c.ping_ms;
-        if (!s->ping_open) { /* an unanswered one keeps its time */
-            s->ping_open = true;
-            s->ping_sent_ms = now_ms;
-        }
-        s->c.events->on_ping(s->c.arg);
-    }
+    pulse_tick(s, now_ms); /* last: the session may be dead */
 }

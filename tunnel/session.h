@@ -74,11 +74,9 @@ struct tunnel_flow_events {
 struct tunnel_session_config {
     enum tunnel_role role;
     const struct tunnel_framing *framing;
-    const char *key;  /* names the peer in texts: the node on the server; copied */
-    uint64_t ping_ms; /* remotedialer, client: 0 is 5 s */
-    /* remotedialer: 0 is 60 s; the server counts any message, ping or pong as a sign of life; the
-     * client, who asks by pings, counts pings and pongs. coracle.v1: 0 is as specified (under 10
-     * s), else a third of it is the interval of pings and the time for an answer. */
+    const char *key; /* names the peer in texts: the node on the server; copied */
+    /* When a peer that says nothing is given up; 0: as specified, after less than 10 s. Else a
+     * third of it is the interval of pings and the time for an answer. */
     uint64_t silence_ms;
     uint64_t open_ms;   /* client: longest time a flow may stay OPENING; 0: 60 s */
     size_t n_flows_max; /* 0: TUNNEL_FLOWS_MAX */
@@ -91,6 +89,8 @@ void tunnel_session_new(struct tunnel_session **out, const struct tunnel_session
                         uint64_t now_ms);
 void tunnel_session_free(struct tunnel_session *s); /* kills it first; NULL is fine */
 
+/* Bytes came, whatever they are: the other end is alive. The next two say it too. */
+void tunnel_session_heard(struct tunnel_session *s, uint64_t now_ms);
 /* A whole binary message came. */
 void tunnel_session_receive(struct tunnel_session *s, struct str message, uint64_t now_ms);
 /* A websocket ping or pong came. */
@@ -102,6 +102,9 @@ void tunnel_session_deliver(struct tunnel_session *s);
  * the next call or tunnel_session_free. */
 bool tunnel_session_next(struct tunnel_session *s, struct str *out, uint64_t now_ms);
 
+/* There is reason to think that the other end is gone: asks it for a sign of life now, and gives it
+ * up after one answer time. */
+void tunnel_session_doubt(struct tunnel_session *s, uint64_t now_ms);
 /* Call tick at this time (UINT64_MAX: never); it may change with every other call. */
 uint64_t tunnel_session_deadline(const struct tunnel_session *s);
 void tunnel_session_tick(struct tunnel_session *s, uint64_t now_ms);

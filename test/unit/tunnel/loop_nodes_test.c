@@ -1,6 +1,8 @@
 /* Nodes that come, go and are lost, and clients, over loopback TLS, with both protocols. */
 #include "test/unit/tunnel/loop_rig.h"
 
+#include "test/fault/proxy.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -48,15 +50,70 @@ static void a_silent_node_is_dropped(void **state)
 {
     struct world w;
     struct tunnel_node_state st;
+    struct fault_proxy *hole;
+    char address[32];
+    struct err e;
 
     (void)state;
-    if (!remotedialer)
-        return;          /* there the server asks: link_test has it */
-    world_init(&w, 100); /* clients ping every 5 s only */
-    connect_set(&w, &ca, w.address);
+    world_init(&w, 300);
+    assert_int_equal(fault_proxy_new(&hole, &w.loop, "127.0.0.1:0", w.address, &e), 0);
+    snprintf(address, sizeof address, "127.0.0.1:%u", fault_proxy_port(hole));
+    connect_set(&w, &ca, address);
+    w.n_wanted = 1;
+    run_until(&w.loop, is_connected, &w);
+    fault_proxy_hole(hole, FAULT_UP);
     run_until(&w.loop, went_down, &w);
     assert_true(tunnel_server_node(w.ts, "n1", &st));
-    assert_string_equal(st.last_error, "no frame from n1 for 100 ms");
+    assert_true(str_starts(str_of(st.last_error), STR("no answer from n1 to pings")));
+    fault_proxy_close(hole, NULL, NULL);
+    world_deinit(&w);
+}
+
+static int only_one_is_left(void *arg)
+{
+    struct world *w = arg;
+    struct tunnel_node_state st;
+
+    return tunnel_server_node(w->ts, "n1", &st) && st.n_connects == 2 && st.n_sessions == 1;
+}
+
+/* Its connection broke where the server cannot see it. */
+static void a_client_that_connects_again_replaces_its_session(void **state)
+{
+    struct world w;
+    struct fault_proxy *p;
+    struct tunnel_node_state st;
+    struct end mine = { 0 };
+    struct dialed d;
+    struct tunnel_client_options o;
+    char text[32];
+    const char *address = text;
+    struct err e;
+
+    (void)state;
+    world_init(&w, remotedialer ? 300 : 0);
+    o = options(&w, &ca);
+    o.remotedialer = remotedialer;
+    assert_int_equal(fault_proxy_new(&p, &w.loop, "127.0.0.1:0", w.address, &e), 0);
+    snprintf(text, sizeof text, "127.0.0.1:%u", fault_proxy_port(p));
+    assert_int_equal(tunnel_client_set_new(&w.set, &w.loop, &o, &e), 0);
+    assert_int_equal(tunnel_client_set_servers(w.set, &address, 1, &e), 0);
+    w.n_wanted = 1;
+    run_until(&w.loop, is_connected, &w);
+    dial(&w, "n1", w.kubelet_address, 15000, &d);
+    end_open(&mine, d.s);
+    fault_proxy_reset(p, FAULT_DOWN);
+    run_until(&w.loop, only_one_is_left, &w);
+    run_until(&w.loop, end_has_error, &mine);
+    assert_true(tunnel_server_node(w.ts, "n1", &st));
+    if (remotedialer) /* a K3s agent does not say which of its clients it is: it is asked */
+        assert_true(str_starts(str_of(st.last_error), STR("no answer from n1")));
+    else
+        assert_string_equal(st.last_error, "the agent connected again");
+    assert_int_equal(w.n_node_up, 1);
+    assert_int_equal(w.n_node_down, 0);
+    end_finish(&w, &mine);
+    fault_proxy_close(p, NULL, NULL);
     world_deinit(&w);
 }
 
@@ -292,6 +349,7 @@ int main(void)
 #define TESTS                                                                                      \
     cmocka_unit_test(a_lost_session_is_remembered_and_comes_back),                                 \
         cmocka_unit_test(a_silent_node_is_dropped),                                                \
+        cmocka_unit_test(a_client_that_connects_again_replaces_its_session),                       \
         cmocka_unit_test(the_newest_of_two_sessions_is_used),                                      \
         cmocka_unit_test(a_node_has_a_few_sessions_at_most),                                       \
         cmocka_unit_test(failures_say_where_they_happened),                                        \
