@@ -32,7 +32,7 @@ struct tunnel_server {
     struct tunnel_server_config c;
     struct map *nodes; /* name -> struct node */
     size_t n_sessions;
-    struct list dials; /* results to hand out */
+    struct list dialing, dials; /* without a result, and with one to hand out */
     uv_idle_t idle;
     bool stopped, closing, idle_closed;
     void (*closed)(void *arg);
@@ -59,8 +59,9 @@ struct node_session {
 };
 
 struct dial {
-    struct list link; /* in dials, once it has a result */
+    struct list link; /* in dialing, or in dials */
     struct tunnel_server *ts;
+    struct tunnel_stream *opening; /* while dialing */
     struct stream *s;
     struct err e;
     http_dialed_fn done;
@@ -302,6 +303,8 @@ static void dial_end(struct dial *d)
 {
     struct tunnel_server *ts = d->ts;
 
+    d->opening = NULL;
+    list_remove(&d->link);
     list_push(&ts->dials, &d->link);
     if (!ts->idle_closed)
         uv_idle_start(&ts->idle, ts->closing ? on_last_idle : on_idle);
@@ -329,15 +332,35 @@ void tunnel_server_dial(struct tunnel_server *ts, const char *node, const char *
     d->ts = ts;
     d->done = done;
     d->arg = arg;
+    list_push(&ts->dialing, &d->link);
     snprintf(name, sizeof name, "node %s", node);
     if (ts->stopped)
         err_set(&d->e, ERR_CANCELED, "%s: the tunnel server is closing", name);
     else if (!x)
         err_set(&d->e, ERR_NOT_FOUND, "failed to find Session for client %s", node);
-    else if (tunnel_stream_open(ts->loop, tunnel_link_session(x->link), name, str_of(address),
-                                timeout_ms, on_stream, d, &d->e) == 0)
+    else if (tunnel_stream_open(&d->opening, ts->loop, tunnel_link_session(x->link), name,
+                                str_of(address), timeout_ms, on_stream, d, &d->e) == 0)
         return;
     dial_end(d);
+}
+
+/* The stream, if there is one, was not handed out yet. */
+static void drop_result(struct dial *d, const char *why)
+{
+    if (!d->s)
+        return;
+    stream_close(STEAL(d->s));
+    err_set(&d->e, ERR_CANCELED, "%s", why);
+}
+
+void tunnel_server_dial_cancel(struct tunnel_server *ts, const void *arg)
+{
+    list_each (d, &ts->dials, struct dial, link)
+        if (d->arg == arg)
+            drop_result(d, "the dial was canceled");
+    list_each (d, &ts->dialing, struct dial, link)
+        if (d->arg == arg)
+            tunnel_stream_cancel(d->opening);
 }
 
 void tunnel_server_http_dial(void *dial_arg, uint64_t timeout_ms, http_dialed_fn done, void *arg)
@@ -411,6 +434,7 @@ void tunnel_server_new(struct tunnel_server **out, uv_loop_t *loop,
     ts->c = *c;
     ts->c.n_sessions_max = c->n_sessions_max ? c->n_sessions_max : N_SESSIONS_MAX;
     ts->nodes = map_new();
+    list_init(&ts->dialing);
     list_init(&ts->dials);
     uv_idle_init(loop, &ts->idle); /* never fails */
     ts->idle.data = ts;
@@ -420,12 +444,8 @@ void tunnel_server_new(struct tunnel_server **out, uv_loop_t *loop,
 /* Streams that nobody took yet are closed, and their dials canceled. */
 static void cancel_dials(struct tunnel_server *ts)
 {
-    list_each (d, &ts->dials, struct dial, link) {
-        if (!d->s)
-            continue;
-        stream_close(STEAL(d->s));
-        err_set(&d->e, ERR_CANCELED, "the tunnel server is closing");
-    }
+    list_each (d, &ts->dials, struct dial, link)
+        drop_result(d, "the tunnel server is closing");
 }
 
 void tunnel_server_stop(struct tunnel_server *ts)

@@ -53,10 +53,14 @@ void tunnel_server_accept(struct tunnel_server *ts, struct http_req *r, struct s
  * stream_close ends both ways.
  *
  * Errors of done with both: ERR_NOT_FOUND "failed to find Session for client X" (K3s' words,
- * callers match them), ERR_LIMIT, ERR_CANCELED (the tunnel server was closed), ERR_INVALID (address
- * too long). */
+ * callers match them), ERR_LIMIT, ERR_CANCELED (it was asked for, or the server closes),
+ * ERR_INVALID (address too long). */
 void tunnel_server_dial(struct tunnel_server *ts, const char *node, const char *address,
                         uint64_t timeout_ms, http_dialed_fn done, void *arg);
+
+/* The dial that was begun with arg, if it still runs, is given up, and the node told: done comes
+ * soon, with ERR_CANCELED. */
+void tunnel_server_dial_cancel(struct tunnel_server *ts, const void *arg);
 
 /* The same as an http_dial_fn: for http_endpoint_config.dial = tunnel_server_http_dial with
  * .dial_arg = a struct tunnel_dial_target that outlives the endpoint. */

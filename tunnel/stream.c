@@ -155,9 +155,9 @@ static const struct tunnel_flow_events events = {
     .on_data = on_data, .on_sent = on_sent, .on_end = on_end, .on_fin = on_fin, .on_open = on_open
 };
 
-int tunnel_stream_open(uv_loop_t *loop, struct tunnel_session *s, const char *name,
-                       struct str address, uint64_t timeout_ms, tunnel_stream_fn done, void *arg,
-                       struct err *e)
+int tunnel_stream_open(struct tunnel_stream **out, uv_loop_t *loop, struct tunnel_session *s,
+                       const char *name, struct str address, uint64_t timeout_ms,
+                       tunnel_stream_fn done, void *arg, struct err *e)
 {
     struct tunnel_stream *t = mem_alloc(sizeof *t);
 
@@ -170,7 +170,19 @@ int tunnel_stream_open(uv_loop_t *loop, struct tunnel_session *s, const char *na
     t->name = mem_strdup(name);
     t->done = done;
     t->arg = arg;
-    if (!tunnel_session_half_closes(s)) /* no answer will come */
+    *out = t;
+    if (!tunnel_session_half_closes(s)) { /* no answer will come */
+        *out = NULL;
         handed_out(t);
+    }
     return 0;
+}
+
+void tunnel_stream_cancel(struct tunnel_stream *t)
+{
+    struct err e;
+
+    tunnel_flow_close(STEAL(t->flow), NULL, false, uv_now(stream_loop(&t->base)));
+    err_set(&e, ERR_CANCELED, "the dial was canceled");
+    open_failed(t, &e);
 }

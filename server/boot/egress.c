@@ -236,6 +236,15 @@ static void on_dialed(void *arg, struct stream *s, const struct err *e)
                          (struct pump_end){ s, false, STR("") }, on_pump_done, c);
 }
 
+/* Nobody waits for it any more. */
+static void dial_cancel(struct egress *g, const void *done_arg)
+{
+    list_each (d, &g->dials, struct dial, in)
+        if (d->arg == done_arg)
+            tcp_dial_cancel(d->tcp);
+    tunnel_server_dial_cancel(g->tunnels, done_arg);
+}
+
 static void on_req_done(struct http_req *r, void *arg, const struct err *e)
 {
     struct connect *c = arg;
@@ -243,7 +252,9 @@ static void on_req_done(struct http_req *r, void *arg, const struct err *e)
     (void)r;
     (void)e;
     c->req = NULL;
-    if (!c->dialing)
+    if (c->dialing)
+        dial_cancel(c->g, c); /* on_dialed frees c; after it, in http_upgrade, there is no dial */
+    else
         connect_free(c);
 }
 

@@ -284,6 +284,32 @@ static void https_runs_over_a_stream(void **state)
     tls_client_config_free(tls);
 }
 
+/* While the agent dials, while nothing has gone out yet, and with the result at hand. */
+static void a_dial_can_be_canceled(void **state)
+{
+    struct world w;
+
+    (void)state;
+    connected_world_init(&w);
+    for (unsigned turns = 0; turns < 12; turns++) {
+        struct dialed d = { 0 };
+
+        tunnel_server_dial(w.ts, "n1", w.kubelet_address, 15000, on_dialed, &d);
+        for (unsigned i = 0; i < turns && !d.n; i++)
+            uv_run(&w.loop, UV_RUN_NOWAIT);
+        tunnel_server_dial_cancel(w.ts, &d);
+        if (d.n) { /* too late */
+            stream_close(d.s);
+            continue;
+        }
+        run_until(&w.loop, dial_is_done, &d);
+        assert_null(d.s);
+        assert_int_equal(d.err.code, ERR_CANCELED);
+    }
+    run_until(&w.loop, wait_no_streams, &w);
+    world_deinit(&w);
+}
+
 static void closing_the_server_cancels_dials_and_breaks_streams(void **state)
 {
     struct world w;
@@ -343,7 +369,7 @@ int main(void)
         cmocka_unit_test(protocols_are_told),                                                      \
         cmocka_unit_test(an_unknown_node_is_not_found_in_k3s_words),                               \
         cmocka_unit_test(a_stalled_reader_stops_its_sender_and_no_other),                          \
-        cmocka_unit_test(https_runs_over_a_stream),                                                \
+        cmocka_unit_test(https_runs_over_a_stream), cmocka_unit_test(a_dial_can_be_canceled),      \
         cmocka_unit_test(closing_the_server_cancels_dials_and_breaks_streams),                     \
         cmocka_unit_test(a_stopped_server_ends_dials_and_takes_no_tunnel)
     const struct CMUnitTest own[] = { cmocka_unit_test(each_direction_ends_by_itself),

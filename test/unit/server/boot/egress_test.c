@@ -364,59 +364,101 @@ static void pods_are_reached_through_their_node(void **state)
     tunnel_authorizer_deinit(&authorizer);
 }
 
-/* A server that stops while dials are under way, directly and by a tunnel, into addresses that
- * swallow connects: they have 15 s, and are not waited for. */
-static void stopping_waits_for_no_dial(void **state)
+/* Two CONNECTs whose dials are under way, directly and by a tunnel, into addresses that swallow
+ * connects. They have 15 s. */
+struct swallowed {
+    struct hole holes[2];
+    struct http_endpoint *ep;
+    struct tls_client_config *tls;
+    struct http_call *calls[2];
+    struct connect c[2];
+};
+
+static size_t n_tunnel_streams(void)
+{
+    struct tunnel_node_state st;
+
+    return tunnel_server_node(h.tunnels, "edge-1", &st) ? st.n_streams : 0;
+}
+
+static void swallowed_open(struct swallowed *x)
 {
     static const struct http_call_events events = { .on_head = on_head,
                                                     .on_body = on_body,
                                                     .on_done = on_done };
-    const char *pod_ip = "127.0.0.7", *pod_ips[] = { pod_ip };
-    struct tunnel_pod pod = { .ips = pod_ips, .n_ips = 1 };
+    static const char *const ips[] = { "127.0.0.6", "127.0.0.7" }; /* the second is a pod's */
+    struct tunnel_pod pod = { .ips = &ips[1], .n_ips = 1 };
     struct http_call_config cc = { .method = "CONNECT", .upgrade = true, .timeout_ms = 100000 };
-    struct hole direct, by_tunnel;
-    struct tls_client_config *tls;
-    struct http_call *call[2];
-    struct connect c[2] = { { .body = BUF(65536) }, { .body = BUF(65536) } };
-    struct tunnel_node_state st;
     struct err e = { 0 };
-    (void)state;
 
     open_world("pod");
-    hole_dig(&direct, "127.0.0.6");
-    hole_dig(&by_tunnel, pod_ip);
     assert_int_equal(tunnel_authorizer_set_pods(&authorizer, &pod, 1, &e), 0);
     add_labeled_node("edge-1", "egress.k3s.io/cluster", "10.99.0.1", echo_port);
-    add_pod("a", "edge-1", pod_ip);
-    struct http_endpoint *ep = endpoint_of(&h, &admin, &tls);
-    cc.target = direct.address;
-    http_call_start(&call[0], ep, &cc, &events, &c[0]);
-    cc.target = by_tunnel.address;
-    http_call_start(&call[1], ep, &cc, &events, &c[1]);
+    add_pod("a", "edge-1", ips[1]);
+    x->ep = endpoint_of(&h, &admin, &x->tls);
+    for (int i = 0; i < 2; i++) {
+        x->c[i] = (struct connect){ .body = BUF(65536) };
+        hole_dig(&x->holes[i], ips[i]);
+        cc.target = x->holes[i].address;
+        http_call_start(&x->calls[i], x->ep, &cc, &events, &x->c[i]);
+    }
     do
         harness_turns(&h, 1);
-    while (!tunnel_server_node(h.tunnels, "edge-1", &st) || st.n_streams == 0);
+    while (!n_tunnel_streams());
     harness_turns(&h, 100);
-    assert_false(c[0].headed || c[1].headed);
-    uint64_t before_ms = clock_mono_ms();
+    assert_false(x->c[0].headed || x->c[1].headed);
+}
+
+static void swallowed_close(struct swallowed *x)
+{
+    endpoint_gone(&h, x->ep, x->tls);
+    close_world();
+    tunnel_authorizer_deinit(&authorizer);
+    for (int i = 0; i < 2; i++) {
+        hole_fill(&x->holes[i]);
+        buf_deinit(&x->c[i].body);
+    }
+}
+
+static void stopping_waits_for_no_dial(void **state)
+{
+    struct egress_config ec = { .loop = &h.loop, .own_node = OWN_NODE };
+    struct swallowed x;
     bool closed = false;
+    (void)state;
+
+    swallowed_open(&x);
+    uint64_t before_ms = clock_mono_ms();
     harness_stop_dials(&h);
     egress_close(h.egress, raise_flag, &closed);
     harness_wait(&h, &closed);
     assert_true(clock_mono_ms() - before_ms < 10000);
     for (int i = 0; i < 2; i++) {
-        harness_wait(&h, &c[i].done);
-        assert_int_equal(c[i].status, 502);
-        assert_non_null(strstr(buf_cstr(&c[i].body), i ? "server is closing" : "canceled"));
-        buf_deinit(&c[i].body);
+        harness_wait(&h, &x.c[i].done);
+        assert_int_equal(x.c[i].status, 502);
+        assert_non_null(strstr(buf_cstr(&x.c[i].body), i ? "server is closing" : "canceled"));
     }
-    endpoint_gone(&h, ep, tls);
-    struct egress_config ec = { .loop = &h.loop, .tunnels = h.tunnels, .own_node = OWN_NODE };
+    ec.tunnels = h.tunnels;
     egress_new(&h.egress, &ec); /* for harness_close */
-    close_world();
-    tunnel_authorizer_deinit(&authorizer);
-    hole_fill(&direct);
-    hole_fill(&by_tunnel);
+    swallowed_close(&x);
+}
+
+static void the_dial_of_a_caller_that_left_is_given_up(void **state)
+{
+    struct swallowed x;
+    (void)state;
+
+    swallowed_open(&x);
+    uint64_t before_ms = clock_mono_ms();
+    for (int i = 0; i < 2; i++) {
+        http_call_cancel(x.calls[i]);
+        harness_wait(&h, &x.c[i].done);
+    }
+    while (n_tunnel_streams() && clock_mono_ms() - before_ms < 12000)
+        harness_turns(&h, 1);
+    assert_int_equal(n_tunnel_streams(), 0);
+    assert_true(clock_mono_ms() - before_ms < 12000);
+    swallowed_close(&x);
 }
 
 /* Closing cuts what is open. */
@@ -466,6 +508,7 @@ int main(void)
         cmocka_unit_test(disabled_dials_addresses),
         cmocka_unit_test(pods_are_reached_through_their_node),
         cmocka_unit_test(stopping_waits_for_no_dial),
+        cmocka_unit_test(the_dial_of_a_caller_that_left_is_given_up),
         cmocka_unit_test(closing_cuts_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
