@@ -2,9 +2,9 @@
 
 #include "base/core/map.h"
 #include "base/core/mem.h"
+#include "base/data/cidr.h"
 #include "base/data/json.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 
 #define IPS_MAX 32 /* of one node or pod; further ones are not known */
@@ -12,8 +12,8 @@
 #define POD_EGRESS_LABEL "metadata.labels[\"egress.k3s.io/cluster\"]"
 
 struct ip {
-    unsigned char b[16]; /* IPv4 as ::ffff:a.b.c.d */
-    bool external;       /* an agent knows its InternalIPs only */
+    struct cidr at; /* one address; all its bytes are the key in by_ip */
+    bool external;  /* an agent knows its InternalIPs only */
 };
 
 /* Who has addresses: a node, or a pod. */
@@ -33,20 +33,20 @@ struct egress_table {
     enum tunnel_egress_mode mode;
     struct map *nodes; /* name -> struct host * */
     struct map *pods;  /* "namespace/name" -> struct host * */
-    struct map *by_ip; /* 16 bytes -> struct host *, borrowed */
+    struct map *by_ip; /* struct cidr -> struct host *, borrowed */
 };
 
 /* ---- addresses ---- */
 
 static bool ip_parse(struct ip *out, const char *text)
 {
-    *out = (struct ip){ .b = { [10] = 0xff, [11] = 0xff } };
-    return inet_pton(AF_INET, text, out->b + 12) == 1 || inet_pton(AF_INET6, text, out->b) == 1;
+    *out = (struct ip){ 0 };
+    return cidr_parse_address(&out->at, str_of(text));
 }
 
 static struct str ip_key(const struct ip *ip)
 {
-    return str_n((const char *)ip->b, sizeof ip->b);
+    return str_n(&ip->at, sizeof ip->at);
 }
 
 static void give_up_ips(struct egress_table *t, struct host *h)
@@ -211,7 +211,7 @@ static bool agent_takes(const struct egress_table *t, const struct host *h, cons
     if (t->mode == TUNNEL_EGRESS_DISABLED || is_own(t, h->node) || !node || !node->pod_egress)
         return false;
     for (size_t i = 0; i < h->n_ips; i++)
-        if (memcmp(h->ips[i].b, ip->b, sizeof ip->b) == 0)
+        if (str_eq(ip_key(&h->ips[i]), ip_key(ip)))
             return !h->ips[i].external;
     return false;
 }
