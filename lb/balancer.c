@@ -586,6 +586,11 @@ uint16_t balancer_port(const struct balancer *b)
     return b->port;
 }
 
+struct lb_dialer *balancer_dialer(struct balancer *b)
+{
+    return &b->dialer;
+}
+
 const char *balancer_name(const struct balancer *b)
 {
     return b->name;

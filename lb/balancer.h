@@ -54,6 +54,9 @@ size_t balancer_status(const struct balancer *b, struct balancer_server_status *
 /* The addresses to open tunnels to: the list, or the seed while there is none. Borrowed texts. */
 size_t balancer_addresses(const struct balancer *b, const char **out, size_t n_max);
 
+struct lb_dialer;
+struct lb_dialer *balancer_dialer(struct balancer *b); /* what its dials share, for lb/dial.h */
+
 /* How long it took from accepting a connection to having a server for it, or to giving up: bucket i
  * counts those up to 1 ms * 2^i, the last one all. [0]: success, [1]: error. */
 #define LB_DIAL_BUCKETS 16

@@ -198,20 +198,26 @@ int watch_open(struct watch **out, struct poller *p, int fd, void (*fn)(void *ar
     return 0;
 }
 
-void watch_close(struct watch *w)
+int watch_release(struct watch *w)
 {
-    if (!w)
-        return;
+    int fd = w->fd;
+
     /* A close alone is not enough: a child between fork and exec holds the socket too, and its
      * events would still come here, with a pointer to a watch that is gone. */
-    err_ignore(epoll_ctl(w->p->fd, EPOLL_CTL_DEL, w->fd, NULL));
-    close(w->fd);
+    err_ignore(epoll_ctl(w->p->fd, EPOLL_CTL_DEL, fd, NULL));
     w->fd = -1;
     w->p->n_watches--;
     if (w->p->dispatching)
         list_push(&w->p->closed, &w->link);
     else
         free(w);
+    return fd;
+}
+
+void watch_close(struct watch *w)
+{
+    if (w)
+        close(watch_release(w));
 }
 
 /* ---- life --------------------------------------------------------------------------------------

@@ -49,6 +49,7 @@ struct watch {
 MUST_USE int watch_open(struct watch **out, struct poller *p, int fd,
                         void (*fn)(void *arg, struct watch *w), void *arg, struct err *e);
 void watch_close(struct watch *w); /* closes the descriptor; fn is not called again. NULL is fine */
+int watch_release(struct watch *w); /* the same, but the descriptor is yours again */
 
 MUST_USE int poller_new(struct poller **out, uv_loop_t *loop, struct err *e);
 uv_loop_t *poller_loop(const struct poller *p);

@@ -214,11 +214,17 @@ static void on_connected(void *arg, const struct tunnel_connect_result *r)
 static void attempt_start(void *arg)
 {
     struct tunnel_client *c = arg;
+    struct tunnel_connect_config cfg = { .loop = c->loop,
+                                         .host = c->host,
+                                         .port = c->port,
+                                         .tls_name = c->o.tls_name,
+                                         .tls = c->tls,
+                                         .dialer = c->o.dialer,
+                                         .client_id = c->o.remotedialer ? NULL : c->id };
 
     c->n_open++;
     c->began_ms = uv_now(c->loop);
-    tunnel_connect_start(&c->attempt, c->loop, c->host, c->port, c->o.tls_name, c->tls,
-                         c->o.remotedialer ? NULL : c->id, on_connected, c);
+    tunnel_connect_start(&c->attempt, &cfg, on_connected, c);
     client_move(c, TUNNEL_CLIENT_CONNECTING, TUNNEL_OK, 0, "");
 }
 

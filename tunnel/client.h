@@ -12,6 +12,7 @@
  * Deadlines: 10 s each for connecting (DNS, TCP, TLS together) and for the answer to the upgrade;
  * a silent server ends the session after less than 10 s (docs/protocols/tunnel.md).
  */
+#include "base/http/client.h"
 #include "base/io/stream.h"
 #include "tunnel/authorizer.h"
 
@@ -48,6 +49,16 @@ struct tunnel_client_status {
     bool own_protocol; /* CONNECTED: coracle.v1, else remotedialer */
 };
 
+/* How servers are dialed in place of tcp_dial: through a proxy, say. Failures have the codes of
+ * tcp_dial (base/io/tcp.h). */
+struct tunnel_dialer {
+    /* Starts a dial; done comes once, later. What it returns is for cancel, until done came. */
+    void *(*dial)(void *arg, const char *host, uint16_t port, uint64_t timeout_ms,
+                  http_dialed_fn done, void *done_arg);
+    void (*cancel)(void *dial); /* hurries done, which brings ERR_CANCELED */
+    void *arg;
+};
+
 struct tunnel_client_options {
     struct str ca_pem;                          /* trust for the server's certificate; copied */
     struct str cert_chain_pem, key_pem;         /* the node's client certificate; copied */
@@ -55,6 +66,7 @@ struct tunnel_client_options {
     /* The name that the server's certificate must carry; NULL: the host of the address. Borrowed:
      * outlives the client. */
     const char *tls_name;
+    const struct tunnel_dialer *dialer; /* NULL: tcp_dial. Borrowed: outlives the client */
     /* The state changed. Do not close the client from inside. May be NULL. */
     void (*on_state)(void *arg, const struct tunnel_client_status *st);
     void *arg;

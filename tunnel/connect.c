@@ -24,7 +24,8 @@ struct tunnel_connect {
     uv_loop_t *loop;
     struct http_endpoint *ep;
     struct http_call *call;
-    struct tcp_dial *dial;
+    struct tunnel_dialer dialer;
+    void *dial; /* the dialer's, while it runs */
     struct tls *handshake;
     struct tls_client_config *tls;
     char *host, *tls_name;
@@ -80,6 +81,20 @@ static void on_tcp(void *arg, struct stream *s, const struct err *e)
                         c->dial_until_ms > now_ms ? c->dial_until_ms - now_ms : 1, on_tls, c);
 }
 
+static void *dial_tcp(void *arg, const char *host, uint16_t port, uint64_t timeout_ms,
+                      http_dialed_fn done, void *done_arg)
+{
+    struct tcp_dial *d;
+
+    tcp_dial(&d, arg, host, port, timeout_ms, done, done_arg);
+    return d;
+}
+
+static void cancel_tcp(void *d)
+{
+    tcp_dial_cancel(d);
+}
+
 static void dial(void *arg, uint64_t timeout_ms, http_dialed_fn done, void *done_arg)
 {
     struct tunnel_connect *c = arg;
@@ -87,7 +102,7 @@ static void dial(void *arg, uint64_t timeout_ms, http_dialed_fn done, void *done
     c->dialed = done;
     c->dialed_arg = done_arg;
     c->dial_until_ms = uv_now(c->loop) + timeout_ms;
-    tcp_dial(&c->dial, c->loop, c->host, c->port, timeout_ms, on_tcp, c);
+    c->dial = c->dialer.dial(c->dialer.arg, c->host, c->port, timeout_ms, on_tcp, c);
 }
 
 /* ---- the exchange --------------------------------------------------------------------------- */
@@ -180,9 +195,8 @@ static void on_done(struct http_call *call, void *arg, const struct err *e)
 
 static const struct http_call_events events = { .on_head = on_head, .on_done = on_done };
 
-void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const char *host,
-                          uint16_t port, const char *tls_name, struct tls_client_config *tls,
-                          const char *client_id, tunnel_connect_fn done, void *arg)
+void tunnel_connect_start(struct tunnel_connect **out, const struct tunnel_connect_config *cfg,
+                          tunnel_connect_fn done, void *arg)
 {
     struct tunnel_connect *c = mem_alloc(sizeof *c);
     auto_buf authority = BUF(512);
@@ -197,29 +211,32 @@ void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const ch
                                      { STR("Sec-WebSocket-Key"), { 0 } },
                                      { STR("User-Agent"), STR(USER_AGENT) },
                                      { STR("Sec-WebSocket-Protocol"), STR(TUNNEL_SUBPROTOCOL) },
-                                     { STR(TUNNEL_CLIENT_ID_HEADER), str_of(client_id) } };
+                                     { STR(TUNNEL_CLIENT_ID_HEADER), str_of(cfg->client_id) } };
     struct http_call_config cc = { .method = "GET",
                                    .target = TARGET,
                                    .headers = headers,
-                                   .n_headers = ARRAY_LEN(headers) - (client_id ? 0 : 2),
+                                   .n_headers = ARRAY_LEN(headers) - (cfg->client_id ? 0 : 2),
                                    .timeout_ms = 2 * TUNNEL_CONNECT_MS,
                                    .upgrade = true };
 
-    c->loop = loop;
-    c->host = mem_strdup(host);
-    c->tls_name = mem_strdup(tls_name ? tls_name : host);
-    c->port = port;
-    c->tls = tls;
+    c->loop = cfg->loop;
+    c->host = mem_strdup(cfg->host);
+    c->tls_name = mem_strdup(cfg->tls_name ? cfg->tls_name : cfg->host);
+    c->port = cfg->port;
+    c->tls = cfg->tls;
+    c->dialer =
+        cfg->dialer ? *cfg->dialer : (struct tunnel_dialer){ dial_tcp, cancel_tcp, cfg->loop };
     c->stage = TUNNEL_FAIL_TCP;
-    c->remotedialer = !client_id;
+    c->remotedialer = !cfg->client_id;
     c->done = done;
     c->arg = arg;
-    err_ignore(url_join_host_port(&authority, str_of(host), port)); /* a name that was split fits */
+    err_ignore(
+        url_join_host_port(&authority, str_of(c->host), c->port)); /* a name that was split fits */
     ec.authority = buf_cstr(&authority);
     make_key(c->key);
     headers[3].value = str_of(c->key);
     *out = c;
-    http_endpoint_new(&c->ep, loop, &ec);
+    http_endpoint_new(&c->ep, c->loop, &ec);
     http_call_start(&c->call, c->ep, &cc, &events, c);
 }
 
@@ -227,7 +244,7 @@ void tunnel_connect_cancel(struct tunnel_connect *c)
 {
     c->canceled = true;
     if (c->dial)
-        tcp_dial_cancel(c->dial);
+        c->dialer.cancel(c->dial);
     if (c->handshake)
         tls_client_cancel(c->handshake);
     if (c->call)

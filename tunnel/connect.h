@@ -31,9 +31,15 @@ typedef void (*tunnel_connect_fn)(void *arg, const struct tunnel_connect_result 
 
 #define TUNNEL_CONNECT_MS 10000 /* name, TCP and TLS; and again for the answer to the upgrade */
 
-/* tls must live until done. tls_name: what the certificate must carry; NULL: host. client_id; NULL:
- * do not offer our own protocol. */
-void tunnel_connect_start(struct tunnel_connect **out, uv_loop_t *loop, const char *host,
-                          uint16_t port, const char *tls_name, struct tls_client_config *tls,
-                          const char *client_id, tunnel_connect_fn done, void *arg);
+struct tunnel_connect_config { /* copied; what it points to must live until done */
+    uv_loop_t *loop;
+    const char *host; /* copied */
+    uint16_t port;
+    const char *tls_name; /* what the certificate must carry; NULL: host. Copied */
+    struct tls_client_config *tls;
+    const struct tunnel_dialer *dialer; /* NULL: tcp_dial */
+    const char *client_id;              /* NULL: do not offer our own protocol */
+};
+void tunnel_connect_start(struct tunnel_connect **out, const struct tunnel_connect_config *cfg,
+                          tunnel_connect_fn done, void *arg);
 void tunnel_connect_cancel(struct tunnel_connect *c);

@@ -453,8 +453,7 @@ static int start_balancer(struct agent *a, struct err *e)
     if (lb_proxy_from_env(&a->proxy, a->seed, e))
         return (int)e->code;
     if (a->proxy.kind != LB_PROXY_NONE)
-        log_info("servers are dialed through a proxy, tunnels are not",
-                 kv("proxy", a->proxy.address));
+        log_info("servers are dialed through a proxy", kv("proxy", a->proxy.address));
     return make_balancer(a, &a->balancer, BALANCER_NAME, a->o->lb_server_port, a->seed, e);
 }
 

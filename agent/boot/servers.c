@@ -7,6 +7,7 @@
 #include "base/io/timer.h"
 #include "base/kube/informer.h"
 #include "lb/balancer.h"
+#include "lb/dial.h"
 
 #include <stdio.h>
 
@@ -19,6 +20,7 @@
 
 struct servers {
     struct servers_config c;
+    struct tunnel_dialer dialer;
     struct tunnel_client_set *tunnels;
     struct informer *slices;
     struct kube_call *ask;
@@ -298,6 +300,21 @@ static void on_part_closed(void *arg)
     maybe_gone(s);
 }
 
+/* Tunnels bypass the balancer, not its resolver and its proxy. */
+static void *dial_server(void *arg, const char *host, uint16_t port, uint64_t timeout_ms,
+                         http_dialed_fn done, void *done_arg)
+{
+    struct lb_dial *d;
+
+    lb_dial_start(&d, arg, host, port, timeout_ms, done, done_arg);
+    return d;
+}
+
+static void cancel_dial(void *d)
+{
+    lb_dial_cancel(d);
+}
+
 int servers_start(struct servers **out, const struct servers_config *c, struct err *e)
 {
     const struct pair *kubelet = &c->credentials->pairs[CRED_KUBELET];
@@ -307,10 +324,12 @@ int servers_start(struct servers **out, const struct servers_config *c, struct e
                                        .key_pem = buf_str(&kubelet->key_pem),
                                        .authorizer = c->authorizer,
                                        .tls_name = JOIN_SERVER_NAME,
+                                       .dialer = &s->dialer,
                                        .on_state = on_tunnel_state,
                                        .arg = s };
 
     s->c = *c;
+    s->dialer = (struct tunnel_dialer){ dial_server, cancel_dial, c->balancer };
     if (tunnel_client_set_new(&s->tunnels, c->loop, &o, e)) {
         free(s);
         return (int)e->code;

@@ -104,6 +104,11 @@ int tcp_listen(struct listener **out, uv_loop_t *loop, const char *address, uint
     return 0;
 }
 
+int tcp_take(struct stream **out, uv_loop_t *loop, int fd_take, struct err *e)
+{
+    return sock_open(out, loop, fd_take, e);
+}
+
 /* ---- dialing ---- */
 
 /*

@@ -1,6 +1,7 @@
 /* Nodes that come, go and are lost, and clients, over loopback TLS, with both protocols. */
 #include "test/unit/tunnel/loop_rig.h"
 
+#include "base/io/tcp.h"
 #include "test/fault/proxy.h"
 
 #include <dirent.h>
@@ -253,6 +254,56 @@ static void a_client_may_be_closed_at_any_moment(void **state)
     world_deinit(&w);
 }
 
+/* ---- an owner who dials himself ---- */
+
+struct dialer_log {
+    struct world *w;
+    char host[64];
+    unsigned n_dials;
+};
+
+static void *dial_elsewhere(void *arg, const char *host, uint16_t port, uint64_t timeout_ms,
+                            http_dialed_fn done, void *done_arg)
+{
+    struct dialer_log *l = arg;
+    struct tcp_dial *d;
+
+    (void)port;
+    l->n_dials++;
+    snprintf(l->host, sizeof l->host, "%s", host);
+    tcp_dial(&d, &l->w->loop, "127.0.0.1", listener_port(l->w->listener), timeout_ms, done,
+             done_arg);
+    return d;
+}
+
+static void cancel_elsewhere(void *d)
+{
+    tcp_dial_cancel(d);
+}
+
+static void an_owner_may_dial_himself(void **state)
+{
+    struct world w;
+    struct dialer_log l = { &w, "", 0 };
+    struct tunnel_dialer dialer = { dial_elsewhere, cancel_elsewhere, &l };
+    const char *address = "behind.a.proxy.test:6443";
+    struct tunnel_client_options o;
+    struct err e;
+
+    (void)state;
+    world_init(&w, 0);
+    o = options(&w, &ca);
+    o.tls_name = "127.0.0.1";
+    o.dialer = &dialer;
+    assert_int_equal(tunnel_client_set_new(&w.set, &w.loop, &o, &e), 0);
+    assert_int_equal(tunnel_client_set_servers(w.set, &address, 1, &e), 0);
+    w.n_wanted = 1;
+    run_until(&w.loop, is_connected, &w);
+    assert_int_equal(l.n_dials, 1);
+    assert_string_equal(l.host, "behind.a.proxy.test"); /* unresolved */
+    world_deinit(&w);
+}
+
 static void a_list_of_servers_is_followed(void **state)
 {
     struct world w;
@@ -354,6 +405,7 @@ int main(void)
         cmocka_unit_test(a_node_has_a_few_sessions_at_most),                                       \
         cmocka_unit_test(failures_say_where_they_happened),                                        \
         cmocka_unit_test(a_client_may_be_closed_at_any_moment),                                    \
+        cmocka_unit_test(an_owner_may_dial_himself),                                               \
         cmocka_unit_test(a_list_of_servers_is_followed),                                           \
         cmocka_unit_test(broken_credentials_are_refused_and_the_old_ones_stay),                    \
         cmocka_unit_test(cycles_leave_no_stream_and_no_descriptor)
