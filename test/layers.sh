@@ -20,7 +20,7 @@ cat >"$tmp/adapters" <<'EOF'
 nghttp2/ base/http/h2.c
 llhttp.h base/http/h1.c
 openssl/ base/io/tls base/io/digest.c base/pki/
-sqlite3.h base/data/db.c
+sqlite3.h base/data/db.c base/data/db_io
 yaml.h base/data/yaml.c
 protobuf-c/ base/data/protobuf agent/cri/
 EOF

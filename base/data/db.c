@@ -1,19 +1,19 @@
 #include "base/data/db.h"
 
 #include "base/core/mem.h"
+#include "base/data/db_io_impl.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sqlite3.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 struct db {
     sqlite3 *h;
     char *path;
     uint64_t wal_frames;
-    uint64_t ckpt_bytes, wal_bytes;
-    unsigned page_bytes;
+    unsigned page_bytes, busy_ms;
     struct db_stmt *begin_read, *begin_write, *commit, *rollback;
 };
 
@@ -25,12 +25,30 @@ static sqlite3_stmt *raw(struct db_stmt *st)
 
 /* ---- errors ---- */
 
+int db_malformed(const struct db *d, struct err *e, const char *fmt, ...)
+{
+    char what[96];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    err_set(e, ERR_IO,
+            "database %s is malformed (%s): keep a copy of it, then restore a snapshot or rescue "
+            "its rows with \"sqlite3 FILE .recover\"",
+            d->path, what);
+    e->sys = EUCLEAN;
+    return ERR_IO;
+}
+
 static int db_err(struct db *d, int rc, struct err *e)
 {
-    int sys = d->h ? sqlite3_system_errno(d->h) : 0;
+    int sys = db_io_errno();
     const char *what = d->h ? sqlite3_errmsg(d->h) : sqlite3_errstr(rc);
     enum err_code code = ERR_IO;
 
+    if (!sys && d->h)
+        sys = sqlite3_system_errno(d->h); /* of an open */
     switch (rc & 0xff) {
     case SQLITE_FULL:
         return err_set(e, ERR_LIMIT, "database %s: the disk is full", d->path);
@@ -56,15 +74,9 @@ static int db_err(struct db *d, int rc, struct err *e)
             return err_sys(e, sys, "open database %s", d->path);
         break;
     case SQLITE_CORRUPT:
-        return err_set(e, ERR_IO,
-                       "database %s is malformed: keep a copy of it, then restore a snapshot or "
-                       "rescue its rows with \"sqlite3 FILE .recover\"",
-                       d->path);
+        return db_malformed(d, e, "%s", sqlite3_errstr(sqlite3_extended_errcode(d->h)));
     case SQLITE_NOTADB:
-        return err_set(e, ERR_IO,
-                       "database %s is malformed (not an SQLite file): move it away or restore a "
-                       "snapshot",
-                       d->path);
+        return db_malformed(d, e, "not an SQLite file");
     case SQLITE_INTERRUPT:
         code = ERR_CANCELED;
         break;
@@ -74,7 +86,8 @@ static int db_err(struct db *d, int rc, struct err *e)
     default:
         break;
     }
-    err_set(e, code, "database %s: %s (%d)", d->path, what, sqlite3_extended_errcode(d->h));
+    err_set(e, code, "database %s: %s (%d)%s%s", d->path, what, sqlite3_extended_errcode(d->h),
+            sys ? ": " : "", sys ? strerror(sys) : "");
     e->sys = sys;
     return e->code;
 }
@@ -91,13 +104,10 @@ static void sqlite_setup(void)
 static int on_wal(void *arg, sqlite3 *h, const char *name, int n_frames)
 {
     struct db *d = arg;
-    uint64_t n = (uint64_t)n_frames;
-    uint64_t added = n >= d->wal_frames ? n - d->wal_frames : n;
     (void)h;
     (void)name;
 
-    d->wal_bytes += added * (d->page_bytes + 24); /* fileformat2 4.1: 24 bytes of frame header */
-    d->wal_frames = n;
+    d->wal_frames = (uint64_t)n_frames;
     return SQLITE_OK;
 }
 
@@ -117,7 +127,8 @@ static int db_setup(struct db *d, const struct db_opts *o, struct err *e)
     bool row;
 
     sqlite3_extended_result_codes(d->h, 1);
-    sqlite3_busy_timeout(d->h, (int)(o->busy_ms ? o->busy_ms : 5000));
+    d->busy_ms = o->busy_ms ? o->busy_ms : 5000;
+    sqlite3_busy_timeout(d->h, (int)d->busy_ms);
     snprintf(sql, sizeof sql, "PRAGMA cache_size=-%u", o->cache_kib ? o->cache_kib : 2048);
     if (db_exec(d, sql, e) ||
         db_exec(d, "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA mmap_size=0", e))
@@ -162,7 +173,7 @@ int db_open(struct db **out, const char *path, const struct db_opts *o, struct e
     o = o ? o : &none;
     flags |= o->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     d->path = mem_strdup(path);
-    rc = sqlite3_open_v2(path, &d->h, flags, NULL);
+    rc = sqlite3_open_v2(path, &d->h, flags, db_io_vfs());
     if (rc != SQLITE_OK)
         db_err(d, rc, e);
     else
@@ -359,24 +370,15 @@ uint64_t db_wal_frames(const struct db *d)
     return d->wal_frames;
 }
 
-static uint64_t n_pages(struct db *d)
-{
-    int64_t n = INT64_MAX;
-    struct err e;
-
-    err_ignore(db_query_i64(d, "PRAGMA page_count", &n, &e)); /* then the bound is the frames' */
-    return (uint64_t)n;
-}
-
-int db_checkpoint(struct db *d, enum db_checkpoint_mode mode, struct err *e)
+int db_checkpoint(struct db *d, enum db_checkpoint_mode mode, unsigned wait_ms, struct err *e)
 {
     static const int modes[] = { SQLITE_CHECKPOINT_PASSIVE, SQLITE_CHECKPOINT_RESTART,
                                  SQLITE_CHECKPOINT_TRUNCATE };
-    int n_log = -1, n_moved = -1;
-    int rc = sqlite3_wal_checkpoint_v2(d->h, NULL, modes[mode], &n_log, &n_moved);
+    int rc;
 
-    if (n_moved > 0) /* at most this: a page that is in the log several times is moved once */
-        d->ckpt_bytes += MIN((uint64_t)n_moved, n_pages(d)) * d->page_bytes;
+    sqlite3_busy_timeout(d->h, (int)wait_ms);
+    rc = sqlite3_wal_checkpoint_v2(d->h, NULL, modes[mode], NULL, NULL);
+    sqlite3_busy_timeout(d->h, (int)d->busy_ms);
     if (rc != SQLITE_OK)
         return db_err(d, rc, e);
     if (mode == DB_CHECKPOINT_TRUNCATE)
@@ -386,7 +388,10 @@ int db_checkpoint(struct db *d, enum db_checkpoint_mode mode, struct err *e)
 
 uint64_t db_written_bytes(struct db *d)
 {
-    return d->wal_bytes + d->ckpt_bytes;
+    sqlite3_file *file = NULL;
+
+    sqlite3_file_control(d->h, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    return db_io_written(file);
 }
 
 int db_check(struct db *d, struct err *e)
@@ -398,8 +403,7 @@ int db_check(struct db *d, struct err *e)
         return e->code;
     if (row && str_is(db_col_str(st, 0), "ok"))
         return 0;
-    return err_set(e, ERR_IO, "database %s is malformed: " STR_FMT, d->path,
-                   STR_ARG(row ? db_col_str(st, 0) : STR("no answer")));
+    return db_malformed(d, e, STR_FMT, STR_ARG(row ? db_col_str(st, 0) : STR("no answer")));
 }
 
 void db_interrupt(struct db *d)

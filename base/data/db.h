@@ -1,14 +1,16 @@
 #pragma once
 /*
- * Db: one connection to one SQLite file, the only module that names SQLite. WAL, synchronous=FULL:
- * what db_commit acknowledged survives a power cut. Two users: the server's datastore and the
- * agent's offline store.
+ * Db: one connection to one SQLite file; with base/data/db_io the only module that names SQLite.
+ * WAL, synchronous=FULL: what db_commit acknowledged survives a power cut. Two users: the server's
+ * datastore and the agent's offline store.
  *
- * Any thread, one at a time per connection; several connections may share a file. Strings that are
+ * Any thread, one at a time per connection; several connections of one process may share a file,
+ * another process gets ERR_AGAIN. Strings that are
  * read from a statement lie inside it until its next step or reset. SQL is constant text of ours;
  * data travels in bindings only. Errors: ERR_LIMIT the disk is full; ERR_DENIED it is read-only or
  * not ours to open; ERR_AGAIN another connection holds the lock; ERR_CANCELED db_interrupt; ERR_IO
- * the rest, also a malformed file or one that is no database: the text says so, and what to do.
+ * the rest, also a malformed file or one that is no database: then sys is EUCLEAN, and the text
+ * says so, and what to do.
  */
 #include "base/core/err.h"
 #include "base/core/str.h"
@@ -68,17 +70,20 @@ void db_rollback(struct db *d);                      /* fine without a transacti
 
 /* Frames that wait in the log, as this connection saw them at its last commit. */
 uint64_t db_wal_frames(const struct db *d);
-/* Moves the log into the file. restart: also waits for readers (at most busy_ms) so that the log
- * starts over; without it nobody is waited for. truncate: leaves an empty log. */
+/* Moves the log into the file. RESTART: also waits for readers (at most wait_ms) so that the log
+ * starts over; PASSIVE waits for nobody. TRUNCATE: as RESTART, and leaves an empty log. ERR_AGAIN:
+ * a reader was in the way. */
 enum db_checkpoint_mode { DB_CHECKPOINT_PASSIVE, DB_CHECKPOINT_RESTART, DB_CHECKPOINT_TRUNCATE };
-MUST_USE int db_checkpoint(struct db *d, enum db_checkpoint_mode mode, struct err *e);
+MUST_USE int db_checkpoint(struct db *d, enum db_checkpoint_mode mode, unsigned wait_ms,
+                           struct err *e);
 
-/* Bytes this connection has given to the kernel so far: log frames, and checkpointed pages as an
- * upper bound (SQLite does not tell how many frames held the same page). */
+/* Bytes this connection has given to the kernel so far, for the file and for its log. */
 uint64_t db_written_bytes(struct db *d);
 
 /* Reads every page once: 0, or ERR_IO with the first damage in words. Slow. */
 MUST_USE int db_check(struct db *d, struct err *e);
+/* ERR_IO for what SQLite finds well-formed and its user does not: says what, and what to do. */
+int db_malformed(const struct db *d, struct err *e, const char *fmt, ...) PRINTF_FMT(3, 4);
 
 void db_interrupt(struct db *d); /* any thread: what runs now ends with ERR_CANCELED */
 

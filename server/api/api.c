@@ -276,6 +276,7 @@ bool api_is_ready(const struct api *a)
 bool api_checks_text(struct api *a, bool live, struct buf *b)
 {
     bool ok = live || (a->serving && !a->closing);
+    struct err e;
 
     err_ignore(buf_addf(b, "[+]ping ok\n")); /* a health page that is cut is still one */
     if (!live)
@@ -285,6 +286,12 @@ bool api_checks_text(struct api *a, bool live, struct buf *b)
             continue;
         ok = ok && x->ok;
         err_ignore(buf_addf(b, x->ok ? "[+]%s ok\n" : "[-]%s failed: not ready\n", x->name));
+    }
+    if (!live && store_trouble(a->store, &e)) {
+        ok = false;
+        err_ignore(buf_addf(b, "[-]storage failed: %s\n", e.text));
+    } else if (!live) {
+        err_ignore(buf_adds(b, "[+]storage ok\n"));
     }
     return ok;
 }
@@ -303,6 +310,34 @@ void api_count(struct api_req *r, int code)
     map_set(r->api->metrics, str_of(key), (void *)(n + 1));
 }
 
+static void metrics_store(struct api *a, struct buf *b)
+{
+    struct store_written w[STORE_WRITERS_MAX];
+    struct store_stats s;
+    struct err e;
+    size_t n = store_written(a->store, w);
+
+    store_stats(a->store, &s);
+    err_ignore(buf_addf(b,
+                        "# TYPE apiserver_storage_objects gauge\n"
+                        "apiserver_storage_objects %llu\n"
+                        "# TYPE apiserver_storage_size_bytes gauge\n"
+                        "apiserver_storage_size_bytes %llu\n"
+                        "# TYPE coracle_store_log_bytes gauge\n"
+                        "coracle_store_log_bytes %llu\n"
+                        "# TYPE coracle_store_commits_total counter\n"
+                        "coracle_store_commits_total %llu\n"
+                        "# TYPE coracle_store_trouble gauge\n"
+                        "coracle_store_trouble %d\n"
+                        "# TYPE coracle_store_written_bytes_total counter\n",
+                        (unsigned long long)s.n_objects, (unsigned long long)s.db_bytes,
+                        (unsigned long long)s.wal_bytes, (unsigned long long)s.n_commits,
+                        store_trouble(a->store, &e) != 0));
+    for (size_t i = 0; i < n; i++)
+        err_ignore(buf_addf(b, "coracle_store_written_bytes_total{writer=\"%s\"} %llu\n",
+                            w[i].writer, (unsigned long long)w[i].bytes));
+}
+
 void api_metrics_text(struct api *a, struct buf *b)
 {
     static const char *const classes[] = { "readOnly", "mutating", "watch", "stream" };
@@ -317,14 +352,7 @@ void api_metrics_text(struct api *a, struct buf *b)
     for (size_t i = 0; i < ARRAY_LEN(classes); i++)
         err_ignore(buf_addf(b, "apiserver_current_inflight_requests{request_kind=\"%s\"} %u\n",
                             classes[i], a->n_running[i]));
-    struct store_stats s;
-    store_stats(a->store, &s);
-    err_ignore(buf_addf(b,
-                        "# TYPE apiserver_storage_objects gauge\n"
-                        "apiserver_storage_objects %llu\n"
-                        "# TYPE apiserver_storage_size_bytes gauge\n"
-                        "apiserver_storage_size_bytes %llu\n",
-                        (unsigned long long)s.n_objects, (unsigned long long)s.db_bytes));
+    metrics_store(a, b);
 }
 
 /* ---- life ---- */

@@ -142,7 +142,7 @@ void bind_step(struct api_req *r)
         } else if (r->err.code == ERR_NOT_FOUND) {
             req_not_found(r, r->name);
         } else {
-            req_err(r, &r->err);
+            req_commit_err(r, &r->err);
         }
         break;
     default:

@@ -164,7 +164,7 @@ static void commit_done(struct api_req *r)
     } else if (r->err.code == ERR_NOT_FOUND) {
         req_not_found(r, r->name);
     } else if (r->err.code) {
-        req_err(r, &r->err);
+        req_commit_err(r, &r->err);
     } else if (r->removes && !r->hooks->returns_deleted) {
         req_doc(r, 200,
                 status_deleted(r->kind->group, r->kind->plural, r->name, meta_uid(r->old_doc)));

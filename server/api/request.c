@@ -160,6 +160,17 @@ void req_err(struct api_req *r, const struct err *e)
     req_status(r, status_of_err(e));
 }
 
+void req_commit_err(struct api_req *r, const struct err *e)
+{
+    if (e->code == ERR_LIMIT ||
+        e->code == ERR_DENIED) /* full, read-only: the store has logged it */
+        req_status(r, status_new(STATUS_SERVICE_UNAVAILABLE, "%s", e->text));
+    else if (e->code == ERR_AGAIN)
+        req_status(r, status_too_many_requests(e->text, 1));
+    else
+        req_err(r, e);
+}
+
 void req_not_found(struct api_req *r, const char *name)
 {
     req_status(r, status_not_found(req_group(r), r->kind->plural, name));

@@ -159,6 +159,8 @@ const char *req_ns(const struct api_req *r);
 /* Answers; the last thing a function does. */
 void req_status(struct api_req *r, json_t *status_take);
 void req_err(struct api_req *r, const struct err *e); /* through the table of base/kube/status.h */
+/* What store_commit failed with, other than a lost race: a disk that takes nothing is 503. */
+void req_commit_err(struct api_req *r, const struct err *e);
 void req_doc(struct api_req *r, int code, json_t *doc_take);
 void req_text(struct api_req *r, int code, const char *content_type, struct str body);
 void req_object(struct api_req *r, int code, struct str value, int64_t rev);

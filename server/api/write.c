@@ -122,7 +122,7 @@ static void on_commit(void *arg, int64_t rev, size_t failed, struct store_obj *c
     r->list_rev = rev;
     if (!e && r->hooks->after_commit)
         r->hooks->after_commit(&r->api->env, r->removes ? NULL : r->obj, r->old_doc);
-    if (e)
+    if (e && e->code != ERR_TIMEOUT) /* then it may still be stored */
         give_back(r);
     r->took = false;
     if (e && e->code == ERR_CONFLICT) { /* saves a read */
@@ -644,7 +644,7 @@ static void commit_done(struct api_req *r)
         write_step(r); /* on the object that won */
         return;
     }
-    req_err(r, &r->err);
+    req_commit_err(r, &r->err);
 }
 
 void write_step(struct api_req *r)

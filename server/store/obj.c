@@ -81,6 +81,7 @@ struct store_limits store_limits_or_default(const struct store_limits *l)
     DEFAULT(write_queue, 4096);
     DEFAULT(write_queue_bytes, 64 << 20);
     DEFAULT(read_queue, 4096);
+    DEFAULT(write_timeout_ms, 10 * 1000);
     DEFAULT(checkpoint_ms, 60 * 1000);
     DEFAULT(compact_ms, 300 * 1000);
     DEFAULT(compact_keep_revs, 1000);

@@ -98,10 +98,8 @@ static int state_load(struct sqlite *q, struct err *e)
     st->durable = store_pos_rev(newest);
     if (newest < 0 || reserved < 0 || compacted < 0 || st->durable > REV_MAX ||
         reserved > REV_MAX || compacted > MAX(reserved, st->durable))
-        return err_set(e, ERR_IO,
-                       "database %s is malformed (revisions %lld, %lld, %lld): keep a copy, then "
-                       "restore a snapshot",
-                       q->path, (long long)st->durable, (long long)reserved, (long long)compacted);
+        return db_malformed(d, e, "revisions %lld, %lld, %lld", (long long)st->durable,
+                            (long long)reserved, (long long)compacted);
     st->reserved = reserved;
     st->rev = MAX(reserved, st->durable);
     q->compacted = compacted;
@@ -118,6 +116,7 @@ static void sqlite_free(struct sqlite *q)
     writer_close(q);
     eph_free_all(q);
     map_free(q->overlay);
+    budget_free(q->budget);
     if (q->lock_fd >= 0)
         close(q->lock_fd);
     uv_mutex_destroy(&q->m);
@@ -136,6 +135,7 @@ static struct sqlite *sqlite_new(const char *path, const struct store_limits *l)
     q->path = mem_strdup(path);
     q->lock_fd = -1;
     q->overlay = map_new();
+    q->budget = budget_new();
     list_init(&q->fresh);
     list_init(&q->writes);
     list_init(&q->reads);
@@ -237,6 +237,37 @@ static void sqlite_stats(const void *impl, struct store_stats *out)
     out->wal_bytes = __atomic_load_n(&q->wal_bytes, __ATOMIC_RELAXED);
 }
 
+static int sqlite_trouble(void *impl, struct err *e)
+{
+    struct sqlite *q = impl;
+    struct err now;
+
+    uv_mutex_lock(&q->m);
+    now = q->trouble;
+    uv_mutex_unlock(&q->m);
+    if (now.code)
+        *e = now;
+    return (int)now.code;
+}
+
+static size_t sqlite_written(void *impl, struct store_written out[STORE_WRITERS_MAX])
+{
+    return budget_read(((struct sqlite *)impl)->budget, out);
+}
+
+static bool sqlite_withdraw(void *impl, struct store_write *w)
+{
+    struct sqlite *q = impl;
+    bool ours;
+
+    uv_mutex_lock(&q->m);
+    ours = w->begun;
+    if (!ours)
+        list_remove(&w->link);
+    uv_mutex_unlock(&q->m);
+    return !ours;
+}
+
 static void sqlite_drain(void *impl)
 {
     struct sqlite *q = impl;
@@ -286,6 +317,9 @@ static const struct store_ops sqlite_ops = {
     .compact = sqlite_compact,
     .compacted = sqlite_compacted,
     .stats = sqlite_stats,
+    .trouble = sqlite_trouble,
+    .written = sqlite_written,
+    .withdraw = sqlite_withdraw,
     .drain = sqlite_drain,
     .close = sqlite_close,
 };

@@ -26,6 +26,7 @@
 #include "base/core/buf.h"
 #include "base/core/map.h"
 #include "base/data/db.h"
+#include "server/store/budget.h"
 #include "server/store/store_impl.h"
 
 enum { SQLITE_READERS = 2, REV_RESERVE = 4096 };
@@ -62,6 +63,12 @@ struct writer {
     struct list tasks;
     bool compact_failing;
     uint64_t retry_at_ms;
+    /* what is written, and whether it can be */
+    struct budget_shares shares; /* of the transaction that goes on; names lie in its keys */
+    uint64_t n_counted;          /* bytes that the budget knows of */
+    bool failing;                /* the last transaction that wrote could not */
+    uint64_t failing_since_ms, probe_at_ms;
+    uint64_t wal_tried_ms, wal_tried_frames; /* the last checkpoint of a log that was too long */
 };
 
 struct reader {
@@ -78,12 +85,14 @@ struct sqlite {
     int lock_fd;
     struct list fresh; /* loop thread: writes of this turn */
 
-    uv_mutex_t m; /* the queues, closing, n_running */
+    uv_mutex_t m; /* the queues, closing, n_running, trouble */
     uv_cond_t to_writer, to_readers;
     struct list writes, reads, tasks;
     struct list done_writes, done_reads, done_tasks;
     bool closing;
     int n_running;
+    struct err trouble; /* code 0: none */
+    struct budget *budget;
 
     uv_mutex_t overlay_m; /* eph.pub, changes of the map itself, the two revisions */
     struct map *overlay;  /* key to struct eph */
@@ -101,9 +110,12 @@ struct sqlite {
 MUST_USE int writer_open(struct sqlite *q, struct err *e);
 void writer_close(struct sqlite *q);
 void writer_main(void *arg); /* arg: the sqlite */
-/* One transaction of the writer's own: fn between begin and commit. */
-MUST_USE int writer_txn(struct sqlite *q, int (*fn)(struct sqlite *q, struct err *e),
-                        struct err *e);
+/* One transaction of the writer's own: fn between begin and commit; who: in the budget, for what
+ * no key took part in. */
+MUST_USE int writer_txn(struct sqlite *q, const char *who,
+                        int (*fn)(struct sqlite *q, struct err *e), struct err *e);
+/* Everything written since the last call is who's, or that of the keys that took part. */
+void writer_account(struct sqlite *q, const char *who);
 MUST_USE int writer_set_meta(struct writer *w, const char *name, int64_t v, struct err *e);
 
 /* sqlite_eph.c, writer thread */
@@ -114,6 +126,18 @@ void eph_publish(struct sqlite *q);  /* the group is durable */
 void eph_rollback(struct sqlite *q); /* it is not */
 MUST_USE int eph_checkpoint(struct sqlite *q, struct err *e);
 void eph_free_all(struct sqlite *q);
+
+/* sqlite_upkeep.c, writer thread */
+/* A transaction that wrote has ended; e NULL: well. */
+void upkeep_outcome(struct sqlite *q, const struct err *e);
+/* A damaged file stays one: it is named until the end. Any thread. */
+void upkeep_damaged(struct sqlite *q, const struct err *e);
+/* The disk is full: makes the log start over, in the room it has already. False: it cannot. */
+bool upkeep_make_room(struct sqlite *q);
+/* Between groups. Until when the writer may sleep, on clock_mono_ms. */
+uint64_t upkeep_step(struct sqlite *q);
+void upkeep_open(struct sqlite *q);
+void upkeep_close(struct sqlite *q);
 
 /* sqlite_compact.c, writer thread */
 MUST_USE int compact_open(struct sqlite *q, struct err *e);

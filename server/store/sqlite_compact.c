@@ -123,7 +123,7 @@ static int step(struct sqlite *q, struct err *e)
 
     if (w->compact_to) {
         int64_t n_before = w->compact_to;
-        if (writer_txn(q, slice, e))
+        if (writer_txn(q, "compaction", slice, e))
             return e->code;
         if (n_before > q->compacted)
             __atomic_store_n(&q->compacted, n_before, __ATOMIC_RELEASE);
@@ -139,7 +139,7 @@ static int step(struct sqlite *q, struct err *e)
     if (due < 0)
         return e->code;
     w->vacuuming = due > 0;
-    return due > 0 ? writer_txn(q, vacuum, e) : 0;
+    return due > 0 ? writer_txn(q, "vacuum", vacuum, e) : 0;
 }
 
 uint64_t compact_step(struct sqlite *q, uint64_t now_ms)

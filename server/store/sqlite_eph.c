@@ -44,9 +44,7 @@ int eph_write_out(struct sqlite *q, struct eph *en, struct err *e)
     if (db_step(w->find, &found, e))
         return e->code;
     if (!found)
-        return err_set(e, ERR_IO,
-                       "database %s is malformed (no row of " STR_FMT "): restore a snapshot",
-                       q->path, STR_ARG(store_obj_key(o)));
+        return db_malformed(w->db, e, "no row of " STR_FMT, STR_ARG(store_obj_key(o)));
     row = db_col_i64(w->find, 0);
     prev = store_obj_new(store_obj_key(o), db_col_str(w->find, 3), db_col_i64(w->find, 1),
                          db_col_i64(w->find, 2));
@@ -57,6 +55,7 @@ int eph_write_out(struct sqlite *q, struct eph *en, struct err *e)
     db_bind_i64(w->log, 4, prev->create_rev);
     db_bind_i64(w->log, 5, prev->mod_rev);
     db_bind_blob(w->log, 6, store_obj_value(prev));
+    budget_share(&w->shares, budget_writer_of(en->key), en->key.n + o->value_n);
     rc = db_run(w->log, e);
     if (!rc) {
         db_bind_i64(w->update, 1, o->mod_rev);
@@ -136,7 +135,7 @@ int eph_checkpoint(struct sqlite *q, struct err *e)
     struct str key;
     void *v;
 
-    if (writer_txn(q, write_out_all, e))
+    if (writer_txn(q, "leases", write_out_all, e))
         return err_wrap(e, "write leases");
     for (size_t i = 0; map_next(q->overlay, &i, &key, &v);)
         ((struct eph *)v)->dirty = false;

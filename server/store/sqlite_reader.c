@@ -155,13 +155,6 @@ static void snap_close(struct snap *s, struct reader *r)
 
 /* ---- helpers ---- */
 
-static int malformed(const struct reader *r, struct str key, struct err *e)
-{
-    return err_set(e, ERR_IO,
-                   "database %s is malformed (history of " STR_FMT "): restore a snapshot",
-                   r->q->path, STR_ARG(key));
-}
-
 /* The first key behind all that start with prefix. */
 static void prefix_end(struct buf *out, struct str prefix)
 {
@@ -428,7 +421,7 @@ static int log_now(struct store_obj **out, struct reader *r, struct str key, int
     }
     if (*out && (*out)->mod_rev == rev && (*out)->create_rev == (prev ? prev->create_rev : rev))
         return 0;
-    return malformed(r, key, e);
+    return db_malformed(r->db, e, "history of " STR_FMT, STR_ARG(key));
 }
 
 static int log_row(struct reader *r, struct store_read *req, size_t *n_bytes, struct err *e)
@@ -533,6 +526,13 @@ static void run(struct reader *r, struct store_read *req)
     snap_close(&s, r);
 }
 
+static void serve(struct reader *r, struct store_read *req)
+{
+    run(r, req);
+    if (req->err.code)
+        upkeep_damaged(r->q, &req->err);
+}
+
 void reader_main(void *arg)
 {
     struct reader *r = arg;
@@ -554,7 +554,7 @@ void reader_main(void *arg)
         if (closing)
             err_set(&req->err, ERR_CANCELED, "the store is closing");
         else
-            run(r, req);
+            serve(r, req);
         uv_mutex_lock(&q->m);
         list_push(&q->done_reads, &req->link);
         uv_mutex_unlock(&q->m);

@@ -1,25 +1,20 @@
 /*
  * The writer thread: takes every commit that waits as one group, decides each, one transaction and
  * one fsync for all, then answers. A failed precondition answers for itself; a failed disk answers
- * for the whole group, and the state goes back to where it was. Between groups: leases, compaction
- * and checkpoints of the log.
+ * for the whole group, and the state goes back to where it was; but a full disk is tried again in
+ * the room that the log has already, and renewals of leases, which need no disk, are then made
+ * without the others. Between groups: sqlite_upkeep.c.
  */
 #include "server/store/sqlite.h"
 
 #include "base/core/clock.h"
-#include "base/core/log.h"
 #include "base/core/mem.h"
 
 #include <assert.h>
 
-#include <sys/stat.h>
-
 enum {
     GROUP_COMMITS = 512,
     GROUP_BYTES = 8 << 20,
-    WAL_FRAMES = 2000,       /* 8 MB: large enough that hot pages are moved once, not often */
-    WAL_FRAMES_FORCE = 6000, /* readers keep the log from starting over: wait for them briefly */
-    RETRY_MS = 5000,         /* after a failed checkpoint of leases */
 };
 
 /* ---- open, close ---- */
@@ -133,6 +128,12 @@ static int op_refused(struct store_write *x, size_t i, struct store_obj *live)
     return x->err.code;
 }
 
+/* In the live row and in the log's. */
+static size_t op_bytes(const struct store_write_op *op, const struct store_obj *before)
+{
+    return 2 * op->key.n + (op->now ? op->now->value_n : 0) + (before ? before->value_n : 0);
+}
+
 static int op_durable(struct sqlite *q, struct store_write_op *op, int64_t pos, struct found *f,
                       struct err *e)
 {
@@ -142,6 +143,7 @@ static int op_durable(struct sqlite *q, struct store_write_op *op, int64_t pos, 
     struct writer *w = &q->w;
     int64_t rev = store_pos_rev(pos);
 
+    budget_share(&w->shares, budget_writer_of(op->key), op_bytes(op, f->obj));
     if (f->eph && f->eph->obj) {
         if (!f->row && find_row(w, op->key, f, e))
             return e->code;
@@ -196,6 +198,7 @@ static int write_apply(struct sqlite *q, struct store_write *x, struct found *f,
 
     x->rev = rev;
     if (soft && rev > w->st.reserved) {
+        budget_share(&w->shares, budget_writer_of(x->ops[0].key), 1);
         if (txn_need(w, e) || writer_set_meta(w, "reserved", rev + REV_RESERVE, e))
             return e->code;
         w->st.reserved = rev + REV_RESERVE;
@@ -228,6 +231,8 @@ static int write_one(struct sqlite *q, struct store_write *x, struct err *e)
     size_t n = 0;
     int rc = 0;
 
+    assert(x->n_ops && x->n_ops <= STORE_OPS_MAX);
+    memset(f, 0, x->n_ops * sizeof *f);
     while (n < x->n_ops && !rc && !x->err.code) {
         rc = find(q, x->ops[n].key, &f[n], e);
         if (!rc)
@@ -243,7 +248,7 @@ static int write_one(struct sqlite *q, struct store_write *x, struct err *e)
 
 /* ---- a group ---- */
 
-static void write_unanswer(struct store_write *x, const struct err *e)
+static void write_unanswer(struct store_write *x)
 {
     for (size_t i = 0; i < x->n_ops; i++) {
         store_obj_unref(x->ops[i].prev);
@@ -253,13 +258,14 @@ static void write_unanswer(struct store_write *x, const struct err *e)
     x->current = NULL;
     x->rev = 0;
     x->failed = 0;
-    x->err = *e;
+    x->err = (struct err){ 0 };
 }
 
 static int commit_or_restore(struct sqlite *q, const struct writer_state *before, int rc,
                              struct err *e)
 {
     struct writer *w = &q->w;
+    bool wrote = w->in_txn;
 
     if (!rc && w->in_txn)
         rc = db_commit(w->db, e);
@@ -269,21 +275,37 @@ static int commit_or_restore(struct sqlite *q, const struct writer_state *before
     if (rc) {
         w->st = *before;
         eph_rollback(q);
+        upkeep_outcome(q, e);
         return rc;
     }
+    if (wrote && db_written_bytes(w->db) > w->n_counted)
+        upkeep_outcome(q, NULL);
     eph_publish(q);
     __atomic_store_n(&q->n_objects, (uint64_t)w->st.n_objects, __ATOMIC_RELAXED);
     return 0;
 }
 
-int writer_txn(struct sqlite *q, int (*fn)(struct sqlite *q, struct err *e), struct err *e)
+void writer_account(struct sqlite *q, const char *who)
+{
+    struct writer *w = &q->w;
+    uint64_t n = db_written_bytes(w->db);
+
+    budget_split(q->budget, &w->shares, str_of(who), n - w->n_counted);
+    w->n_counted = n;
+    __atomic_store_n(&q->written_bytes, n, __ATOMIC_RELAXED);
+}
+
+int writer_txn(struct sqlite *q, const char *who, int (*fn)(struct sqlite *q, struct err *e),
+               struct err *e)
 {
     const struct writer_state before = q->w.st;
     int rc = txn_need(&q->w, e);
 
     if (!rc)
         rc = fn(q, e);
-    return commit_or_restore(q, &before, rc, e);
+    rc = commit_or_restore(q, &before, rc, e);
+    writer_account(q, who);
+    return rc;
 }
 
 static void answer(struct sqlite *q, struct list *group)
@@ -294,24 +316,60 @@ static void answer(struct sqlite *q, struct list *group)
     store_wake(q->store);
 }
 
-static void group_run(struct sqlite *q, struct list *group)
+/* One transaction for all of list. When it fails, nothing of it has happened. */
+static int list_commit(struct sqlite *q, struct list *list, struct err *e)
 {
     const struct writer_state before = q->w.st;
-    struct err e = { 0 };
     int rc = 0;
 
-    list_each (x, group, struct store_write, link) {
-        rc = write_one(q, x, &e);
+    list_each (x, list, struct store_write, link) {
+        rc = write_one(q, x, e);
         if (rc)
             break;
     }
-    rc = commit_or_restore(q, &before, rc, &e);
-    if (rc) {
-        list_each (x, group, struct store_write, link)
-            write_unanswer(x, &e);
-    } else if (!list_empty(&q->w.staged)) {
+    rc = commit_or_restore(q, &before, rc, e);
+    writer_account(q, "other");
+    if (rc)
+        list_each (x, list, struct store_write, link)
+            write_unanswer(x);
+    else if (!list_empty(&q->w.staged))
         abort(); /* publish leaves none */
+    return rc;
+}
+
+static void list_refuse(struct list *list, const struct err *e)
+{
+    list_each (x, list, struct store_write, link)
+        x->err = *e;
+}
+
+/* The disk takes nothing: what stays in memory goes on without the rest. */
+static void group_salvage(struct sqlite *q, struct list *group, const struct err *e)
+{
+    struct list soft = LIST(soft);
+    struct err soft_e;
+
+    list_each (x, group, struct store_write, link) {
+        if (!is_soft(x))
+            continue;
+        list_remove(&x->link);
+        list_push(&soft, &x->link);
     }
+    list_refuse(group, e);
+    if (!list_empty(&soft) && list_commit(q, &soft, &soft_e))
+        list_refuse(&soft, &soft_e);
+    list_move_all(group, &soft);
+}
+
+static void group_run(struct sqlite *q, struct list *group)
+{
+    struct err e;
+    int rc = list_commit(q, group, &e);
+
+    if (rc == ERR_LIMIT && upkeep_make_room(q))
+        rc = list_commit(q, group, &e);
+    if (rc)
+        group_salvage(q, group, &e);
     __atomic_add_fetch(&q->n_groups, 1, __ATOMIC_RELAXED);
     answer(q, group);
 }
@@ -322,95 +380,12 @@ static void group_take(struct sqlite *q, struct list *group)
     struct list *l;
 
     while (n < GROUP_COMMITS && n_bytes < GROUP_BYTES && (l = list_pop(&q->writes))) {
+        struct store_write *x = container_of(l, struct store_write, link);
+        x->begun = true;
         list_push(group, l);
         n++;
-        n_bytes += container_of(l, struct store_write, link)->n_bytes;
+        n_bytes += x->n_bytes;
     }
-}
-
-/* ---- upkeep between groups ---- */
-
-static void count_bytes(struct sqlite *q)
-{
-    auto_free char *wal = mem_printf("%s-wal", q->path);
-    struct stat st;
-
-    __atomic_store_n(&q->written_bytes, db_written_bytes(q->w.db), __ATOMIC_RELAXED);
-    if (!stat(q->path, &st))
-        __atomic_store_n(&q->db_bytes, (uint64_t)st.st_size, __ATOMIC_RELAXED);
-    if (!stat(wal, &st))
-        __atomic_store_n(&q->wal_bytes, (uint64_t)st.st_size, __ATOMIC_RELAXED);
-}
-
-static void wal_bound(struct sqlite *q)
-{
-    static struct log_limit limit = LOG_LIMIT(1, 60 * 1000);
-    uint64_t n = db_wal_frames(q->w.db);
-    struct err e;
-
-    if (n < WAL_FRAMES)
-        return;
-    if (db_checkpoint(q->w.db, n < WAL_FRAMES_FORCE ? DB_CHECKPOINT_PASSIVE : DB_CHECKPOINT_RESTART,
-                      &e) &&
-        e.code != ERR_AGAIN && log_allowed(&limit)) /* busy: a long read, next time */
-        log_warn("checkpoint of the database failed, its log grows", kv("path", q->path),
-                 kv("err", e.text));
-    count_bytes(q);
-}
-
-static void leases_write(struct sqlite *q, uint64_t now_ms)
-{
-    struct writer *w = &q->w;
-    struct err e;
-
-    if (!eph_checkpoint(q, &e)) {
-        if (w->flush_failing)
-            log_info("leases are written out again", kv("path", q->path));
-        w->flush_failing = false;
-        w->flush_at_ms = 0;
-        return;
-    }
-    if (!w->flush_failing)
-        log_warn("leases stay in memory for now, will retry", kv("err", e.text));
-    w->flush_failing = true;
-    w->flush_at_ms = now_ms + RETRY_MS;
-}
-
-/* Until when the writer may sleep, on clock_mono_ms. */
-static uint64_t upkeep(struct sqlite *q)
-{
-    struct writer *w = &q->w;
-    uint64_t now_ms = clock_mono_ms();
-    uint64_t at = compact_step(q, now_ms);
-
-    if (!w->flush_at_ms && q->w.dirty)
-        w->flush_at_ms = now_ms + q->limits.checkpoint_ms;
-    if (w->flush_at_ms && w->flush_at_ms <= now_ms)
-        leases_write(q, now_ms);
-    if (w->flush_at_ms)
-        at = MIN(at, w->flush_at_ms);
-    wal_bound(q);
-    return at;
-}
-
-static int set_reserved_exactly(struct sqlite *q, struct err *e)
-{
-    return writer_set_meta(&q->w, "reserved", q->w.st.rev, e);
-}
-
-static void goodbye(struct sqlite *q)
-{
-    struct err e;
-
-    compact_cancel(q);
-    if (q->w.dirty && eph_checkpoint(q, &e))
-        log_warn("closing the store: lease renewals of the last minute are lost",
-                 kv("err", e.text));
-    if (q->w.st.rev != MAX(q->w.st.reserved, q->w.st.durable) &&
-        writer_txn(q, set_reserved_exactly, &e))
-        log_debug("closing the store: revisions will jump", kv("err", e.text));
-    if (db_checkpoint(q->w.db, DB_CHECKPOINT_TRUNCATE, &e))
-        log_debug("closing the store: its log stays", kv("err", e.text));
 }
 
 void writer_main(void *arg)
@@ -418,7 +393,7 @@ void writer_main(void *arg)
     struct sqlite *q = arg;
     uint64_t wake_at_ms = 0;
 
-    count_bytes(q);
+    upkeep_open(q);
     for (bool over = false; !over;) {
         struct list group = LIST(group);
 
@@ -439,9 +414,9 @@ void writer_main(void *arg)
         if (!list_empty(&group))
             group_run(q, &group);
         if (!over)
-            wake_at_ms = upkeep(q);
+            wake_at_ms = upkeep_step(q);
     }
-    goodbye(q);
+    upkeep_close(q);
     uv_mutex_lock(&q->m);
     q->n_running--;
     uv_mutex_unlock(&q->m);

@@ -1,9 +1,13 @@
 /*
  * The front of the store: arguments, bounds, cache, watch hub, and every callback.
  *
- * Four handles. async: something was queued back, from any thread. prepare and check: the commits
+ * Five handles. async: something was queued back, from any thread. prepare and check: the commits
  * of one turn of the loop go to the backend together, so that they share one group and one fsync.
- * timer: progress of watches, armed by a commit, so an idle store does not wake up.
+ * timer: progress of watches, armed by a commit, so an idle store does not wake up. deadline: the
+ * end of the time that the oldest commit has; armed while one is with the backend.
+ *
+ * A commit whose time is over is taken back from the backend, or, where that is not possible any
+ * more, answered all the same; its events still come if it happens later.
  */
 #include "base/core/log.h"
 #include "base/core/mem.h"
@@ -26,12 +30,13 @@ struct store {
     struct cache *cache;
     struct hub *hub;
     struct list ready_reads, ready_writes, ready_tasks; /* answered without the backend */
+    struct list waiting;                                /* writes with the backend, oldest first */
     size_t n_writes, n_write_bytes, n_reads;
     uint64_t n_commits;
     uv_async_t async;
     uv_prepare_t prepare;
     uv_check_t check;
-    uv_timer_t timer;
+    uv_timer_t timer, deadline;
     int n_open;
     bool closing, watches_ended, handles_closing;
     void (*close_done)(void *arg);
@@ -44,6 +49,11 @@ void store_answer_write(struct store *s, struct store_write *w)
 {
     bool ok = w->err.code == 0;
 
+    if (!list_empty(&w->in_waiting)) {
+        list_remove(&w->in_waiting);
+        s->n_writes--;
+        s->n_write_bytes -= w->n_bytes;
+    }
     if (ok) {
         struct store_ev evs[STORE_OPS_MAX];
         for (size_t i = 0; i < w->n_ops; i++) {
@@ -59,7 +69,8 @@ void store_answer_write(struct store *s, struct store_write *w)
         if (!uv_is_active((uv_handle_t *)&s->timer) && !s->closing)
             uv_timer_start(&s->timer, s->timer.timer_cb, PROGRESS_MS, 0);
     }
-    w->done(w->arg, w->rev, w->failed, w->current, ok ? NULL : &w->err);
+    if (w->done)
+        w->done(w->arg, w->rev, w->failed, w->current, ok ? NULL : &w->err);
     for (size_t i = 0; i < w->n_ops; i++) {
         store_obj_unref(w->ops[i].now);
         store_obj_unref(w->ops[i].prev);
@@ -132,6 +143,7 @@ static void close_handles(struct store *s)
     uv_close((uv_handle_t *)&s->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&s->check, on_handle_closed);
     uv_close((uv_handle_t *)&s->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&s->deadline, on_handle_closed);
 }
 
 static void on_async(uv_async_t *async)
@@ -179,6 +191,75 @@ static void on_timer(uv_timer_t *t)
     hub_progress(s->hub);
 }
 
+/* ---- time limits ---- */
+
+static int timed_out(const struct store *s, const struct store_write *w, struct err *e)
+{
+    uint64_t waited_ms = uv_now(s->loop) - w->since_ms;
+
+    if (waited_ms < s->limits.write_timeout_ms)
+        return 0;
+    return err_set(e, ERR_TIMEOUT, "the disk of the datastore has not answered for %llu.%llu s",
+                   (unsigned long long)waited_ms / 1000,
+                   (unsigned long long)waited_ms % 1000 / 100);
+}
+
+/* The oldest one that somebody still waits for. */
+static struct store_write *first_heard(struct store *s)
+{
+    list_each (w, &s->waiting, struct store_write, in_waiting)
+        if (w->done)
+            return w;
+    return NULL;
+}
+
+static void write_expire(struct store *s, struct store_write *w, const struct err *e)
+{
+    store_commit_fn done = w->done;
+    struct err why = *e;
+
+    if (s->ops->withdraw && s->ops->withdraw(s->impl, w)) {
+        err_set(&w->err, e->code, "%s; the write was taken back", e->text);
+        store_answer_write(s, w);
+        return;
+    }
+    err_set(&why, e->code, "%s; the write may still happen", e->text);
+    w->done = NULL;
+    done(w->arg, 0, 0, NULL, &why);
+}
+
+static void deadline_arm(struct store *s)
+{
+    struct store_write *w = s->closing ? NULL : first_heard(s);
+    uint64_t now_ms = uv_now(s->loop), at_ms;
+
+    if (!w)
+        return;
+    at_ms = w->since_ms + s->limits.write_timeout_ms;
+    uv_timer_start(&s->deadline, s->deadline.timer_cb, at_ms > now_ms ? at_ms - now_ms : 0, 0);
+}
+
+static void on_deadline(uv_timer_t *t)
+{
+    struct store *s = t->data;
+    struct store_write *w;
+    struct err e;
+
+    while (!s->closing && (w = first_heard(s)) && timed_out(s, w, &e))
+        write_expire(s, w, &e);
+    deadline_arm(s);
+}
+
+int store_trouble(const struct store *s, struct err *e)
+{
+    list_each (w, &((struct store *)s)->waiting, struct store_write, in_waiting) /* the oldest */
+        if (timed_out(s, w, e))
+            return (int)e->code;
+        else
+            break;
+    return s->impl && s->ops->trouble ? s->ops->trouble(s->impl, e) : 0;
+}
+
 void store_wake(struct store *s)
 {
     if (!uv_is_closing((uv_handle_t *)&s->async))
@@ -195,12 +276,14 @@ int store_new(struct store **out, uv_loop_t *loop, const struct store_ops *ops, 
         free(s);
         return err_sys(e, rc, "open store");
     }
-    uv_prepare_init(loop, &s->prepare); /* these three cannot fail */
+    uv_prepare_init(loop, &s->prepare); /* these cannot fail */
     uv_check_init(loop, &s->check);
     uv_timer_init(loop, &s->timer);
+    uv_timer_init(loop, &s->deadline);
     s->timer.timer_cb = on_timer;
-    s->async.data = s->prepare.data = s->check.data = s->timer.data = s;
-    s->n_open = 4;
+    s->deadline.timer_cb = on_deadline;
+    s->async.data = s->prepare.data = s->check.data = s->timer.data = s->deadline.data = s;
+    s->n_open = 5;
     s->loop = loop;
     s->ops = ops;
     s->impl = impl;
@@ -210,6 +293,7 @@ int store_new(struct store **out, uv_loop_t *loop, const struct store_ops *ops, 
     list_init(&s->ready_reads);
     list_init(&s->ready_writes);
     list_init(&s->ready_tasks);
+    list_init(&s->waiting);
     *out = s;
     return 0;
 }
@@ -221,6 +305,7 @@ void store_close(struct store *s, void (*done)(void *arg), void *arg)
     s->close_done = done;
     s->close_arg = arg;
     uv_timer_stop(&s->timer);
+    uv_timer_stop(&s->deadline);
     flush_turn(s);
     s->ops->close(s->impl);
     store_wake(s);
@@ -389,27 +474,9 @@ static int ops_check(const struct store *s, const struct store_op *ops, size_t n
     }
     if (s->n_writes >= s->limits.write_queue ||
         s->n_write_bytes + n_bytes > s->limits.write_queue_bytes)
-        return err_set(e, ERR_LIMIT, "too many writes wait for the disk (%zu, %zu bytes)",
+        return err_set(e, ERR_AGAIN, "too many writes wait for the disk (%zu, %zu bytes)",
                        s->n_writes, s->n_write_bytes);
     return 0;
-}
-
-/* Counts what is with the backend, then calls the user. */
-struct counted {
-    struct store *s;
-    size_t n_bytes;
-    store_commit_fn done;
-    void *arg;
-};
-
-static void on_counted(void *arg, int64_t rev, size_t failed, struct store_obj *current,
-                       const struct err *e)
-{
-    struct counted c = *(struct counted *)arg;
-
-    c.s->n_writes--;
-    c.s->n_write_bytes -= c.n_bytes;
-    c.done(c.arg, rev, failed, current, e);
 }
 
 void store_commit(struct store *s, const struct store_op *ops, size_t n, store_commit_fn done,
@@ -418,7 +485,6 @@ void store_commit(struct store *s, const struct store_op *ops, size_t n, store_c
     size_t n_keys = 0, n_bytes = 0;
     struct err e = { 0 };
     struct store_write *w;
-    struct counted *c;
     char *p;
 
     for (size_t i = 0; i < n && n <= STORE_OPS_MAX; i++) {
@@ -430,19 +496,20 @@ void store_commit(struct store *s, const struct store_op *ops, size_t n, store_c
         w->err = e;
         w->done = done;
         w->arg = arg;
+        list_init(&w->in_waiting);
         list_push(&s->ready_writes, &w->link);
         store_wake(s);
         return;
     }
-    w = mem_alloc(sizeof *w + n * sizeof *w->ops + sizeof *c + n_keys);
+    w = mem_alloc(sizeof *w + n * sizeof *w->ops + n_keys);
     w->ops = (struct store_write_op *)(w + 1);
-    c = (struct counted *)(w->ops + n);
-    p = (char *)(c + 1);
-    *c = (struct counted){ s, n_bytes, done, arg };
+    p = (char *)(w->ops + n);
     w->n_ops = n;
     w->n_bytes = n_bytes;
-    w->done = on_counted;
-    w->arg = c;
+    w->done = done;
+    w->arg = arg;
+    w->since_ms = uv_now(s->loop);
+    list_init(&w->in_waiting);
     for (size_t i = 0; i < n; i++) {
         struct store_write_op *op = &w->ops[i];
         *op = (struct store_write_op){ .kind = ops[i].kind,
@@ -459,6 +526,9 @@ void store_commit(struct store *s, const struct store_op *ops, size_t n, store_c
     }
     s->n_writes++;
     s->n_write_bytes += n_bytes;
+    list_push(&s->waiting, &w->in_waiting);
+    if (!uv_is_active((uv_handle_t *)&s->deadline))
+        deadline_arm(s);
     s->ops->write(s->impl, w);
     uv_prepare_start(&s->prepare, on_prepare);
     uv_check_start(&s->check, on_check);
@@ -504,4 +574,9 @@ void store_stats(const struct store *s, struct store_stats *out)
     hub_stats(s->hub, out);
     if (s->impl)
         s->ops->stats(s->impl, out);
+}
+
+size_t store_written(const struct store *s, struct store_written out[STORE_WRITERS_MAX])
+{
+    return s->impl && s->ops->written ? s->ops->written(s->impl, out) : 0;
 }

@@ -77,9 +77,10 @@ struct store_op {
 };
 /* All ops happen, at one revision, or none. Errors: ERR_EXISTS (create of a live key),
  * ERR_NOT_FOUND, ERR_CONFLICT (if_mod_rev differs); then *failed is the op's index, and current the
- * live object of its key or NULL (borrowed). ERR_LIMIT: the queue or the disk is full; ERR_DENIED:
- * the disk is read-only; ERR_AGAIN: another program holds the database; ERR_INVALID: impossible
- * ops (no key, a key twice, too large); ERR_CANCELED: the store is closing; ERR_IO.
+ * live object of its key or NULL (borrowed). ERR_AGAIN: too many commits wait, or another program
+ * holds the database; ERR_LIMIT: the disk is full; ERR_DENIED: it is read-only; ERR_TIMEOUT: it
+ * does not answer, the text says whether the ops may still happen; ERR_INVALID: impossible ops (no
+ * key, a key twice, too large); ERR_CANCELED: the store is closing; ERR_IO.
  * Ephemeral holds for updates: creates and deletes of a Lease are durable like any other. */
 typedef void (*store_commit_fn)(void *arg, int64_t rev, size_t failed, struct store_obj *current,
                                 const struct err *e);
@@ -123,6 +124,21 @@ struct store_stats {
     uint64_t db_bytes, wal_bytes;
 };
 void store_stats(const struct store *s, struct store_stats *out);
+
+/* Why commits fail now: a code and text of store_commit's errors, or a damaged file that a read
+ * came across. 0 while all is well. Reads and watches go on as far as they can; commits are tried
+ * as ever, and the trouble ends by itself within seconds of its cause. */
+int store_trouble(const struct store *s, struct err *e);
+
+/* Bytes given to the disk since the start, by what caused them: the resource of the key ("leases",
+ * "events", "pods") or upkeep ("compaction", "checkpoint", "vacuum", "open", "close"). Their sum is
+ * stats.written_bytes. Returns how many there are. */
+#define STORE_WRITERS_MAX 64
+struct store_written {
+    char writer[48];
+    uint64_t bytes;
+};
+size_t store_written(const struct store *s, struct store_written out[STORE_WRITERS_MAX]);
 
 /* Writes out what is in memory only (leases), ends reads and watches with ERR_CANCELED, closes. */
 void store_close(struct store *s, void (*done)(void *arg), void *arg);

@@ -54,13 +54,16 @@ struct store_write {
     struct list link;
     size_t n_ops, n_bytes;
     struct store_write_op *ops;
+    bool begun; /* the backend's */
     /* answer */
     int64_t rev;
     size_t failed;
     struct store_obj *current; /* a reference */
     struct err err;
     /* the front's */
-    store_commit_fn done;
+    struct list in_waiting; /* while the backend has it */
+    uint64_t since_ms;
+    store_commit_fn done; /* NULL: its time was over, nobody waits for the answer */
     void *arg;
 };
 
@@ -107,6 +110,11 @@ struct store_ops {
     void (*compact)(void *impl, struct store_task *t);
     int64_t (*compacted)(const void *impl);
     void (*stats)(const void *impl, struct store_stats *out); /* adds its own */
+    /* As store_trouble and store_written; NULL: it never has any. */
+    int (*trouble)(void *impl, struct err *e);
+    size_t (*written)(void *impl, struct store_written out[STORE_WRITERS_MAX]);
+    /* Takes back a write that was not begun: true, it is the front's again. NULL: it cannot. */
+    bool (*withdraw)(void *impl, struct store_write *w);
     void (*drain)(void *impl);
     /* Finishes writes, cancels reads, then calls store_closed from drain, last. */
     void (*close)(void *impl);
@@ -119,6 +127,7 @@ struct store_limits {           /* 0: the default */
     size_t write_queue;         /* commits that wait: 4096 */
     size_t write_queue_bytes;   /* 64 MiB */
     size_t read_queue;          /* reads that wait: 4096 */
+    unsigned write_timeout_ms;  /* a commit is answered by then: 10 000 */
     unsigned checkpoint_ms;     /* leases are written out this often: 60 000 */
     unsigned compact_ms;        /* history is kept at least this long: 300 000 */
     int64_t compact_keep_revs;  /* and this many revisions: 1000 */

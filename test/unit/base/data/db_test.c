@@ -2,11 +2,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "base/core/mem.h"
 #include "base/data/db.h"
+#include "base/data/db_io.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
 
 static char dir[64], path[96];
 
@@ -133,6 +136,94 @@ static void a_file_that_is_no_database_is_named(void **state)
     assert_null(d);
 }
 
+/* ---- the way to the disk ---- */
+
+struct gate {
+    uint64_t n_bytes;
+    unsigned n_syncs;
+    int fail; /* an errno */
+    enum db_io_op fail_op;
+};
+
+static int on_io(void *arg, const struct db_io_call *call)
+{
+    struct gate *g = arg;
+
+    assert_non_null(strstr(call->path, "x.db"));
+    if (g->fail && call->op == g->fail_op)
+        return g->fail;
+    g->n_bytes += call->bytes.n;
+    g->n_syncs += call->op == DB_IO_SYNC;
+    return 0;
+}
+
+static void every_byte_is_counted_and_no_index_is_on_the_disk(void **state)
+{
+    struct gate g = { 0 };
+    struct err e;
+    struct db *d, *r;
+    int64_t n = 0;
+    char shm[128];
+    (void)state;
+
+    db_io_gate_set(on_io, &g);
+    assert_int_equal(db_open(&d, path, NULL, &e), 0);
+    assert_int_equal(db_exec(d, "CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('x')", &e), 0);
+    assert_int_equal(db_open(&r, path, &(struct db_opts){ .read_only = true }, &e), 0);
+    assert_int_equal(db_query_i64(r, "SELECT count(*) FROM t", &n, &e), 0);
+    assert_int_equal(n, 1);
+    assert_true(g.n_syncs > 0);
+    assert_int_equal(db_checkpoint(d, DB_CHECKPOINT_PASSIVE, 0, &e), 0);
+    assert_int_equal(db_written_bytes(d), g.n_bytes);
+    assert_int_equal(db_written_bytes(r), 0);
+    snprintf(shm, sizeof shm, "%s-shm", path);
+    assert_int_not_equal(access(shm, F_OK), 0);
+    db_close(r);
+    db_close(d);
+    db_io_gate_set(NULL, NULL);
+}
+
+static void what_the_disk_says_is_the_error(void **state)
+{
+    static const struct {
+        enum db_io_op op;
+        int sys;
+        enum err_code code;
+        const char *text;
+    } rows[] = {
+        { DB_IO_WRITE, ENOSPC, ERR_LIMIT, "the disk is full" },
+        { DB_IO_WRITE, EDQUOT, ERR_LIMIT, "the disk is full" },
+        { DB_IO_WRITE, EROFS, ERR_DENIED, "read-only" },
+        { DB_IO_WRITE, EIO, ERR_IO, "Input/output error" },
+        { DB_IO_SYNC, EIO, ERR_IO, "Input/output error" },
+        { DB_IO_SYNC, ENOSPC, ERR_LIMIT, "the disk is full" },
+    };
+    struct gate g = { 0 };
+    struct err e;
+    struct db *d;
+    (void)state;
+
+    db_io_gate_set(on_io, &g);
+    assert_int_equal(db_open(&d, path, NULL, &e), 0);
+    assert_int_equal(db_exec(d, "CREATE TABLE t (a TEXT)", &e), 0);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int64_t n = -1;
+        g.fail = rows[i].sys;
+        g.fail_op = rows[i].op;
+        assert_int_equal(db_begin(d, true, &e), 0);
+        assert_int_equal(db_exec(d, "INSERT INTO t VALUES ('lost')", &e), 0);
+        assert_int_equal(db_commit(d, &e), rows[i].code);
+        assert_non_null(strstr(e.text, rows[i].text));
+        assert_int_equal(e.code == ERR_IO ? e.sys : EIO, EIO);
+        g.fail = 0;
+        assert_int_equal(db_query_i64(d, "SELECT count(*) FROM t", &n, &e), 0);
+        assert_int_equal(n, 0);
+    }
+    assert_int_equal(db_exec(d, "INSERT INTO t VALUES ('kept')", &e), 0);
+    db_close(d);
+    db_io_gate_set(NULL, NULL);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -142,6 +233,8 @@ int main(void)
         T(a_full_database_says_so_and_recovers),
         T(two_writers_get_in_each_others_way_with_a_name),
         T(a_file_that_is_no_database_is_named),
+        T(every_byte_is_counted_and_no_index_is_on_the_disk),
+        T(what_the_disk_says_is_the_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

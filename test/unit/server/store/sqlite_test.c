@@ -1,8 +1,7 @@
 /* The suite of all backends, then what only SQLite's files can suffer. */
-#include "test/unit/server/store/suite.h"
+#include "test/unit/server/store/sqlite_fix.h"
 
 #include "base/core/mem.h"
-#include "base/data/db.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -11,25 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static void path_of(char path[128], const char *place)
-{
-    snprintf(path, 128, "%s/state.db", place);
-}
-
-static int open_sqlite(struct store **out, uv_loop_t *loop, const char *place,
-                       const struct store_limits *l, struct err *e)
-{
-    char path[128];
-
-    path_of(path, place);
-    return store_sqlite_open_with(out, loop, path, l, e);
-}
-
-static const struct suite_backend sqlite = { "sqlite", open_sqlite };
-
 static int setup(void **state)
 {
-    return fix_setup(state, &sqlite);
+    return fix_setup(state, &sqlite_backend);
 }
 
 /* Opening must fail; the text is returned. */
@@ -38,34 +21,9 @@ static const char *refusal(struct fix *f, enum err_code code)
     static struct err e;
     struct store *s = NULL;
 
-    assert_int_equal(open_sqlite(&s, &f->loop, f->place, NULL, &e), code);
+    assert_int_equal(sqlite_backend.open(&s, &f->loop, f->place, NULL, &e), code);
     assert_null(s);
     return e.text;
-}
-
-/* Changes the closed file by hand. */
-static void with_db(struct fix *f, const char *sql)
-{
-    char path[128];
-    auto_db *d = NULL;
-    struct err e;
-
-    path_of(path, f->place);
-    assert_int_equal(db_open(&d, path, NULL, &e), 0);
-    assert_int_equal(db_exec(d, sql, &e), 0);
-}
-
-static int64_t db_number(struct fix *f, const char *sql)
-{
-    char path[128];
-    auto_db *d = NULL;
-    struct err e;
-    int64_t n = -1;
-
-    path_of(path, f->place);
-    assert_int_equal(db_open(&d, path, NULL, &e), 0);
-    assert_int_equal(db_query_i64(d, sql, &n, &e), 0);
-    return n;
 }
 
 /* ---- who may open what ---- */
@@ -87,7 +45,7 @@ static void a_newer_format_is_refused(void **state)
     struct fix *f = *state;
 
     fix_close(f);
-    with_db(f, "PRAGMA user_version=99");
+    sqlite_alter(f, "PRAGMA user_version=99");
     assert_non_null(strstr(refusal(f, ERR_INVALID), "format 99"));
 }
 
@@ -98,7 +56,7 @@ static void a_database_of_somebody_else_is_refused(void **state)
     fix_close(f);
     fix_remove_place(f->place);
     assert_int_equal(mkdir(f->place, 0700), 0);
-    with_db(f, "CREATE TABLE kine (id INTEGER)");
+    sqlite_alter(f, "CREATE TABLE kine (id INTEGER)");
     assert_non_null(strstr(refusal(f, ERR_INVALID), "not made by coracle"));
 }
 
@@ -173,11 +131,11 @@ static void churn_does_not_grow_the_file(void **state)
     }
     assert_true(store_compacted_rev(f->s) > 2000);
     fix_close(f);
-    path_of(path, f->place);
+    sqlite_path(path, f->place);
     assert_int_equal(stat(path, &st), 0);
     /* 50 kB live, 450 kB of history, 1 MB of free pages that are kept for the next writes */
     assert_true(st.st_size < 2 << 20);
-    assert_true(db_number(f, "SELECT count(*) FROM log") < 500);
+    assert_true(sqlite_number(f, "SELECT count(*) FROM log") < 500);
 }
 
 static void renewing_a_lease_does_not_touch_the_disk(void **state)
@@ -193,7 +151,7 @@ static void renewing_a_lease_does_not_touch_the_disk(void **state)
     store_stats(f->s, &after);
     assert_int_equal(after.n_groups - before.n_groups, 500);
     fix_close(f);
-    assert_int_equal(db_number(f, "SELECT count(*) FROM log"), 2); /* create and checkpoint */
+    assert_int_equal(sqlite_number(f, "SELECT count(*) FROM log"), 2); /* create and checkpoint */
 }
 
 /* ---- kill -9 ---- */
@@ -302,7 +260,7 @@ static void check_after_kill(struct fix *f, const struct expected *ex, int64_t a
             snprintf(sql, sizeof sql,
                      "SELECT count(*) FROM log WHERE key='/k/%02d' AND kind=2 AND id>%lld", i,
                      (long long)store_pos_end(ex[i].rev));
-            assert_int_equal(db_number(f, sql), 1);
+            assert_int_equal(sqlite_number(f, sql), 1);
         }
     }
 }
@@ -356,7 +314,8 @@ static void kill_minus_nine_loses_nothing_acknowledged(void **state)
         acked = put(f, STORE_DELETE, "/other", "");
         fix_close(f);
         assert_int_equal(
-            db_number(f, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"),
+            sqlite_number(f,
+                          "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"),
             1);
     }
     assert_true(n_acked > KILL_ROUNDS);
@@ -456,7 +415,7 @@ static void flipped_bytes_are_named_never_crashed_on(void **state)
     }
     rev = store_revision(f->s);
     fix_close(f);
-    path_of(path, f->place);
+    sqlite_path(path, f->place);
     snprintf(wal, sizeof wal, "%s-wal", path);
     snprintf(shm, sizeof shm, "%s-shm", path);
     n = slurp(path, &good);
@@ -476,7 +435,7 @@ static void flipped_bytes_are_named_never_crashed_on(void **state)
         }
         assert_int_equal(write(fd, bad, n), n);
         close(fd);
-        if (open_sqlite(&f->s, &f->loop, f->place, NULL, &e)) {
+        if (sqlite_backend.open(&f->s, &f->loop, f->place, NULL, &e)) {
             assert_non_null(strstr(e.text, "state.db"));
             n_refused++;
             f->s = NULL;
@@ -502,7 +461,7 @@ int main(void)
         T(kill_minus_nine_loses_nothing_acknowledged),
         T(flipped_bytes_are_named_never_crashed_on),
     };
-    int failed = suite_run(&sqlite);
+    int failed = suite_run(&sqlite_backend);
 
     return failed + cmocka_run_group_tests_name("sqlite files", tests, NULL, NULL);
 }

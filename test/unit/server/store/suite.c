@@ -700,7 +700,7 @@ static void a_full_queue_refuses_and_empties_again(void **state)
         uv_run(&f->loop, UV_RUN_ONCE);
     assert_int_equal(a[0].err.code, 0);
     assert_int_equal(a[1].err.code, ERR_EXISTS);
-    assert_int_equal(a[2].err.code, ERR_LIMIT);
+    assert_int_equal(a[2].err.code, ERR_AGAIN);
     answer_deinit(&a[1]);
     put(f, STORE_UPDATE, "/r/x", "again");
 }
