@@ -4,7 +4,8 @@
 #   make test       deps, build, every test    make down      stops it, leaves nothing behind
 #   make check      unit and golden tests      make check T=lb      only those of one folder
 #   make fuzz       a smoke minute of fuzzing  make bench     figures against real peers
-#   make lint       static analysis            make layers    include arrows
+#   make chaos      200 crashes of each kind   make layers    include arrows
+#   make lint       static analysis
 #
 # SAN=1 builds with AddressSanitizer and UBSan, SAN=thread with ThreadSanitizer (each in its own
 # folder), V=1 shows the commands.
@@ -98,14 +99,16 @@ unit_src   := $(shell find test/unit test/golden -name '*_test.c' 2>/dev/null | 
 unit_src   := $(if $(T),$(filter test/unit/$(T)/% test/golden/$(T)/%,$(unit_src)),$(unit_src))
 unit_bins  := $(patsubst %.c,$(BUILD)/%,$(unit_src))
 
-# What tests of many folders share: test/fault breaks connections. Its own tests are in test/unit/test/fault.
-$(eval $(call folder_rules,test/fault))
-fault_lib := $(call lib_of,test/fault)
+# What tests of many folders share: test/fault breaks connections, test/lib is the rest. Their own
+# tests are in test/unit/test.
+test_folders := test/fault test/lib
+$(foreach d,$(test_folders),$(eval $(call folder_rules,$(d))))
+test_libs := $(foreach d,$(test_folders),$(call lib_of,$(d)))
 
 # What several tests of a folder share lies beside them, without _test in its name.
 test_objs = $(BUILD)/$(1:.c=.o) $(patsubst %.c,$(BUILD)/%.o,$(filter-out %_test.c,$(wildcard $(dir $(1))*.c)))
 define test_rule
-$(BUILD)/$(1:.c=): $(call test_objs,$(1)) $(fault_lib) $(call libs_of,$(patsubst test/golden/%/,%,$(patsubst test/unit/%/,%,$(dir $(1)))))
+$(BUILD)/$(1:.c=): $(call test_objs,$(1)) $(test_libs) $(call libs_of,$(patsubst test/golden/%/,%,$(patsubst test/unit/%/,%,$(dir $(1)))))
 	$$(call say,LD,$$@)$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LDLIBS) -lcmocka
 endef
 $(foreach t,$(unit_src),$(eval $(call test_rule,$(t))))
@@ -117,7 +120,7 @@ endif
 
 # Programs of the tests, one file each.
 test_tools := $(patsubst %.c,$(BUILD)/%,$(wildcard test/tools/*.c))
-$(test_tools): %: %.o $(fault_lib) $(all_libs)
+$(test_tools): %: %.o $(test_libs) $(all_libs)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
 check: $(unit_bins)
@@ -142,6 +145,10 @@ system: $(BUILD)/coracle $(test_tools)
 test: deps-test
 	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
 	$(Q)sh test/run-all.sh
+
+# The tests that crash something, as often as it takes to believe them; CI does it a few times.
+chaos:
+	$(Q)STORE_CRASHES=200 UNIT_SECONDS=1200 $(MAKE) --no-print-directory check T=server/store
 
 layers:
 	$(Q)sh test/layers.sh
@@ -175,6 +182,6 @@ install: $(BUILD)/coracle
 clean:
 	rm -rf build
 
-.PHONY: all check fuzz fuzz-bins system test layers lint lint-flags gen bench up down install clean
+.PHONY: all check fuzz fuzz-bins system test chaos layers lint lint-flags gen bench up down install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

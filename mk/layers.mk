@@ -30,8 +30,9 @@ uses_agent/stream := agent/pod agent/cri agent/node $(base)
 uses_agent/pod    := agent/cri agent/node $(base)
 uses_agent/boot   := agent/pod agent/stream agent/node agent/cri tunnel lb $(base)
 
-# Of the tests; nothing above uses it.
+# Of the tests; nothing above uses them.
 uses_test/fault := base/io base/data base/core
+uses_test/lib   := $(base)
 
 folders := agent/boot agent/pod agent/stream agent/node agent/cri \
            server/boot server/controller server/scheduler server/api server/admission server/resource \

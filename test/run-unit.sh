@@ -1,11 +1,11 @@
 #!/bin/sh
-# run-unit.sh TEST...: runs each cmocka program with a deadline, prints what failed, and sums up.
+# run-unit.sh TEST...: runs each cmocka program with a deadline (UNIT_SECONDS), prints what failed, and sums up.
 set -u
 passed=0 failed=0
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 for t in "$@"; do
-    if timeout 120 "$t" >"$out" 2>&1; then
+    if timeout "${UNIT_SECONDS:-120}" "$t" >"$out" 2>&1; then
         n=$(grep -c '^\[       OK \]' "$out") || true
         passed=$((passed + n))
     else

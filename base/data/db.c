@@ -14,6 +14,7 @@ struct db {
     char *path;
     uint64_t wal_frames;
     unsigned page_bytes, busy_ms;
+    bool unsure;
     struct db_stmt *begin_read, *begin_write, *commit, *rollback;
 };
 
@@ -351,10 +352,21 @@ int db_begin(struct db *d, bool write, struct err *e)
 
 int db_commit(struct db *d, struct err *e)
 {
-    if (!db_run(d->commit, e))
+    uint64_t before = db_written_bytes(d);
+    int rc = db_run(d->commit, e), why = sqlite3_extended_errcode(d->h);
+
+    if (!rc) {
+        d->unsure = d->unsure && db_written_bytes(d) == before; /* nothing to write: no sync */
         return 0;
+    }
+    d->unsure = d->unsure || why == SQLITE_IOERR_FSYNC || why == SQLITE_IOERR_DIR_FSYNC;
     db_rollback(d);
-    return e->code;
+    return rc;
+}
+
+bool db_unsure(const struct db *d)
+{
+    return d->unsure;
 }
 
 void db_rollback(struct db *d)

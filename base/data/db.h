@@ -15,6 +15,7 @@
 #include "base/core/err.h"
 #include "base/core/str.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -66,6 +67,9 @@ int64_t db_n_changed(const struct db *d);
 
 MUST_USE int db_begin(struct db *d, bool write, struct err *e); /* write: takes the lock now */
 MUST_USE int db_commit(struct db *d, struct err *e); /* durable once 0; rolled back if not */
+/* The last commit was written and its sync failed: it was rolled back, but a crash may bring it
+ * back, until another commit is durable, which takes its place. */
+bool db_unsure(const struct db *d);
 void db_rollback(struct db *d);                      /* fine without a transaction */
 
 /* Frames that wait in the log, as this connection saw them at its last commit. */

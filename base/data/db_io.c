@@ -52,7 +52,7 @@ static int pass(const struct db_io_call *call, int failed)
     if (!sys)
         return SQLITE_OK;
     errno = sys;
-    return noted(sys == ENOSPC ? SQLITE_FULL : failed);
+    return noted(sys == ENOSPC && call->op == DB_IO_WRITE ? SQLITE_FULL : failed);
 }
 
 /* ---- files ---- */

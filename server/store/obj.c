@@ -87,6 +87,7 @@ struct store_limits store_limits_or_default(const struct store_limits *l)
     DEFAULT(compact_keep_revs, 1000);
     DEFAULT(compact_most_revs, 50 * 1000);
     DEFAULT(compact_slice_rows, 256);
+    DEFAULT(log_pages, 2000); /* 8 MB: hot pages are moved once, not often */
 #undef DEFAULT
     return d;
 }

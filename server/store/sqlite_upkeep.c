@@ -17,10 +17,9 @@
 #include <sys/stat.h>
 
 enum {
-    WAL_FRAMES = 2000,       /* 8 MB: large enough that hot pages are moved once, not often */
-    WAL_FRAMES_FORCE = 6000, /* readers keep the log from starting over: wait for them briefly */
-    WAL_FRAMES_MAX = 24000,  /* about 100 MB: wait until they are done, they have no new ones */
-    WAL_STEP = 500,          /* frames between two tries */
+    WAL_FORCE = 3, /* times log_pages: readers keep the log from starting over, wait briefly */
+    WAL_MAX = 12,  /* about 100 MB: wait until they are done, they have no new ones */
+    WAL_STEP = 4,  /* a quarter of log_pages between two tries */
     WAL_WAIT_MS = 50,
     WAL_WAIT_MAX_MS = 5000,
     WAL_PAUSE_MS = 1000, /* between two tries that wait */
@@ -133,20 +132,20 @@ static void wal_bound(struct sqlite *q, uint64_t now_ms)
 {
     static struct log_limit limit = LOG_LIMIT(1, 60 * 1000);
     struct writer *w = &q->w;
-    uint64_t n = db_wal_frames(w->db);
-    bool wait = n >= WAL_FRAMES_FORCE;
+    uint64_t n = db_wal_frames(w->db), enough = q->limits.log_pages;
+    bool wait = n >= WAL_FORCE * enough;
     struct err e;
 
     if (n < w->wal_tried_frames)
         w->wal_tried_frames = 0; /* it has started over */
-    if (n < WAL_FRAMES || n < w->wal_tried_frames + WAL_STEP)
+    if (n < enough || n < w->wal_tried_frames + enough / WAL_STEP)
         return;
     if (wait && now_ms < w->wal_tried_ms + WAL_PAUSE_MS)
         return;
     w->wal_tried_frames = n;
     w->wal_tried_ms = now_ms;
     if (checkpoint(q, wait ? DB_CHECKPOINT_RESTART : DB_CHECKPOINT_PASSIVE,
-                   n < WAL_FRAMES_MAX ? WAL_WAIT_MS : WAL_WAIT_MAX_MS, &e) &&
+                   n < WAL_MAX * enough ? WAL_WAIT_MS : WAL_WAIT_MAX_MS, &e) &&
         e.code != ERR_AGAIN && log_allowed(&limit)) /* busy: a long read, next time */
         log_warn("checkpoint of the database failed, its log grows", kv("path", q->path),
                  kv("err", e.text));

@@ -197,7 +197,7 @@ static int write_apply(struct sqlite *q, struct store_write *x, struct found *f,
     int64_t rev = ++w->st.rev;
 
     x->rev = rev;
-    if (soft && rev > w->st.reserved) {
+    if (soft && (rev > w->st.reserved || db_unsure(w->db))) {
         budget_share(&w->shares, budget_writer_of(x->ops[0].key), 1);
         if (txn_need(w, e) || writer_set_meta(w, "reserved", rev + REV_RESERVE, e))
             return e->code;
@@ -343,7 +343,8 @@ static void list_refuse(struct list *list, const struct err *e)
         x->err = *e;
 }
 
-/* The disk takes nothing: what stays in memory goes on without the rest. */
+/* The disk takes nothing: what stays in memory goes on without the rest. Not so after a sync that
+ * failed: a crash may bring back what was written, with the revision that would be used now. */
 static void group_salvage(struct sqlite *q, struct list *group, const struct err *e)
 {
     struct list soft = LIST(soft);
@@ -368,7 +369,9 @@ static void group_run(struct sqlite *q, struct list *group)
 
     if (rc == ERR_LIMIT && upkeep_make_room(q))
         rc = list_commit(q, group, &e);
-    if (rc)
+    if (rc && db_unsure(q->w.db))
+        list_refuse(group, &e);
+    else if (rc)
         group_salvage(q, group, &e);
     __atomic_add_fetch(&q->n_groups, 1, __ATOMIC_RELAXED);
     answer(q, group);

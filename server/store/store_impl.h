@@ -133,6 +133,7 @@ struct store_limits {           /* 0: the default */
     int64_t compact_keep_revs;  /* and this many revisions: 1000 */
     int64_t compact_most_revs;  /* but never more than about this many: 50 000 */
     int64_t compact_slice_rows; /* per transaction: 256 */
+    unsigned log_pages;         /* SQLite's log is moved into the file from here on: 2000 */
     uint64_t db_bytes_max;      /* refuse to grow beyond; the disk decides */
 };
 struct store_limits store_limits_or_default(const struct store_limits *l);

@@ -21,6 +21,7 @@
 
 static struct {
     _Atomic int fail_write; /* an errno for every write and sync; 0: works */
+    _Atomic int fail_sync;  /* for syncs only: what was written may be found after a crash */
     _Atomic uint64_t n_bytes;
     pthread_mutex_t frozen; /* held: nothing passes */
 } disk = { .frozen = PTHREAD_MUTEX_INITIALIZER };
@@ -32,6 +33,8 @@ static int on_disk(void *arg, const struct db_io_call *call)
     pthread_mutex_unlock(&disk.frozen);
     if (disk.fail_write)
         return disk.fail_write;
+    if (disk.fail_sync && call->op == DB_IO_SYNC)
+        return disk.fail_sync;
     if (call->op == DB_IO_WRITE)
         disk.n_bytes += call->bytes.n;
     return 0;
@@ -39,7 +42,7 @@ static int on_disk(void *arg, const struct db_io_call *call)
 
 static int setup(void **state)
 {
-    disk.fail_write = 0;
+    disk.fail_write = disk.fail_sync = 0;
     disk.n_bytes = 0;
     db_io_gate_set(on_disk, NULL);
     return fix_setup(state, &sqlite_backend);
@@ -136,6 +139,35 @@ static void a_failing_disk_is_named_and_found_well_again(void **state)
         put(f, STORE_CREATE, "/r/new", "fits again");
         put(f, STORE_DELETE, "/r/new", "");
     }
+}
+
+/* A crash may bring back the commit whose sync failed, so its revision is nobody else's before it
+ * is overwritten: not even a lease's, which would need no disk. */
+static void after_a_failed_sync_no_revision_is_used_before_one_succeeds(void **state)
+{
+    struct fix *f = *state;
+    struct answer hard = { 0 }, soft = { 0 };
+    const struct store_op create = { .kind = STORE_CREATE, .key = STR("/r/new") };
+    const struct store_op renew = {
+        .kind = STORE_UPDATE, .key = STR("/l/node"), .value = STR("2"), .ephemeral = true
+    };
+    int64_t rev;
+
+    prepare(f);
+    rev = store_revision(f->s);
+    disk.fail_sync = EIO;
+    store_commit(f->s, &create, 1, on_answer, &hard);
+    store_commit(f->s, &renew, 1, on_answer, &soft); /* of the same group */
+    while (!hard.done || !soft.done)
+        turn(f);
+    assert_int_equal(hard.err.code, ERR_IO);
+    assert_int_equal(soft.err.code, ERR_IO);
+    assert_int_equal(try_put(f, STORE_UPDATE, "/l/node", true).err.code, ERR_IO); /* of its own */
+    assert_int_equal(store_revision(f->s), rev);
+    disk.fail_sync = 0;
+    assert_int_equal(try_put(f, STORE_UPDATE, "/l/node", true).rev, rev + 1);
+    assert_string_equal(get(f, "/r/new"), "-");
+    wait_trouble(f, 0);
 }
 
 static void a_start_on_a_failing_disk_says_why(void **state)
@@ -360,6 +392,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(a_failing_disk_is_named_and_found_well_again),
+        T(after_a_failed_sync_no_revision_is_used_before_one_succeeds),
         T(a_start_on_a_failing_disk_says_why),
         T(a_full_tmpfs_is_survived),
         T(a_full_disk_writes_in_the_room_it_has),

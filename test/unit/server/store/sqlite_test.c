@@ -4,10 +4,8 @@
 #include "base/core/mem.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static int setup(void **state)
@@ -154,173 +152,6 @@ static void renewing_a_lease_does_not_touch_the_disk(void **state)
     assert_int_equal(sqlite_number(f, "SELECT count(*) FROM log"), 2); /* create and checkpoint */
 }
 
-/* ---- kill -9 ---- */
-
-enum { KILL_KEYS = 16, KILL_ROUNDS = 20 };
-
-struct killed_note { /* what the child was told is durable, one write(2) each */
-    int64_t rev;
-    int key;
-    enum store_op_kind kind;
-    bool ephemeral;
-};
-
-struct kill_writer {
-    struct fix *f;
-    int fd, key;
-    unsigned seed;
-    enum store_op_kind kind;
-    bool live;
-};
-
-static void kill_write(struct kill_writer *w);
-static void on_kill_write(void *arg, int64_t rev, size_t failed, struct store_obj *current,
-                          const struct err *e)
-{
-    struct kill_writer *w = arg;
-    struct killed_note note = {
-        .rev = rev, .key = w->key, .kind = w->kind, .ephemeral = w->key % 4 == 0
-    };
-    (void)failed;
-
-    if (!e) {
-        w->live = w->kind != STORE_DELETE;
-        if (write(w->fd, &note, sizeof note) != sizeof note)
-            _exit(1);
-    } else {
-        w->live = current != NULL;
-    }
-    kill_write(w);
-}
-static void kill_write(struct kill_writer *w)
-{
-    char key[32], value[32];
-    struct store_op op = { .ephemeral = w->key % 4 == 0 };
-
-    w->seed = w->seed * 1103515245 + 12345;
-    w->kind = !w->live ? STORE_CREATE : (w->seed >> 16) % 5 == 0 ? STORE_DELETE : STORE_UPDATE;
-    snprintf(key, sizeof key, "/k/%02d", w->key);
-    snprintf(value, sizeof value, "%u", w->seed);
-    op.kind = w->kind;
-    op.key = str_of(key);
-    op.value = str_of(value);
-    store_commit(w->f->s, &op, 1, on_kill_write, w);
-}
-
-static void child_main(struct fix *parents, int fd, unsigned round)
-{
-    const struct store_limits busy = { .checkpoint_ms = 20,
-                                       .compact_ms = 10,
-                                       .compact_keep_revs = 20 };
-    static struct kill_writer w[KILL_KEYS];
-    static struct fix f;
-
-    f.b = parents->b;
-    memcpy(f.place, parents->place, sizeof f.place);
-    uv_loop_init(&f.loop);
-    fix_open(&f, &busy);
-    for (int i = 0; i < KILL_KEYS; i++) {
-        w[i] =
-            (struct kill_writer){ .f = &f, .fd = fd, .key = i, .seed = round * 31 + (unsigned)i };
-        kill_write(&w[i]);
-    }
-    uv_run(&f.loop, UV_RUN_DEFAULT);
-    _exit(1);
-}
-
-/* key -> what must be true after the crash */
-struct expected {
-    int64_t rev; /* of the newest acknowledged durable write */
-    bool live;
-};
-
-static int64_t live_rev(struct fix *f, int key)
-{
-    char name[32];
-    const char *got;
-    long long mod = 0;
-
-    snprintf(name, sizeof name, "/k/%02d", key);
-    got = get(f, name);
-    if (*got != '-')
-        assert_int_equal(sscanf(strchr(got, '@'), "@%lld", &mod), 1);
-    return mod;
-}
-
-/* Each key had one more write on its way, which may have become durable unheard of. */
-static void check_after_kill(struct fix *f, const struct expected *ex, int64_t acked)
-{
-    assert_true(store_revision(f->s) >= acked);
-    for (int i = 0; i < KILL_KEYS; i++) {
-        int64_t mod = live_rev(f, i);
-        char sql[128];
-        if (mod) {
-            assert_true(ex[i].live ? mod >= ex[i].rev : mod > ex[i].rev);
-        } else if (ex[i].live) {
-            snprintf(sql, sizeof sql,
-                     "SELECT count(*) FROM log WHERE key='/k/%02d' AND kind=2 AND id>%lld", i,
-                     (long long)store_pos_end(ex[i].rev));
-            assert_int_equal(sqlite_number(f, sql), 1);
-        }
-    }
-}
-
-static void kill_minus_nine_loses_nothing_acknowledged(void **state)
-{
-    struct fix *f = *state;
-    struct expected ex[KILL_KEYS] = { { 0 } };
-    int64_t acked = 0;
-    size_t n_acked = 0;
-
-    fix_close(f);
-    for (unsigned round = 0; round < KILL_ROUNDS; round++) {
-        int fds[2], status;
-        struct killed_note note;
-        int64_t opened_at, last = 0;
-        pid_t pid;
-        assert_int_equal(pipe(fds), 0);
-        assert_int_equal(fcntl(fds[1], F_SETPIPE_SZ, 1 << 20) > 0, 1);
-        opened_at = acked;
-        pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-            close(fds[0]);
-            child_main(f, fds[1], round);
-        }
-        close(fds[1]);
-        assert_int_equal(read(fds[0], &note, sizeof note), sizeof note); /* it is at work */
-        usleep((useconds_t)(round * 7919 % 60) * 1000);
-        kill(pid, SIGKILL);
-        do {
-            assert_true(note.rev > opened_at && note.rev > last); /* never back, never twice */
-            last = note.rev;
-            n_acked++;
-            if (!note.ephemeral || note.kind != STORE_UPDATE) {
-                ex[note.key].rev = note.rev;
-                ex[note.key].live = note.kind != STORE_DELETE;
-            }
-        } while (read(fds[0], &note, sizeof note) == sizeof note);
-        close(fds[0]);
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-        acked = MAX(acked, last);
-        fix_open(f, NULL);
-        check_after_kill(f, ex, acked);
-        for (int i = 0; i < KILL_KEYS; i++) { /* what is there now is the next round's start */
-            ex[i].rev = live_rev(f, i);
-            ex[i].live = ex[i].rev != 0;
-        }
-        acked = MAX(acked, put(f, STORE_CREATE, "/other", ""));
-        acked = put(f, STORE_DELETE, "/other", "");
-        fix_close(f);
-        assert_int_equal(
-            sqlite_number(f,
-                          "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check='ok'"),
-            1);
-    }
-    assert_true(n_acked > KILL_ROUNDS);
-}
-
 /* ---- damage ---- */
 
 static void on_get_any(void *arg, struct store_obj *o, int64_t rev, const struct err *e)
@@ -447,19 +278,48 @@ static void flipped_bytes_are_named_never_crashed_on(void **state)
     assert_true(n_refused > 5);
 }
 
+static void damage_under_a_running_store_is_named(void **state)
+{
+    struct fix *f = *state;
+    static const char junk[4096] = { 0x7f };
+    char path[128], value[400];
+    struct err e = { 0 };
+    struct stat st;
+    int fd;
+
+    memset(value, 'v', sizeof value);
+    value[sizeof value - 1] = '\0';
+    for (int i = 0; i < 100; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "/r/%02d", i);
+        put(f, STORE_CREATE, key, value);
+    }
+    fix_close(f);
+    fix_open(f, NULL); /* nothing is in memory now */
+    assert_int_equal(store_trouble(f->s, &e), 0);
+    sqlite_path(path, f->place);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(fstat(fd, &st), 0);
+    for (off_t at = 4096; at < st.st_size; at += 4096)
+        assert_int_equal(pwrite(fd, junk, sizeof junk, at), sizeof junk);
+    close(fd);
+    assert_string_equal(list(f, "/r/", NULL), "!io");
+    assert_int_equal(store_trouble(f->s, &e), ERR_IO);
+    assert_non_null(strstr(e.text, "state.db is malformed"));
+    assert_non_null(strstr(e.text, "restore a snapshot"));
+    use_everything(f, 50);
+    assert_int_equal(store_trouble(f->s, &e), ERR_IO); /* it does not heal */
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, fix_teardown)
     const struct CMUnitTest tests[] = {
-        T(a_second_process_is_refused_by_name),
-        T(a_newer_format_is_refused),
-        T(a_database_of_somebody_else_is_refused),
-        T(a_missing_folder_is_named),
-        T(a_full_disk_refuses_writes_and_still_reads),
-        T(churn_does_not_grow_the_file),
-        T(renewing_a_lease_does_not_touch_the_disk),
-        T(kill_minus_nine_loses_nothing_acknowledged),
-        T(flipped_bytes_are_named_never_crashed_on),
+        T(a_second_process_is_refused_by_name),        T(a_newer_format_is_refused),
+        T(a_database_of_somebody_else_is_refused),     T(a_missing_folder_is_named),
+        T(a_full_disk_refuses_writes_and_still_reads), T(churn_does_not_grow_the_file),
+        T(renewing_a_lease_does_not_touch_the_disk),   T(flipped_bytes_are_named_never_crashed_on),
+        T(damage_under_a_running_store_is_named),
     };
     int failed = suite_run(&sqlite_backend);
 
