@@ -25,6 +25,18 @@ $(cri_pb).o: GEN_CFLAGS += -Wno-conversion -Wno-strict-prototypes -Wno-missing-p
 # The first build; later ones know from the compiler who includes the header.
 $(patsubst %.c,$(BUILD)/%.o,$(wildcard agent/cri/*.c)): | $(cri_pb).h
 
+# ---- the etcd messages: what server/store/etcd.proto says --------------------------------------------
+
+etcd_pb := $(BUILD)/gen/server/store/etcd.pb-c
+
+$(etcd_pb).c $(etcd_pb).h &: server/store/etcd.proto
+	$(call say,PROTO,$<)mkdir -p $(@D) && protoc-c -Iserver/store --c_out=$(BUILD)/gen/server/store $<
+
+$(etcd_pb).o: GEN_CFLAGS += -Wno-conversion -Wno-strict-prototypes -Wno-missing-prototypes
+$(patsubst %.c,$(BUILD)/%.o,$(wildcard server/store/*.c)): | $(etcd_pb).h
+
+gen_objs_server/store := $(etcd_pb).o
+
 # ---- the pause image, part of the program -----------------------------------------------------------
 
 pause_c := $(BUILD)/gen/agent/cri/pause_image.c
@@ -39,7 +51,7 @@ $(pause_c:.c=.o): $(BUILD)/images/pause.tar
 gen_objs_agent/cri := $(cri_pb).o $(pause_c:.c=.o)
 
 # What has to be there before any source can be read, by a compiler or an analyser.
-gen: $(cri_pb).h
+gen: $(cri_pb).h $(etcd_pb).h
 .PHONY: gen
 
 # What the tests of pods run (skipped where /bin/busybox is not installed).

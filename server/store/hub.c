@@ -65,11 +65,6 @@ static size_t ev_bytes(const struct store_ev *ev)
     return n;
 }
 
-static struct str ev_key(const struct store_ev *ev)
-{
-    return store_obj_key(ev->now ? ev->now : ev->prev);
-}
-
 struct hub *hub_new(struct store *s, const struct store_limits *l, int64_t rev)
 {
     struct hub *h = mem_alloc(sizeof *h);
@@ -196,7 +191,7 @@ static void group_publish(struct hub *h, struct group *g, const struct store_ev 
 
 static void publish_one(struct hub *h, const struct store_ev *ev)
 {
-    struct str key = ev_key(ev);
+    struct str key = store_ev_key(ev);
     struct group *g;
 
     if ((g = map_get(h->groups, STR(""))))
@@ -333,7 +328,7 @@ static void pump(struct store_watch *w)
             pend(w);
             return;
         }
-        if (str_starts(ev_key(ev), w->group->prefix)) {
+        if (str_starts(store_ev_key(ev), w->group->prefix)) {
             enum told t = tell(w, ev);
             if (t == TOLD_HELD)
                 w->held = true;
@@ -416,7 +411,7 @@ struct store_watch *hub_watch(struct hub *h, struct str prefix, int64_t from_rev
     w->events = *events;
     w->arg = arg;
     w->pos = store_pos_end(from_rev ? from_rev : h->rev);
-    w->progress_rev = h->rev;
+    w->progress_rev = MAX(h->rev, from_rev); /* of another server's: ours may be behind it */
     list_init(&w->in_group);
     list_init(&w->in_all);
     list_init(&w->in_pending);
@@ -440,6 +435,20 @@ void store_watch_stop(struct store_watch *w)
     watch_free(w); /* its group is swept after the walk that may be going on */
 }
 
+void hub_skip(struct hub *h, int64_t rev)
+{
+    while (h->n)
+        ring_drop_first(h);
+    h->rev = rev;
+    h->dropped_pos = store_pos_end(rev);
+    list_each (w, &h->all, struct store_watch, in_all) {
+        if (w->state != WATCH_LIVE || w->pos >= h->dropped_pos)
+            continue;
+        w->state = WATCH_BEHIND;
+        pend(w);
+    }
+}
+
 int64_t hub_rev(const struct hub *h)
 {
     return h->rev;
@@ -450,7 +459,7 @@ bool hub_changed_since(const struct hub *h, struct str key, int64_t rev)
     if (store_pos_end(rev) < h->dropped_pos)
         return true;
     for (size_t i = ring_find(h, store_pos_end(rev)); i < h->n; i++)
-        if (str_eq(ev_key(ring_at(h, i)), key))
+        if (str_eq(store_ev_key(ring_at(h, i)), key))
             return true;
     return false;
 }

@@ -21,6 +21,9 @@ void hub_free(struct hub *h); /* asserts that no watch is left */
 /* One commit's events, in order; hub takes its own references. */
 void hub_publish(struct hub *h, int64_t rev, const struct store_ev *evs, size_t n);
 int64_t hub_rev(const struct hub *h);
+/* Forgets the window; the next event lies behind rev. Who wants older ones reads the log: so only
+ * while no event was published, or before hub_end_all. */
+void hub_skip(struct hub *h, int64_t rev);
 /* Has key changed after rev? True also when the window does not reach back that far. */
 bool hub_changed_since(const struct hub *h, struct str key, int64_t rev);
 void hub_pump(struct hub *h);

@@ -33,6 +33,9 @@ struct store {
     struct list waiting;                                /* writes with the backend, oldest first */
     size_t n_writes, n_write_bytes, n_reads;
     uint64_t n_commits;
+    int64_t known_rev; /* shared: the newest that an answer told of; the hub may be behind it */
+    void (*on_health)(void *arg, const struct err *why);
+    void *health_arg;
     uv_async_t async;
     uv_prepare_t prepare;
     uv_check_t check;
@@ -45,6 +48,33 @@ struct store {
 
 /* ---- answers ---- */
 
+void store_publish(struct store *s, int64_t rev, const struct store_ev *evs, size_t n, bool history)
+{
+    for (size_t i = 0; i < n && !history; i++) {
+        if (evs[i].now)
+            cache_put(s->cache, evs[i].now);
+        else
+            cache_remove(s->cache, store_ev_key(&evs[i]));
+    }
+    hub_publish(s->hub, rev, evs, n);
+    if (!uv_is_active((uv_handle_t *)&s->timer) && !s->closing)
+        uv_timer_start(&s->timer, s->timer.timer_cb, PROGRESS_MS, 0);
+}
+
+void store_know(struct store *s, int64_t rev)
+{
+    s->known_rev = MAX(s->known_rev, rev);
+}
+
+void store_skip(struct store *s, int64_t rev, const struct err *e)
+{
+    hub_skip(s->hub, rev);
+    cache_free(s->cache); /* it may miss what was deleted */
+    s->cache = cache_new(s->limits.cache_bytes);
+    if (e)
+        hub_end_all(s->hub, e);
+}
+
 void store_answer_write(struct store *s, struct store_write *w)
 {
     bool ok = w->err.code == 0;
@@ -54,20 +84,16 @@ void store_answer_write(struct store *s, struct store_write *w)
         s->n_writes--;
         s->n_write_bytes -= w->n_bytes;
     }
-    if (ok) {
-        struct store_ev evs[STORE_OPS_MAX];
-        for (size_t i = 0; i < w->n_ops; i++) {
-            struct store_write_op *op = &w->ops[i];
-            evs[i] = (struct store_ev){ store_pos(w->rev, (int64_t)i), op->now, op->prev };
-            if (op->now)
-                cache_put(s->cache, op->now);
-            else
-                cache_remove(s->cache, op->key);
-        }
+    if (ok)
         s->n_commits++;
-        hub_publish(s->hub, w->rev, evs, w->n_ops);
-        if (!uv_is_active((uv_handle_t *)&s->timer) && !s->closing)
-            uv_timer_start(&s->timer, s->timer.timer_cb, PROGRESS_MS, 0);
+    if (ok && s->ops->shared) {
+        store_know(s, w->rev);
+    } else if (ok) {
+        struct store_ev evs[STORE_OPS_MAX];
+        for (size_t i = 0; i < w->n_ops; i++)
+            evs[i] =
+                (struct store_ev){ store_pos(w->rev, (int64_t)i), w->ops[i].now, w->ops[i].prev };
+        store_publish(s, w->rev, evs, w->n_ops, false);
     }
     if (w->done)
         w->done(w->arg, w->rev, w->failed, w->current, ok ? NULL : &w->err);
@@ -83,6 +109,8 @@ void store_answer_read(struct store *s, struct store_read *r)
 {
     if (s->n_reads)
         s->n_reads--;
+    if (s->ops->shared)
+        store_know(s, r->rev);
     r->done(r);
 }
 
@@ -321,7 +349,12 @@ void store_closed(struct store *s)
 
 int64_t store_revision(const struct store *s)
 {
-    return hub_rev(s->hub);
+    return MAX(hub_rev(s->hub), s->known_rev);
+}
+
+bool store_is_shared(const struct store *s)
+{
+    return s->ops->shared;
 }
 
 struct store_obj *store_peek(struct store *s, struct str key)
@@ -390,7 +423,7 @@ static void on_get(struct store_read *r)
 void store_get(struct store *s, struct str key, store_get_fn done, void *arg)
 {
     struct store_read *r = read_new(STORE_READ_GET, key, STR(""));
-    struct store_obj *o = cache_get(s->cache, key);
+    struct store_obj *o = s->ops->shared ? NULL : cache_get(s->cache, key);
     struct get *g = mem_alloc(sizeof *g);
 
     *g = (struct get){ s, arg };
@@ -539,7 +572,7 @@ void store_commit(struct store *s, const struct store_op *ops, size_t n, store_c
 void store_watch_start(struct store_watch **out, struct store *s, struct str prefix,
                        int64_t from_rev, const struct store_watch_events *events, void *arg)
 {
-    *out = hub_watch(s->hub, prefix, from_rev, events, arg);
+    *out = hub_watch(s->hub, prefix, from_rev ? from_rev : store_revision(s), events, arg);
 }
 
 void store_compact(struct store *s, int64_t rev, void (*done)(void *arg, const struct err *e),
@@ -552,9 +585,9 @@ void store_compact(struct store *s, int64_t rev, void (*done)(void *arg, const s
     t->arg = arg;
     if (s->closing)
         err_set(&t->err, ERR_CANCELED, "the store is closing");
-    else if (rev > hub_rev(s->hub))
+    else if (rev > store_revision(s))
         err_set(&t->err, ERR_INVALID, "revision %lld is in the future, now is %lld", (long long)rev,
-                (long long)hub_rev(s->hub));
+                (long long)store_revision(s));
     if (!t->err.code) {
         s->ops->compact(s->impl, t);
         return;
@@ -566,6 +599,18 @@ void store_compact(struct store *s, int64_t rev, void (*done)(void *arg, const s
 int64_t store_compacted_rev(const struct store *s)
 {
     return s->impl ? s->ops->compacted(s->impl) : 0;
+}
+
+void store_on_health(struct store *s, void (*fn)(void *arg, const struct err *why), void *arg)
+{
+    s->on_health = fn;
+    s->health_arg = arg;
+}
+
+void store_tell_health(struct store *s, const struct err *why)
+{
+    if (s->on_health && !s->closing)
+        s->on_health(s->health_arg, why);
 }
 
 void store_stats(const struct store *s, struct store_stats *out)

@@ -1,8 +1,8 @@
 #pragma once
 /*
  * Store: every object of the cluster, as bytes under a key, with one 64-bit revision for the whole
- * datastore, like etcd (docs/architecture.md). Backends (sqlite; later etcd, postgres, mysql) are
- * one file each behind struct store_ops and pass one test-suite (test/unit/server/store).
+ * datastore, like etcd (docs/architecture.md). Backends (sqlite; etcd) lie behind struct store_ops
+ * and pass one test-suite (test/unit/server/store).
  *
  * Keys are "/registry/<group>/<resource>/[<namespace>/]<name>". Values are the object's final JSON
  * without metadata.resourceVersion; the revision travels beside them.
@@ -38,14 +38,19 @@ static inline struct str store_obj_value(const struct store_obj *o)
     return str_n(o->value, o->value_n);
 }
 
-/* The last revision that is durable and visible to every read that starts now. */
+/* The last revision that is durable and visible to every read that starts now. With a shared
+ * datastore (etcd) it is the newest one we know of: other servers write too. */
 int64_t store_revision(const struct store *s);
+/* Other servers write into it: what is in our memory may have been replaced a moment ago. */
+bool store_is_shared(const struct store *s);
 
 /* ---- reads ---- */
-/* The live object if it is in memory now: one reference, yours; NULL: unknown, use store_get. */
+/* The live object if it is in memory now: one reference, yours; NULL: unknown, use store_get. When
+ * the store is shared it may be a moment old: not an answer for anybody who asks for the newest. */
 struct store_obj *store_peek(struct store *s, struct str key);
 
-/* o is borrowed; NULL with e->code ERR_NOT_FOUND when absent. rev is the store's at the read. */
+/* o is borrowed; NULL with e->code ERR_NOT_FOUND when absent. rev is the store's at the read.
+ * Sees every write that was acknowledged before, by whichever server. */
 typedef void (*store_get_fn)(void *arg, struct store_obj *o, int64_t rev, const struct err *e);
 void store_get(struct store *s, struct str key, store_get_fn done, void *arg);
 
@@ -78,9 +83,10 @@ struct store_op {
 /* All ops happen, at one revision, or none. Errors: ERR_EXISTS (create of a live key),
  * ERR_NOT_FOUND, ERR_CONFLICT (if_mod_rev differs); then *failed is the op's index, and current the
  * live object of its key or NULL (borrowed). ERR_AGAIN: too many commits wait, or another program
- * holds the database; ERR_LIMIT: the disk is full; ERR_DENIED: it is read-only; ERR_TIMEOUT: it
- * does not answer, the text says whether the ops may still happen; ERR_INVALID: impossible ops (no
- * key, a key twice, too large); ERR_CANCELED: the store is closing; ERR_IO.
+ * holds the database; ERR_LIMIT: the disk is full; ERR_DENIED: it is read-only; ERR_CLOSED: etcd is
+ * not in reach, nothing happened; ERR_TIMEOUT: no answer, the text says whether the ops may still
+ * happen; ERR_INVALID: impossible ops (no key, a key twice, too large); ERR_CANCELED: the store is
+ * closing; ERR_IO.
  * Ephemeral holds for updates: creates and deletes of a Lease are durable like any other. */
 typedef void (*store_commit_fn)(void *arg, int64_t rev, size_t failed, struct store_obj *current,
                                 const struct err *e);
@@ -143,7 +149,26 @@ size_t store_written(const struct store *s, struct store_written out[STORE_WRITE
 /* Writes out what is in memory only (leases), ends reads and watches with ERR_CANCELED, closes. */
 void store_close(struct store *s, void (*done)(void *arg), void *arg);
 
+/* fn is called, later, whenever the backend falls out of reach (why says so) and when it is back
+ * (why NULL). One listener; a backend in this process never falls. */
+void store_on_health(struct store *s, void (*fn)(void *arg, const struct err *why), void *arg);
+
 /* ---- backends ---- */
 /* path: the database file; its folder exists. A malformed database is named with what to do. */
 MUST_USE int store_sqlite_open(struct store **out, uv_loop_t *loop, const char *path,
                                struct err *e);
+
+/* server/store/etcd.h has the story of this one. */
+struct store_limits;
+struct store_etcd_options {
+    const char *endpoints;            /* "http://[user:password@]host:2379,https://..." */
+    const char *ca_file;              /* whom to trust for https; NULL: the host's trust store */
+    const char *cert_file, *key_file; /* who we are; NULL: no certificate */
+    const char *prefix;  /* what is ours in this etcd; NULL: "/registry/"; "": everything */
+    uint64_t timeout_ms; /* for the first answer; 0: 10 s */
+    const struct store_limits *limits; /* NULL: the defaults */
+};
+/* Runs the loop until etcd has answered. ERR_INVALID: endpoints or files are wrong, or a Kubernetes
+ * keeps its objects there; ERR_DENIED; ERR_CLOSED: no endpoint answers (the text says why). */
+MUST_USE int store_etcd_open(struct store **out, uv_loop_t *loop,
+                             const struct store_etcd_options *o, struct err *e);

@@ -10,9 +10,14 @@
  * A backend is called on the loop thread and never answers from inside. It may work on other
  * threads, which then own the request until they queue it back, call store_wake (any thread), and
  * get ops->drain on the loop thread to hand the answers in. Writes are handed in by revision.
+ *
+ * Where other servers write too, a backend is shared: it hands every event in by store_publish, its
+ * own writes' as well, and an answered write is an answer only.
  */
 #include "base/core/list.h"
 #include "server/store/store.h"
+
+#include <assert.h>
 
 /* An event has a position in the whole history: its revision and its place in the commit. */
 #define STORE_SEQ_BITS 7
@@ -36,6 +41,11 @@ struct store_ev { /* owns one reference of each */
     struct store_obj *now, *prev;
 };
 void store_ev_deinit(struct store_ev *ev);
+static inline struct str store_ev_key(const struct store_ev *ev)
+{
+    assert(ev->now || ev->prev);
+    return store_obj_key(ev->now ? ev->now : ev->prev);
+}
 
 /* One allocation; one reference, yours. */
 struct store_obj *store_obj_new(struct str key, struct str value, int64_t create_rev,
@@ -104,6 +114,7 @@ struct store_task { /* a compaction */
 /* ---- a backend ---- */
 struct store_ops {
     const char *name;
+    bool shared;
     void (*write)(void *impl, struct store_write *w);
     void (*flush)(void *impl); /* all writes of this turn of the loop are in: start */
     void (*read)(void *impl, struct store_read *r);
@@ -145,6 +156,16 @@ void store_answer_write(struct store *s, struct store_write *w); /* frees w */
 void store_answer_read(struct store *s, struct store_read *r);   /* owns r */
 void store_answer_task(struct store *s, struct store_task *t);   /* frees t */
 void store_closed(struct store *s); /* impl is gone; s ends soon, by itself */
+
+/* ---- for shared backends ---- */
+/* One revision's events, in order; revisions rise. history: from before the start, for watches. */
+void store_publish(struct store *s, int64_t rev, const struct store_ev *evs, size_t n,
+                   bool history);
+void store_know(struct store *s, int64_t rev); /* such a revision exists */
+/* Nothing is known of the events up to rev: watches go on behind it. With e, there were watches
+ * that miss some: all end with it. */
+void store_skip(struct store *s, int64_t rev, const struct err *e);
+void store_tell_health(struct store *s, const struct err *why);
 
 MUST_USE int store_sqlite_open_with(struct store **out, uv_loop_t *loop, const char *path,
                                     const struct store_limits *l, struct err *e);

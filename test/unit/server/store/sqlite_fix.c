@@ -18,7 +18,7 @@ static int open_sqlite(struct store **out, uv_loop_t *loop, const char *place,
     return store_sqlite_open_with(out, loop, path, l, e);
 }
 
-const struct suite_backend sqlite_backend = { "sqlite", open_sqlite };
+const struct suite_backend sqlite_backend = { "sqlite", open_sqlite, NULL };
 
 void sqlite_alter(struct fix *f, const char *sql)
 {

@@ -15,6 +15,7 @@ struct suite_backend {
     /* place: a fresh folder per test; opening it again finds what was there. */
     int (*open)(struct store **out, uv_loop_t *loop, const char *place,
                 const struct store_limits *l, struct err *e);
+    void (*gone)(const char *place); /* NULL: nothing; before the folder is removed */
 };
 
 int suite_run(const struct suite_backend *b);

@@ -1,10 +1,10 @@
 #include "test/unit/server/store/suite.h"
 
 #include "base/core/mem.h"
+#include "base/io/file.h"
 
-#include <dirent.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 static bool closed;
 static void on_closed(void *arg)
@@ -50,18 +50,10 @@ int fix_setup(void **state, const struct suite_backend *b)
 
 void fix_remove_place(const char *place)
 {
-    DIR *d = opendir(place);
-    struct dirent *en;
-    char p[512];
+    struct err e;
 
-    while (d && (en = readdir(d))) {
-        snprintf(p, sizeof p, "%s/%s", place, en->d_name);
-        if (en->d_name[0] != '.')
-            unlink(p);
-    }
-    if (d)
-        closedir(d);
-    rmdir(place);
+    if (file_remove_tree(place, &e))
+        fail_msg("%s", e.text);
 }
 
 int fix_teardown(void **state)
@@ -73,6 +65,8 @@ int fix_teardown(void **state)
         fix_close(f);
     uv_run(&f->loop, UV_RUN_DEFAULT);
     rc = uv_loop_close(&f->loop);
+    if (f->b->gone)
+        f->b->gone(f->place);
     fix_remove_place(f->place);
     free(f);
     assert_int_equal(rc, 0);
