@@ -22,9 +22,10 @@
 
 #define BALANCER_NAME     "k3s-agent-load-balancer"
 #define API_BALANCER_NAME "k3s-api-server-agent-load-balancer"
-#define RENEW_CHECK_MS    (3600u * 1000)
-#define RENEW_RETRY_S     60
-#define DEFAULT_DATA_DIR  "/var/lib/rancher/k3s"
+#define RENEW_LOOK_MS     2000 /* a few comparisons: a clock that was set is noticed at once */
+#define RENEW_AGAIN_MS                                                                             \
+    (10u * 60 * 1000) /* what is new is due already: the server's clock is wrong */
+#define DEFAULT_DATA_DIR "/var/lib/rancher/k3s"
 
 static void stop_step(void *arg);
 
@@ -260,27 +261,24 @@ static int start_reach(struct agent *a, struct err *e)
     return reach_start(&a->reach, &c, e);
 }
 
-static void arm_renewal(struct agent *a);
-
 static void on_renew_timer(void *arg)
 {
     struct agent *a = arg;
 
-    if (clock_wall_s() >= credentials_renew_at_unix_s(&a->credentials)) {
-        log_info("certificates have lived two thirds of their life: asking for new ones");
+    /* while it joins already, nothing happens */
+    if (credentials_are_due(&a->credentials, clock_wall_s()))
         join_renew(a->join);
-    }
-    arm_renewal(a);
+    timer_start_ms(&a->renew_timer, rand_jitter_ms(RENEW_LOOK_MS, 10), on_renew_timer, a);
 }
 
 static void arm_renewal(struct agent *a)
 {
-    int64_t left_s = credentials_renew_at_unix_s(&a->credentials) - clock_wall_s();
-    uint64_t wait_ms = left_s < RENEW_RETRY_S ? RENEW_RETRY_S * 1000u : (uint64_t)left_s * 1000;
+    bool again = credentials_are_due(&a->credentials, clock_wall_s());
 
-    /* looked at hourly: a suspended machine wakes up late */
-    wait_ms = rand_jitter_ms(MIN(wait_ms, (uint64_t)RENEW_CHECK_MS), 10);
-    timer_start_ms(&a->renew_timer, wait_ms, on_renew_timer, a);
+    if (again)
+        log_warn("the certificates that the server gave out are due for renewal already: its clock "
+                 "or this machine's is wrong");
+    timer_start_ms(&a->renew_timer, again ? RENEW_AGAIN_MS : RENEW_LOOK_MS, on_renew_timer, a);
 }
 
 static int take_renewed(struct agent *a, struct err *e)

@@ -78,6 +78,7 @@ static int take_cert(struct pair *p, struct str pem, const struct key *k, struct
         return err_set(e, ERR_LIMIT, "certificate %s: the chain is too long", leaf->subject);
     p->not_before_unix_s = leaf->not_before_unix_s;
     p->not_after_unix_s = leaf->not_after_unix_s;
+    p->renew_at_unix_s = x509_renew_at_unix_s(leaf);
     return 0;
 }
 
@@ -227,10 +228,15 @@ int64_t credentials_renew_at_unix_s(const struct credentials *c)
 {
     int64_t first = INT64_MAX;
 
-    for (size_t i = 0; i < N_CREDENTIALS; i++) {
-        const struct pair *p = &c->pairs[i];
-        int64_t at = p->not_before_unix_s + (p->not_after_unix_s - p->not_before_unix_s) / 3 * 2;
-        first = MIN(first, at);
-    }
+    for (size_t i = 0; i < N_CREDENTIALS; i++)
+        first = MIN(first, c->pairs[i].renew_at_unix_s);
     return first;
+}
+
+bool credentials_are_due(const struct credentials *c, int64_t now_unix_s)
+{
+    for (size_t i = 0; i < N_CREDENTIALS; i++)
+        if (now_unix_s < c->pairs[i].not_before_unix_s)
+            return true;
+    return now_unix_s >= credentials_renew_at_unix_s(c);
 }

@@ -13,7 +13,7 @@ enum credential { CRED_SERVING, CRED_KUBELET, CRED_PROXY, CRED_CONTROLLER };
 struct pair {
     struct buf cert_pem; /* leaf and CA bundle as the server sent it; empty: none yet */
     struct buf key_pem;  /* secret */
-    int64_t not_before_unix_s, not_after_unix_s; /* of the leaf */
+    int64_t not_before_unix_s, not_after_unix_s, renew_at_unix_s; /* of the leaf */
 };
 
 struct credentials {
@@ -50,5 +50,7 @@ MUST_USE int credentials_write_kubeconfigs(const struct credentials *c, uint16_t
 /* All of it is there and the kubelet's certificate is valid now: the agent may start without a
  * token. */
 bool credentials_complete(const struct credentials *c, int64_t now_unix_s);
-/* When the first of the certificates has lived two thirds of its life. */
+/* When the first of the certificates is to be renewed (x509_renew_at_unix_s). */
 int64_t credentials_renew_at_unix_s(const struct credentials *c);
+/* Then, or when one is not valid yet. */
+bool credentials_are_due(const struct credentials *c, int64_t now_unix_s);

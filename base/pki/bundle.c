@@ -165,7 +165,7 @@ void bundle_sha256_hex(char out[BUNDLE_HASH_CHARS + 1], struct str bytes)
     str_hex(out, digest, sizeof digest);
 }
 
-void bundle_ca_hash(char out[BUNDLE_HASH_CHARS + 1], struct str body, int64_t now_unix_s)
+void bundle_ca_hash(char out[BUNDLE_HASH_CHARS + 1], struct str body, int64_t at_unix_s)
 {
     auto_x509_list certs = { 0 };
     struct str root;
@@ -174,7 +174,7 @@ void bundle_ca_hash(char out[BUNDLE_HASH_CHARS + 1], struct str body, int64_t no
     out[0] = '\0';
     if (x509_list_parse_pem(&certs, body, &e))
         return;
-    if (certs.n > 1 && !x509_chain_root(&certs, now_unix_s, &root))
+    if (certs.n > 1 && !x509_chain_root(&certs, at_unix_s, &root))
         bundle_sha256_hex(out, root);
     else
         bundle_sha256_hex(out, body);

@@ -36,8 +36,9 @@ MUST_USE int bundle_first_cert(struct str pem, struct buf *out, struct err *e);
 size_t bundle_n_certs(struct str pem);
 
 /* What a token's hash is compared with: of one certificate the SHA-256 of the text as received, of
- * several the SHA-256 of the DER of the root of the first one's chain; "" for what is no bundle. */
+ * several the SHA-256 of the DER of the root of the first one's chain; "" for what is no bundle.
+ * at_unix_s as in x509_verify: a hash that must not depend on a clock is of X509_ANY_TIME. */
 #define BUNDLE_HASH_CHARS 64
-void bundle_ca_hash(char out[BUNDLE_HASH_CHARS + 1], struct str body, int64_t now_unix_s);
+void bundle_ca_hash(char out[BUNDLE_HASH_CHARS + 1], struct str body, int64_t at_unix_s);
 /* Lower-case hex SHA-256 of any bytes. */
 void bundle_sha256_hex(char out[BUNDLE_HASH_CHARS + 1], struct str bytes);

@@ -57,7 +57,10 @@ static int path_find(struct path *p, const struct x509 *leaf, int64_t at_unix_s,
         return ossl_err(e, ERR_IO, "verify %s", leaf->subject);
     X509_STORE_CTX_set0_trusted_stack(p->ctx, p->trusted);
     param = X509_STORE_CTX_get0_param(p->ctx);
-    X509_VERIFY_PARAM_set_time(param, (time_t)at_unix_s);
+    if (at_unix_s == X509_ANY_TIME)
+        X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME);
+    else
+        X509_VERIFY_PARAM_set_time(param, (time_t)at_unix_s);
     X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
     if (X509_verify_cert(p->ctx) != 1) {
         int depth = X509_STORE_CTX_get_error_depth(p->ctx);

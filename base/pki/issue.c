@@ -78,7 +78,7 @@ int issue_ca(struct x509 **out, const struct key *key, const char *prefix, int64
         !ASN1_INTEGER_set(X509_get_serialNumber(c), 0) ||
         !add_text(X509_get_subject_name(c), NID_commonName, cn, 0) ||
         !X509_set_issuer_name(c, X509_get_subject_name(c)) || !X509_set_pubkey(c, key->pkey) ||
-        !set_validity(c, now_unix_s, now_unix_s + (int64_t)ISSUE_CA_DAYS * DAY_S) ||
+        !set_validity(c, ISSUE_CA_FROM_UNIX_S, now_unix_s + (int64_t)ISSUE_CA_DAYS * DAY_S) ||
         !add_key_usage(c, true) || !add_ca_parts(c))
         return ossl_err(e, ERR_INVALID, "make the CA %s", cn);
     return finish(out, &c, key, e);

@@ -14,8 +14,12 @@ struct x509;
 #define ISSUE_CA_DAYS    (10 * 365)
 #define ISSUE_LEAF_DAYS  365
 #define ISSUE_BACKDATE_S 3600 /* notBefore of leaves: clocks of nodes may be behind */
-#define ISSUE_SANS_MAX   256  /* names a peer may bring are bounded by this, too */
-#define ISSUE_LIFE_ENV   "CATTLE_NEW_SIGNED_CERT_EXPIRATION_DAYS"
+/* notBefore of CAs. A CA proves itself by the hash in the tokens and cannot be replaced, so a first
+ * start with a clock that is ahead must not make one that is not valid yet once the clock is right.
+ */
+#define ISSUE_CA_FROM_UNIX_S 0
+#define ISSUE_SANS_MAX       256 /* names a peer may bring are bounded by this, too */
+#define ISSUE_LIFE_ENV       "CATTLE_NEW_SIGNED_CERT_EXPIRATION_DAYS"
 
 struct issue_spec {
     const char *common_name;
@@ -27,7 +31,7 @@ struct issue_spec {
     unsigned days; /* 0: what ISSUE_LIFE_ENV says, else 365 */
 };
 
-/* Self-signed, serial 0, CN "<prefix>-ca@<now>", ten years from now on. */
+/* Self-signed, serial 0, CN "<prefix>-ca@<now>", valid until ten years from now. */
 MUST_USE int issue_ca(struct x509 **out, const struct key *key, const char *prefix,
                       int64_t now_unix_s, struct err *e);
 /* public may be a private key, too; only its public half is used. ERR_INVALID: a SAN that is

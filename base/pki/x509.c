@@ -293,6 +293,21 @@ void x509_list_deinit(struct x509_list *l)
     *l = (struct x509_list){ 0 };
 }
 
+int64_t x509_renew_at_unix_s(const struct x509 *x)
+{
+    int64_t life_s = x->not_after_unix_s - x->not_before_unix_s;
+    uint64_t serial = 0;
+
+    for (const char *p = x->serial; *p; p++) /* random: its low half decides */
+        serial = serial * 16 + (uint64_t)(*p <= '9' ? *p - '0' : *p - 'a' + 10);
+    return x->not_before_unix_s + life_s / 3 * 2 + life_s / 20 * (int64_t)(serial % 1024) / 1024;
+}
+
+bool x509_is_due(const struct x509 *x, int64_t now_unix_s)
+{
+    return now_unix_s >= x509_renew_at_unix_s(x) || now_unix_s < x->not_before_unix_s;
+}
+
 bool x509_has_name(const struct x509 *x, const char *name)
 {
     unsigned char ip[16];

@@ -53,7 +53,15 @@ MUST_USE int x509_list_parse_pem(struct x509_list *out, struct str pem, struct e
 void x509_list_deinit(struct x509_list *l);
 #define auto_x509_list __attribute__((cleanup(x509_list_deinit))) struct x509_list
 
+/* When to ask for a new one: after two thirds of its life, and up to a twentieth of it later, by
+ * the serial number, so that what was issued together is not renewed together. */
+int64_t x509_renew_at_unix_s(const struct x509 *x);
+/* Then, or when it is not valid yet: it was made while the clock was wrong. */
+bool x509_is_due(const struct x509 *x, int64_t now_unix_s);
+
 enum x509_usage { X509_ANY, X509_CLIENT, X509_SERVER };
+
+#define X509_ANY_TIME INT64_MIN /* for at_unix_s: dates do not count */
 
 /* Does leaf chain to a certificate of trusted (any of them is an anchor, as in Go), perhaps by way
  * of more, at that time? more may be NULL. ERR_DENIED says why not and names both ends. */

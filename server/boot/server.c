@@ -42,7 +42,8 @@
 #define TOKEN_FILE_WAIT_S 240 /* K3s waits so long for --token-file to appear */
 #define TOKEN_FILE_MAX    4096
 #define CONFIG_DOC_MAX    (256 * 1024)
-#define RENEW_INTERVAL_MS (3600u * 1000)
+#define RENEW_LOOK_MS     2000 /* a few comparisons: a clock that was set is noticed at once */
+#define RENEW_RETRY_MS    (60u * 1000)
 #define ADDRESSES_MAX     16
 #define LISTENERS_MAX     2
 
@@ -239,11 +240,14 @@ static void reload_listener(struct server *s)
 static void on_renew_timer(void *arg)
 {
     struct server *s = arg;
+    uint64_t next_ms = RENEW_LOOK_MS;
     unsigned changed = 0;
     struct err e;
 
-    if (ca_renew_due(s->ca, clock_wall_s(), &changed, &e))
-        log_error("certificate renewal failed, trying again in an hour", kv("err", e.text));
+    if (ca_renew_due(s->ca, clock_wall_s(), &changed, &e)) {
+        log_error("certificate renewal failed, trying again in a minute", kv("err", e.text));
+        next_ms = RENEW_RETRY_MS;
+    }
     if (changed & CA_CHANGED_LISTENER)
         reload_listener(s);
     if (changed & CA_CHANGED_CLIENT) {
@@ -253,7 +257,7 @@ static void on_renew_timer(void *arg)
     }
     if (changed)
         log_info("certificates renewed");
-    timer_start_ms(&s->renew_timer, RENEW_INTERVAL_MS, on_renew_timer, s);
+    timer_start_ms(&s->renew_timer, next_ms, on_renew_timer, s);
 }
 
 /* An address that clients reach us by belongs into the certificate (K3s's dynamiclistener). */
@@ -548,7 +552,7 @@ static void on_api_started(void *arg, const struct err *e)
     supervisor_start(s->supervisor);
     egress_start(s->egress, s->api);
     start_controllers(s);
-    timer_start_ms(&s->renew_timer, RENEW_INTERVAL_MS, on_renew_timer, s);
+    timer_start_ms(&s->renew_timer, 0, on_renew_timer, s);
     log_info("server is ready", kv("port", s->o->https_listen_port), kv("node", s->node_name),
              kv("advertise", s->advertise_ip));
     if (s->events.on_ready)

@@ -10,7 +10,10 @@
 #include "base/pki/pemfile.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
+
+enum { DAY_S = 86400, WARN_DAYS = 365 };
 
 static const struct {
     const char *prefix, *cert, *key;
@@ -91,12 +94,28 @@ static int authority_open(struct authority *a, size_t id, const struct conf *c, 
                        has_cert ? key_path : cert_path, has_cert ? cert_path : key_path);
     if (!has_cert)
         return create(a, c, table[id].prefix, cert_path, key_path, now, e);
-    if (load(a, cert_path, key_path, e))
-        return (int)e->code;
-    if (a->cert->not_after_unix_s < now)
-        log_error("CA certificate has expired, or this host's clock is wrong",
-                  kv("file", cert_path), kv("not_after_unix_s", a->cert->not_after_unix_s));
-    return 0;
+    return load(a, cert_path, key_path, e);
+}
+
+void ca_authorities_warn(struct authority *a, int64_t now)
+{
+    for (size_t i = 0; i < N_AUTHS; i++) {
+        const struct x509 *cert = a[i].cert;
+        int64_t left_days = (cert->not_after_unix_s - now) / DAY_S;
+
+        if (llabs(now - a[i].warned_unix_s) < DAY_S)
+            continue;
+        if (now < cert->not_before_unix_s || now > cert->not_after_unix_s)
+            log_error("a CA certificate is not valid now: it has expired, or this machine's clock "
+                      "is wrong",
+                      kv("file", table[i].cert), kv("days_left", left_days));
+        else if (left_days < WARN_DAYS)
+            log_warn("a CA certificate ends within a year: nodes and tokens depend on it",
+                     kv("file", table[i].cert), kv("days_left", left_days));
+        else
+            continue;
+        a[i].warned_unix_s = now;
+    }
 }
 
 int ca_authorities_open(struct authority *a, const struct conf *c, int64_t now, struct err *e)

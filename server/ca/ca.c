@@ -36,7 +36,7 @@ static int open_parts(struct ca *ca, int64_t now, struct err *e)
 
     if (ca_authorities_open(ca->authorities, c, now, e))
         return (int)e->code;
-    bundle_ca_hash(ca->hash, ca_cacerts(ca), now);
+    bundle_ca_hash(ca->hash, ca_cacerts(ca), X509_ANY_TIME);
     if (ca_leaves_open(ca->leaves, c, ca->authorities, now, e) ||
         ca_shared_open(ca->shared, c, e) ||
         ca_listener_open(&ca->listener, c, &ca->authorities[AUTH_SERVER], now, e) ||
@@ -174,14 +174,15 @@ int ca_renew_due(struct ca *ca, int64_t now_unix_s, unsigned *changed, struct er
 {
     const struct conf *c = &ca->conf;
 
+    ca_authorities_warn(ca->authorities, now_unix_s);
     *changed = 0; /* counts also what was renewed before a failure */
-    if (ca_leaf_is_due(ca->listener.cert, now_unix_s)) {
+    if (x509_is_due(ca->listener.cert, now_unix_s)) {
         if (ca_listener_renew(&ca->listener, c, &ca->authorities[AUTH_SERVER], now_unix_s, e))
             return (int)e->code;
         *changed |= CA_CHANGED_LISTENER;
     }
     for (size_t i = 0; i < N_LEAVES; i++) {
-        if (!ca_leaf_is_due(ca->leaves[i].cert, now_unix_s))
+        if (!x509_is_due(ca->leaves[i].cert, now_unix_s))
             continue;
         if (ca_leaf_renew(&ca->leaves[i], (enum leaf_id)i, c, ca->authorities, now_unix_s, e))
             return (int)e->code;

@@ -100,9 +100,9 @@ enum ca_changed {
     CA_CHANGED_CLIENT = 1 << 1,   /* some ca_client_cert is new */
     CA_CHANGED_OTHER = 1 << 2,    /* files only */
 };
-/* Re-issues what has lived two thirds of its life at now. *changed gets bits of enum ca_changed.
- * Call it about hourly. Failure leaves the rest in place; *changed then tells what was renewed
- * before it. */
+/* Re-issues what is due at now (x509_is_due) and warns of CAs that end. *changed gets bits of enum
+ * ca_changed. A look costs next to nothing: call it every few seconds, for a clock may be set.
+ * Failure leaves the rest in place; *changed then tells what was renewed before it. */
 MUST_USE int ca_renew_due(struct ca *ca, int64_t now_unix_s, unsigned *changed, struct err *e);
 /* Appends the JSON of the Secret kube-system/k3s-serving as it should be in the store; secret. */
 #define CA_LISTENER_SECRET_MAX_BYTES (1024 * 1024)

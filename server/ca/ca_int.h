@@ -54,8 +54,11 @@ struct authority {
     struct x509 *cert;
     struct key *key;
     bool created; /* in this run */
+    int64_t warned_unix_s;
 };
 int ca_authorities_open(struct authority *a, const struct conf *c, int64_t now, struct err *e);
+/* A line in the log for each that ends within a year or is not valid, once a day. */
+void ca_authorities_warn(struct authority *a, int64_t now);
 void ca_authorities_deinit(struct authority *a);
 /* Appends a PEM text, and a newline where it lacks the last one. */
 int ca_authority_add_bundle(struct buf *out, const struct authority *a, struct err *e);
@@ -88,8 +91,6 @@ int ca_leaves_open(struct leaf *l, const struct conf *c, const struct authority 
 int ca_leaf_renew(struct leaf *l, enum leaf_id id, const struct conf *c, const struct authority *a,
                   int64_t now, struct err *e);
 void ca_leaves_deinit(struct leaf *l);
-/* Two thirds of the life are over. */
-bool ca_leaf_is_due(const struct x509 *cert, int64_t now);
 /* Spec 2.4; NULL: none, else the words for the log. */
 struct issue_spec;
 const char *ca_leaf_reason(const struct x509 *cert, const struct authority *a,

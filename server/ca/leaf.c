@@ -82,6 +82,8 @@ const char *ca_leaf_reason(const struct x509 *cert, const struct authority *a,
         return "the CA is new";
     if (cert->not_after_unix_s - now < RENEW_AT_START_S)
         return "it expires within 120 days";
+    if (now < cert->not_before_unix_s)
+        return "it is not valid yet: the clock was ahead when it was made";
     if (strcmp(cert->common_name, spec->common_name) != 0)
         return "its common name differs";
     if (cert->n_organizations != spec->n_organizations)
@@ -96,12 +98,6 @@ const char *ca_leaf_reason(const struct x509 *cert, const struct authority *a,
         !x509_signed_by(cert, a->cert))
         return "it is of another CA";
     return NULL;
-}
-
-bool ca_leaf_is_due(const struct x509 *cert, int64_t now)
-{
-    return now >=
-           cert->not_before_unix_s + (cert->not_after_unix_s - cert->not_before_unix_s) / 3 * 2;
 }
 
 static void leaf_deinit(struct leaf *l)

@@ -46,7 +46,7 @@ static void a_ca_has_k3ss_fields(void **state)
     assert_string_equal(m->ca->subject, "CN=k3s-client-ca@1795400000");
     assert_string_equal(m->ca->issuer, m->ca->subject);
     assert_string_equal(m->ca->serial, "0");
-    assert_int_equal(m->ca->not_before_unix_s, NOW_S);
+    assert_int_equal(m->ca->not_before_unix_s, 0); /* whatever the clock said at the first start */
     assert_int_equal(m->ca->not_after_unix_s, NOW_S + 3650 * DAY_S);
     assert_true(m->ca->is_ca);
     assert_int_equal(strlen(m->ca->subject_key_id), 40);
@@ -104,9 +104,52 @@ static void a_leaf_never_begins_before_its_ca(void **state)
     const struct issue_spec spec = { .common_name = "x", .days = 7 };
     struct err e;
 
-    assert_int_equal(issue_leaf(&x, m->ca, m->ca_key, m->key, &spec, NOW_S + 10, &e), 0);
-    assert_int_equal(x->not_before_unix_s, NOW_S);
-    assert_int_equal(x->not_after_unix_s, NOW_S + 7 * DAY_S);
+    assert_int_equal(issue_leaf(&x, m->ca, m->ca_key, m->key, &spec, 10, &e), 0);
+    assert_int_equal(x->not_before_unix_s, 0);
+    assert_int_equal(x->not_after_unix_s, 7 * DAY_S);
+}
+
+static void leaves_are_due_after_two_thirds_and_not_all_at_once(void **state)
+{
+    struct made *m = *state;
+    const struct issue_spec spec = { .common_name = "x", .days = 60 };
+    int64_t first = INT64_MAX, last = 0, from = NOW_S - 3600;
+    struct err e;
+
+    for (int i = 0; i < 30; i++) {
+        AUTO(x509) struct x509 *x = NULL;
+        int64_t at;
+
+        assert_int_equal(issue_leaf(&x, m->ca, m->ca_key, m->key, &spec, NOW_S, &e), 0);
+        at = x509_renew_at_unix_s(x);
+        assert_int_equal(at, x509_renew_at_unix_s(x));
+        first = MIN(first, at);
+        last = MAX(last, at);
+        assert_false(x509_is_due(x, at - 1));
+        assert_true(x509_is_due(x, at));
+        assert_true(x509_is_due(x, from - 1)); /* the clock was ahead when it was made */
+        assert_false(x509_is_due(x, from));
+    }
+    assert_true(first >= from + 40 * DAY_S);
+    assert_true(last < from + 43 * DAY_S);
+    assert_true(last - first > DAY_S / 2);
+}
+
+static void dates_can_be_left_out_of_a_verification(void **state)
+{
+    struct made *m = *state;
+    AUTO(x509) struct x509 *x = NULL;
+    const struct issue_spec spec = { .common_name = "x", .client_auth = true };
+    struct x509_list pool = { .v = &m->ca, .n = 1 };
+    struct err e;
+
+    assert_int_equal(issue_leaf(&x, m->ca, m->ca_key, m->key, &spec, NOW_S, &e), 0);
+    assert_int_equal(x509_verify(x, NULL, &pool, NOW_S - DAY_S, X509_CLIENT, &e), ERR_DENIED);
+    assert_int_equal(x509_verify(x, NULL, &pool, NOW_S + 366 * DAY_S, X509_CLIENT, &e), ERR_DENIED);
+    assert_int_equal(x509_verify(x, NULL, &pool, X509_ANY_TIME, X509_CLIENT, &e), 0);
+    assert_int_equal(x509_verify(x, NULL, &pool, X509_ANY_TIME, X509_SERVER, &e), ERR_DENIED);
+    pool.n = 0;
+    assert_int_equal(x509_verify(x, NULL, &pool, X509_ANY_TIME, X509_CLIENT, &e), ERR_DENIED);
 }
 
 static void the_environment_sets_the_life_of_leaves(void **state)
@@ -194,6 +237,8 @@ int main(void)
         cmocka_unit_test(a_ca_has_k3ss_fields),
         cmocka_unit_test(a_leaf_has_the_fields_asked_for),
         cmocka_unit_test(a_leaf_never_begins_before_its_ca),
+        cmocka_unit_test(leaves_are_due_after_two_thirds_and_not_all_at_once),
+        cmocka_unit_test(dates_can_be_left_out_of_a_verification),
         cmocka_unit_test(the_environment_sets_the_life_of_leaves),
         cmocka_unit_test(a_node_name_of_253_characters_is_a_common_name),
         cmocka_unit_test(wrong_specs_are_refused_with_a_reason),

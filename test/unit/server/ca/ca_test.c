@@ -1,15 +1,6 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "test/unit/server/ca/disk.h"
 
 #include "base/core/clock.h"
-#include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/pki/bundle.h"
@@ -20,117 +11,12 @@
 #include "server/ca/ca.h"
 #include "server/ca/passwd.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #define GOLDEN "test/golden/base/pki/"
-#define DAY_S  INT64_C(86400)
-
-/* Each test has a data folder of its own. */
-struct disk {
-    char dir[64], kubeconfig[96];
-    struct ca_options o;
-};
-
-static int disk_new(void **state)
-{
-    static const char *const ips[] = { "192.0.2.7", "2001:db8::7" };
-    static const char *const sans[] = { "edge.example.com,198.51.100.1", "edge.example.com" };
-    struct disk *d = mem_alloc(sizeof *d);
-
-    log_level_min = LOG_LVL_ERROR;
-    clock_set_offset_s(0);
-    strcpy(d->dir, "/tmp/ca-test-XXXXXX");
-    if (!mkdtemp(d->dir))
-        return -1;
-    snprintf(d->kubeconfig, sizeof d->kubeconfig, "%s/etc/k3s.yaml", d->dir);
-    d->o = (struct ca_options){ .data_dir = d->dir,
-                                .node_name = "srv1.lan",
-                                .node_ips = ips,
-                                .n_node_ips = 2,
-                                .tls_sans = sans,
-                                .n_tls_sans = 2,
-                                .kubeconfig_default = d->kubeconfig };
-    *state = d;
-    return 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st, (void)type, (void)ftw;
-    return remove(path);
-}
-
-static int disk_free(void **state)
-{
-    struct disk *d = *state;
-
-    clock_set_offset_s(0);
-    nftw(d->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    free(d);
-    return 0;
-}
-
-static struct ca *opened(const struct disk *d)
-{
-    struct err e = { 0 };
-    struct ca *ca = NULL;
-
-    if (ca_open(&ca, &d->o, &e))
-        fail_msg("%s", e.text);
-    assert_string_equal(e.text, ""); /* untouched on success */
-    return ca;
-}
-
-static char *path_of(const struct disk *d, const char *rel)
-{
-    return mem_printf("%s/server/%s", d->dir, rel);
-}
-
-static void read_rel(const struct disk *d, const char *rel, struct buf *out)
-{
-    auto_free char *path = path_of(d, rel);
-    struct err e = { 0 };
-
-    buf_clear(out);
-    if (pemfile_read(out, path, &e))
-        fail_msg("%s", e.text);
-}
-
-static void write_rel(const struct disk *d, const char *rel, struct str text)
-{
-    auto_free char *path = path_of(d, rel);
-    auto_free char *dir = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
-    struct err e = { 0 };
-
-    if (pemfile_mkdir(dir, 0700, &e) || pemfile_write(path, text, 0600, &e))
-        fail_msg("%s", e.text);
-}
-
-static unsigned mode_of(const struct disk *d, const char *rel)
-{
-    auto_free char *path = path_of(d, rel);
-    struct stat st;
-
-    assert_int_equal(stat(path, &st), 0);
-    return st.st_mode & 07777;
-}
-
-static bool exists(const struct disk *d, const char *rel)
-{
-    auto_free char *path = path_of(d, rel);
-
-    return access(path, F_OK) == 0;
-}
-
-static struct x509 *cert_of(const struct disk *d, const char *rel)
-{
-    auto_buf pem = BUF(BUNDLE_MAX_BYTES);
-    struct x509 *x = NULL;
-    struct err e = { 0 };
-
-    read_rel(d, rel, &pem);
-    if (x509_parse_pem(&x, buf_str(&pem), &e))
-        fail_msg("%s: %s", rel, e.text);
-    return x;
-}
 
 static void a_fresh_disk_gets_every_certificate_of_the_table(void **state)
 {
@@ -472,39 +358,6 @@ static void the_listeners_secret_is_dynamiclisteners(void **state)
     assert_int_equal(mode_of(d, "tls/dynamic-cert.json"), 0600);
 }
 
-static void certificates_renew_at_two_thirds_and_at_start_before_120_days(void **state)
-{
-    struct disk *d = *state;
-    AUTO(ca) struct ca *ca = opened(d);
-    AUTO(x509) struct x509 *before = cert_of(d, "tls/client-admin.crt"), *after = NULL;
-    int64_t now = clock_wall_s();
-    auto_free char *listener = str_dup(ca_listener_cert(ca));
-    auto_buf yaml = BUF_SECRET(BUNDLE_MAX_BYTES), yaml_after = BUF_SECRET(BUNDLE_MAX_BYTES);
-    unsigned changed = 99;
-    struct err e = { 0 };
-
-    assert_int_equal(pemfile_read(&yaml, d->kubeconfig, &e), 0);
-    assert_int_equal(ca_renew_due(ca, now + 240 * DAY_S, &changed, &e), 0);
-    assert_int_equal(changed, 0);
-    assert_int_equal(ca_renew_due(ca, now + 245 * DAY_S, &changed, &e), 0);
-    assert_int_equal(changed, CA_CHANGED_LISTENER | CA_CHANGED_CLIENT | CA_CHANGED_OTHER);
-    after = cert_of(d, "tls/client-admin.crt");
-    assert_string_not_equal(after->serial, before->serial);
-    assert_true(after->not_after_unix_s > now + 600 * DAY_S);
-    assert_false(str_is(ca_listener_cert(ca), listener));
-    assert_int_equal(pemfile_read(&yaml_after, d->kubeconfig, &e), 0);
-    assert_false(str_eq(buf_str(&yaml), buf_str(&yaml_after)));
-    assert_int_equal(ca_renew_due(ca, now + 246 * DAY_S, &changed, &e), 0);
-    assert_int_equal(changed, 0);
-    ca_free(ca);
-
-    clock_set_offset_s((245 + 365 - 119) * DAY_S);
-    ca = opened(d);
-    x509_free(before);
-    before = cert_of(d, "tls/client-admin.crt");
-    assert_string_not_equal(after->serial, before->serial);
-}
-
 static void node_answers_fit_both_generations(void **state)
 {
     static const char *const ips[] = { "192.0.2.9", "2001:db8::9" };
@@ -670,7 +523,6 @@ int main(void)
         T(broken_leaves_are_mended),
         T(a_missing_name_makes_a_new_certificate_and_extra_names_stay),
         T(the_listeners_secret_is_dynamiclisteners),
-        T(certificates_renew_at_two_thirds_and_at_start_before_120_days),
         T(node_answers_fit_both_generations),
         T(names_and_addresses_of_nodes_are_checked),
         T(a_ca_that_an_operator_placed_is_respected),
