@@ -1,8 +1,9 @@
 /*
- *   READ --> VERIFY (pool) --> done                    the Secret exists
- *     |  \-> HASH (pool) --> CREATE --> done           it does not: this password becomes the
- * node's |                        \--> READ               somebody else was first
- *     +--> done(ERR_AGAIN)                             anything that is not a clear answer
+ *   READ --> VERIFY (pool) --> done             the Secret exists
+ *     | \--> HASH (pool) --> CREATE --> done     it does not: this password becomes the node's
+ *     |                        \--> READ         somebody else was first
+ *     +--> done(ERR_NOT_FOUND)                  it does not, and none may be set
+ *     +--> done(ERR_AGAIN)                      anything that is not a clear answer
  */
 #include "server/boot/node_password.h"
 
@@ -52,6 +53,7 @@ struct check {
     char secret[280]; /* its name */
     char *password;
     size_t password_n;
+    bool may_set;
     char hash[PASSWORD_HASH_MAX_BYTES];
     unsigned n_reads;
     node_password_fn done;
@@ -295,6 +297,10 @@ static void on_read(void *arg, int code, const json_t *obj, const struct err *e)
         return;
     }
     (void)code;
+    if (e && !c->may_set) {
+        conclude(c, e);
+        return;
+    }
     if (e) {
         c->state = CHECK_HASH;
         work_start(NULL, c->np->loop, hash_work, on_hashed, c);
@@ -324,7 +330,7 @@ static void read_secret(struct check *c)
 }
 
 void node_passwords_check(struct node_passwords *np, const char *node, struct str password,
-                          node_password_fn done, void *arg)
+                          bool may_set, node_password_fn done, void *arg)
 {
     struct check *c = mem_alloc(sizeof *c);
 
@@ -335,6 +341,7 @@ void node_passwords_check(struct node_passwords *np, const char *node, struct st
     snprintf(c->secret, sizeof c->secret, "%s.node-password.k3s", c->node);
     c->password = mem_dup(password.p, password.n);
     c->password_n = password.n;
+    c->may_set = may_set;
     list_push(&np->checks, &c->in);
     read_secret(c);
 }

@@ -22,10 +22,12 @@ void node_passwords_new(struct node_passwords **out, uv_loop_t *loop, struct api
 void node_passwords_close(struct node_passwords *np, void (*done)(void *arg), void *arg);
 
 /* done comes once, later. e NULL: the password is the node's (or is now). ERR_DENIED: it is not;
- * the text says how the node gets back in. ERR_AGAIN: the store cannot tell now. */
+ * the text says how the node gets back in. ERR_NOT_FOUND: the node has none, and none may be set.
+ * ERR_AGAIN: the store cannot tell now. */
 typedef void (*node_password_fn)(void *arg, const struct err *e);
-/* node in lower case; password as the agent sent it. Both are copied; the copy is wiped. */
+/* node in lower case; password as the agent sent it. Both are copied; the copy is wiped. may_set:
+ * a node that has no password gets this one. */
 void node_passwords_check(struct node_passwords *np, const char *node, struct str password,
-                          node_password_fn done, void *arg);
+                          bool may_set, node_password_fn done, void *arg);
 
 #define NODE_PASSWORD_MAX_BYTES 512 /* agents send 32 characters */

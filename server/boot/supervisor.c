@@ -7,10 +7,12 @@
  */
 #include "server/boot/supervisor.h"
 
+#include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/http/server.h"
+#include "base/io/tls.h"
 #include "base/kube/name.h"
 #include "base/kube/status.h"
 #include "base/pki/csr.h"
@@ -18,6 +20,7 @@
 #include "server/api/api.h"
 #include "server/api/local.h"
 #include "server/auth/authenticate.h"
+#include "server/auth/expired_node.h"
 #include "server/boot/egress.h"
 #include "server/boot/node_password.h"
 #include "server/ca/ca.h"
@@ -41,6 +44,7 @@ struct ask {
     const struct route *route;
     struct identity *id;
     bool waiting, is_write, counted;
+    bool returning; /* its certificate has expired: a new one needs more proof */
     char node[254];  /* of the node headers, lower case */
     struct key *pub; /* of the CSR; NULL: shared key */
 };
@@ -273,10 +277,16 @@ static void on_password(void *arg, const struct err *e)
 
     if (!resume(a))
         return;
+    if (!e && a->returning)
+        log_info("a node came back after its certificate had expired", kv("node", a->node));
     if (!e)
         answer_cert(a);
     else if (e->code == ERR_DENIED)
         refuse(a, STATUS_FORBIDDEN, e->text);
+    else if (e->code == ERR_NOT_FOUND)
+        refuse(a, STATUS_UNAUTHORIZED,
+               "the certificate has expired and this cluster has no password of the node any more: "
+               "it needs a token");
     else
         refuse(a, STATUS_SERVICE_UNAVAILABLE, e->text);
 }
@@ -299,7 +309,7 @@ static void on_own_node(void *arg, int code, const json_t *obj, const struct err
     }
     struct str password = http_headers_get(http_req_headers(a->req), "k3s-node-password");
     a->waiting = true;
-    node_passwords_check(a->s->passwords, a->node, password, on_password, a);
+    node_passwords_check(a->s->passwords, a->node, password, !a->returning, on_password, a);
 }
 
 /* The node headers (spec 3): who it says it is, and whether it may. */
@@ -337,7 +347,7 @@ static void check_node(struct ask *a)
         struct local_ref ref = { .resource = "nodes", .name = a->node };
         local_get(a->s->c.api, &ref, on_own_node, a);
     } else {
-        node_passwords_check(a->s->passwords, a->node, password, on_password, a);
+        node_passwords_check(a->s->passwords, a->node, password, true, on_password, a);
     }
 }
 
@@ -351,7 +361,9 @@ static void on_csr(struct http_req *r, void *arg, struct str body)
         reply_status(a->req, status_new(STATUS_BAD_REQUEST, "certificate request: %s", e.text));
         return;
     }
-    if (a->route->cert == CERT_SERVING_KUBELET || a->route->cert == CERT_KUBELET)
+    if (a->returning && !a->pub) /* it must not get the key that old agents share */
+        refuse(a, STATUS_BAD_REQUEST, "a node that comes back must send a certificate request");
+    else if (a->route->cert == CERT_SERVING_KUBELET || a->route->cert == CERT_KUBELET)
         check_node(a);
     else
         answer_cert(a);
@@ -408,8 +420,25 @@ static bool has_role(const struct identity *id, enum role role)
     return false;
 }
 
-/* 401 for a bad credential, 403 for none or the wrong one (spec 1.1). NULL: answered. */
-static struct identity *identify(struct supervisor *s, struct http_req *r)
+/* A node whose certificate has expired, where it asks for a new one and shows nothing else; NULL:
+ * it is none. */
+static struct identity *identify_returning(struct supervisor *s, struct http_req *r)
+{
+    static const char *const group = "system:nodes";
+    const struct tls_peer *peer = stream_tls_peer(http_req_stream(r));
+    char node[EXPIRED_NODE_NAME_BYTES];
+    struct err e;
+
+    if (!peer || !peer->leaf_der.n || http_headers_get(http_req_headers(r), "authorization").n ||
+        expired_node_check(node, peer->leaf_der, ca_client_ca(s->c.ca), clock_wall_s(), &e))
+        return NULL;
+    auto_free char *user = mem_printf("system:node:%s", node);
+    return identity_new(user, &group, 1);
+}
+
+/* 401 for a bad credential, 403 for none or the wrong one (spec 1.1). NULL: answered. *returning is
+ * set instead of a 401 where a node may renew an expired certificate; may be NULL: nowhere here. */
+static struct identity *identify(struct supervisor *s, struct http_req *r, bool *returning)
 {
     static struct log_limit limit = LOG_LIMIT(5, 2000);
     struct identity *id = NULL;
@@ -422,6 +451,10 @@ static struct identity *identify(struct supervisor *s, struct http_req *r)
         reply_status(r, status_new(STATUS_FORBIDDEN, "no credentials: a token is needed"));
         break;
     case AUTHN_FAILED:
+        if (returning && (id = identify_returning(s, r)) != NULL) {
+            *returning = true;
+            return id;
+        }
         if (log_allowed(&limit))
             log_warn("credentials refused", kv("path", http_req_path(r)), kv("why", e.text));
         /* An expired token may be told so: its holder has shown the secret. */
@@ -448,10 +481,11 @@ static bool over_limit(struct supervisor *s, struct ask *a)
 static void handle_route(struct supervisor *s, struct http_req *r, const struct route *route)
 {
     struct identity *id = NULL;
+    bool returning = false;
     struct ask *a;
 
     if (route->role != ROLE_ANYBODY) {
-        id = identify(s, r);
+        id = identify(s, r, route->cert == CERT_KUBELET ? &returning : NULL);
         if (!id)
             return;
         if (!has_role(id, route->role)) {
@@ -472,6 +506,7 @@ static void handle_route(struct supervisor *s, struct http_req *r, const struct 
     a->req = r;
     a->route = route;
     a->id = id;
+    a->returning = returning;
     http_req_accept(r, &events, a);
     if (over_limit(s, a))
         reply_status(r, status_too_many_requests("too many nodes join at once, please retry", 1));
@@ -481,7 +516,7 @@ static void handle_route(struct supervisor *s, struct http_req *r, const struct 
 
 static void handle_connect_method(struct supervisor *s, struct http_req *r)
 {
-    struct identity *id = identify(s, r);
+    struct identity *id = identify(s, r, NULL);
 
     if (!id)
         return;

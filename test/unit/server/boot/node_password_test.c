@@ -58,7 +58,7 @@ static struct outcome check(const char *node, const char *password)
 {
     struct outcome o = { 0 };
 
-    node_passwords_check(np, node, str_of(password), on_checked, &o);
+    node_passwords_check(np, node, str_of(password), true, on_checked, &o);
     assert_false(o.done); /* later, never from inside */
     harness_wait(&h, &o.done);
     return o;
@@ -170,8 +170,8 @@ static void two_that_come_first_at_once_agree_on_one(void **state)
     struct outcome a = { 0 }, b = { 0 };
     (void)state;
 
-    node_passwords_check(np, "n6", STR(A), on_checked, &a);
-    node_passwords_check(np, "n6", STR(B), on_checked, &b);
+    node_passwords_check(np, "n6", STR(A), true, on_checked, &a);
+    node_passwords_check(np, "n6", STR(B), true, on_checked, &b);
     harness_wait(&h, &a.done);
     harness_wait(&h, &b.done);
     assert_true((a.code == 0 && b.code == ERR_DENIED) || (a.code == ERR_DENIED && b.code == 0));
@@ -228,7 +228,7 @@ static void closing_ends_the_checks_under_way(void **state)
     for (unsigned i = 0; i < ARRAY_LEN(o); i++) {
         char node[16];
         snprintf(node, sizeof node, "c%u", i);
-        node_passwords_check(other, node, STR(A), on_checked, &o[i]);
+        node_passwords_check(other, node, STR(A), true, on_checked, &o[i]);
         harness_turns(&h, i * 3); /* each in another state */
     }
     node_passwords_close(other, raise_flag, &closed);
