@@ -10,12 +10,10 @@
  */
 #include "base/http/server.h"
 
-#include <stdio.h>
-#include <time.h>
-
 #include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "base/http/date.h"
 #include "base/http/h2.h"
 #include "base/http/server_impl.h"
 #include "base/io/tls.h"
@@ -413,19 +411,10 @@ void http_server_close(struct http_server *s, void (*done)(void *arg), void *arg
 const char *server_date(struct http_server *s)
 {
     int64_t now_s = clock_wall_s();
-    time_t t = (time_t)now_s;
-    struct tm tm;
 
-    if (now_s != s->date_s || !s->date[0]) { /* IMF-fixdate, RFC 9110 5.6.7; always in English */
-        static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-        static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+    if (now_s != s->date_s || !s->date[0]) {
         s->date_s = now_s;
-        gmtime_r(&t, &tm);
-        snprintf(s->date, sizeof s->date, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[tm.tm_wday],
-                 (unsigned)tm.tm_mday % 100, months[tm.tm_mon],
-                 (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100,
-                 (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+        http_date_text(s->date, now_s);
     }
     return s->date;
 }

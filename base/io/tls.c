@@ -8,6 +8,7 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>
+#include <time.h>
 
 /*
  * A TLS connection between an owner (plain bytes) and a raw stream (records).
@@ -201,6 +202,35 @@ static void tls_fail_ssl(struct tls *t)
     tls_fail(t, &e);
 }
 
+static bool unix_s_of(const ASN1_TIME *at, int64_t *unix_s)
+{
+    struct tm tm;
+
+    if (ASN1_TIME_to_tm(at, &tm) != 1)
+        return false;
+    *unix_s = (int64_t)timegm(&tm);
+    return true;
+}
+
+static void learn_validity(struct tls *t)
+{
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(t->ssl);
+    int64_t from = INT64_MIN, until = INT64_MAX, begins, ends;
+
+    t->ctx->has_validity = false;
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        const X509 *x = sk_X509_value(chain, i);
+
+        if (!unix_s_of(X509_get0_notBefore(x), &begins) || !unix_s_of(X509_get0_notAfter(x), &ends))
+            return;
+        from = MAX(from, begins);
+        until = MIN(until, ends);
+    }
+    t->ctx->has_validity = sk_X509_num(chain) > 0;
+    t->ctx->valid_from_unix_s = from;
+    t->ctx->valid_until_unix_s = until;
+}
+
 static void learn_peer(struct tls *t)
 {
     const unsigned char *alpn;
@@ -224,6 +254,8 @@ static void learn_peer(struct tls *t)
     t->peer.server_name = t->server_name;
     t->peer.verify_error = leaf ? t->verify_error : 0;
     t->peer.verify_text = X509_verify_cert_error_string(t->peer.verify_error);
+    if (t->ctx->any_time && !t->is_server)
+        learn_validity(t);
 }
 
 /* ---- writing ---- */
@@ -569,7 +601,8 @@ static struct tls *tls_new(struct tls_ctx *ctx, struct stream *raw, bool is_serv
     BIO_set_init(b, 1);
     SSL_set_bio(t->ssl, b, b);
     SSL_set_app_data(t->ssl, t);
-    X509_VERIFY_PARAM_set_time(SSL_get0_param(t->ssl), (time_t)clock_wall_s());
+    if (!ctx->any_time) /* a time that is set would count */
+        X509_VERIFY_PARAM_set_time(SSL_get0_param(t->ssl), (time_t)clock_wall_s());
     return t;
 }
 

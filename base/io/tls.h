@@ -34,7 +34,8 @@ void tls_server_config_free(struct tls_server_config *c);
 struct tls_client_options {
     struct str ca_pem; /* trust only these; empty with system_trust: the host's store */
     bool system_trust;
-    bool insecure;                      /* verify nothing (fetching /cacerts) */
+    bool insecure; /* verify nothing (fetching /cacerts) */
+    bool any_time; /* verify all but dates: to ask what time it is (tls_client_config_validity) */
     struct str cert_chain_pem, key_pem; /* own certificate; empty: none */
     const char *const *alpn;            /* NULL: offer none */
 };
@@ -43,6 +44,10 @@ MUST_USE int tls_client_config_new(struct tls_client_config **out,
 MUST_USE int tls_client_config_reload(struct tls_client_config *c,
                                       const struct tls_client_options *o, struct err *e);
 void tls_client_config_free(struct tls_client_config *c);
+/* With any_time: from when to when the chain that the last handshake verified is valid, all of it.
+ * False: there was none. */
+bool tls_client_config_validity(const struct tls_client_config *c, int64_t *from_unix_s,
+                                int64_t *until_unix_s);
 
 /* Server side: takes the raw stream, returns a stream whose handshake runs once it is opened; its
  * on_data begins after the handshake. alpn and peer are known by then (stream_tls_peer). */

@@ -293,6 +293,9 @@ static int client_ctx(struct tls_ctx **out, const struct tls_client_options *o, 
     if (ctx_new(&c, TLS_client_method(), e))
         return err_wrap(e, "TLS client");
     c->insecure = o->insecure;
+    c->any_time = o->any_time;
+    if (o->any_time)
+        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c->ssl), X509_V_FLAG_NO_CHECK_TIME);
     r = use_trusted(c, o->ca_pem, e);
     if (!r && o->cert_chain_pem.n)
         r = use_own(c, o->cert_chain_pem, o->key_pem, e);
@@ -333,6 +336,16 @@ int tls_client_config_reload(struct tls_client_config *c, const struct tls_clien
     tls_ctx_unref(c->ctx);
     c->ctx = fresh;
     return 0;
+}
+
+bool tls_client_config_validity(const struct tls_client_config *c, int64_t *from_unix_s,
+                                int64_t *until_unix_s)
+{
+    if (!c->ctx->has_validity)
+        return false;
+    *from_unix_s = c->ctx->valid_from_unix_s;
+    *until_unix_s = c->ctx->valid_until_unix_s;
+    return true;
 }
 
 void tls_client_config_free(struct tls_client_config *c)

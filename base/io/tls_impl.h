@@ -13,7 +13,9 @@
 struct tls_ctx {
     SSL_CTX *ssl;
     unsigned n_refs;
-    bool insecure;
+    bool insecure, any_time;
+    bool has_validity; /* of the last peer's chain; any_time only */
+    int64_t valid_from_unix_s, valid_until_unix_s;
     unsigned char alpn[TLS_ALPN_MAX_BYTES]; /* wire format, RFC 7301 3.1 */
     unsigned alpn_bytes;
 };

@@ -229,6 +229,52 @@ static void server_names_and_trust_are_checked(void **state)
     }
 }
 
+/* To ask a server what time it is. */
+static void dates_can_be_left_out_and_are_told(void **state)
+{
+    static const struct {
+        const char *name;
+        const struct cert *trusted;
+        int64_t clock_s;
+        enum err_code code;
+        const char *text;
+    } rows[] = {
+        { "server.test", &ca, 0, 0, "" },
+        { "server.test", &ca, 90000, 0, "" },
+        { "server.test", &ca, -7200, 0, "" },
+        { "wrong.test", &ca, 90000, ERR_DENIED, "ostname mismatch" },
+        { "server.test", &other_ca, 90000, ERR_DENIED, "unable to get local issuer" },
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct tls_client_options o = { .ca_pem = str_of(rows[i].trusted->cert_pem),
+                                        .any_time = true };
+        struct tls_server_config *sc = server_config();
+        int64_t from = 0, until = 0, now = clock_wall_s();
+        struct tls_client_config *cc;
+        struct err e = { 0 };
+        struct pair p;
+
+        assert_int_equal(tls_client_config_new(&cc, &o, &e), 0);
+        assert_false(tls_client_config_validity(cc, &from, &until));
+        clock_set_offset_s(rows[i].clock_s);
+        pair_init(&p, sc, cc, rows[i].name);
+        clock_set_offset_s(0);
+        if (p.err.code != rows[i].code || !strstr(p.err.text, rows[i].text))
+            fail_msg("row %zu: %d \"%s\"", i, p.err.code, p.err.text);
+        if (rows[i].code)
+            run_until(&p.loop, end_has_error, &p.server);
+        assert_int_equal(tls_client_config_validity(cc, &from, &until), rows[i].code == 0);
+        if (!rows[i].code) /* certs.h: from an hour before now, for a day */
+            assert_true(from <= now - 3500 && from > now - 7200 && until > now + 80000 &&
+                        until < now + 90000);
+        pair_deinit(&p);
+        tls_server_config_free(sc);
+        tls_client_config_free(cc);
+    }
+}
+
 static void refused_server_hears_why(void **state)
 {
     struct tls_server_config *sc = server_config();
@@ -385,6 +431,7 @@ int main(void)
         cmocka_unit_test(closing_from_any_event_is_safe),
         cmocka_unit_test(handover_keeps_order_over_tls),
         cmocka_unit_test(server_names_and_trust_are_checked),
+        cmocka_unit_test(dates_can_be_left_out_and_are_told),
         cmocka_unit_test(refused_server_hears_why),
         cmocka_unit_test(client_certificates_are_seen_and_never_alerted),
         cmocka_unit_test(server_prefers_its_own_alpn_order),
