@@ -4,8 +4,8 @@
 #   make test       deps, build, every test    make down      stops it, leaves nothing behind
 #   make check      unit and golden tests      make check T=lb      only those of one folder
 #   make fuzz       a smoke minute of fuzzing  make bench     figures against real peers
-#   make chaos      200 crashes of each kind   make layers    include arrows
-#   make lint       static analysis
+#   make lint       static analysis            make layers    include arrows
+#   make chaos      cuts, crashes, a million streams: half an hour
 #
 # SAN=1 builds with AddressSanitizer and UBSan, SAN=thread with ThreadSanitizer (each in its own
 # folder), V=1 shows the commands.
@@ -126,6 +126,11 @@ $(test_tools): %: %.o $(test_libs) $(all_libs)
 check: $(unit_bins)
 	$(Q)sh test/run-unit.sh $(unit_bins)
 
+# The tests that break something, as often as it takes to believe them; CI does it a few times.
+chaos_bins := $(addprefix $(BUILD)/test/unit/,tunnel/cuts_test tunnel/cycles_test server/store/sqlite_crash_test)
+chaos: $(chaos_bins)
+	$(Q)sh test/run-chaos.sh $(BUILD) $(chaos_bins)
+
 fuzz_src  := $(wildcard test/fuzz/*_fuzz.c)
 fuzz_bins := $(patsubst %.c,$(BUILD)/%,$(fuzz_src))
 define fuzz_rule
@@ -145,10 +150,6 @@ system: $(BUILD)/coracle $(test_tools)
 test: deps-test
 	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) all
 	$(Q)sh test/run-all.sh
-
-# The tests that crash something, as often as it takes to believe them; CI does it a few times.
-chaos:
-	$(Q)STORE_CRASHES=200 UNIT_SECONDS=1200 $(MAKE) --no-print-directory check T=server/store
 
 layers:
 	$(Q)sh test/layers.sh
