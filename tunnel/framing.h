@@ -42,7 +42,7 @@ struct tunnel_flow {
     uint32_t tx_credit;                                /* so much may be sent */
     /* rx_credit (granted, not used) + rx.n + rx_taken (read, not granted again) == rx_window */
     uint32_t rx_credit, rx_taken, rx_window;
-    uint64_t grant_ms;             /* when the window was last topped up */
+    uint64_t rate_ms, rate_bytes;  /* granted again so much since then */
     uint64_t born_ms, deadline_ms; /* deadline_ms 0: none */
     uint64_t timeout_ms;           /* the server's dial */
     struct tunnel_fifo tx, rx;

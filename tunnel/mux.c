@@ -4,8 +4,11 @@
  * Credit. Of each window, rx_credit is what the peer may still send, rx.n what lies unread,
  * rx_taken what the owner has read and was not granted again; the three make rx_window. A CREDIT
  * goes out when half a window was read, so a reader that stands still grants nothing, and the peer
- * stops by itself. A window that was used up within two round trips doubles, as long as the session
- * has memory for it (rx_grown); what it took is given back when the stream is gone.
+ * stops by itself. A window grows to what comes in two round trips, so that the line is never idle
+ * (a grant goes out after half a window and takes one round trip to have an effect), and no
+ * further, for the rest would only wait in the routers' buffers, in front of every other stream.
+ * The round trip is the shortest one known: a full line makes longer ones. Growth needs memory of
+ * the session (rx_grown); what a window took is given back when the stream is gone.
  *
  * Numbers. A stream that is gone and one that never was are told apart by the last number given
  * out: frames for the former crossed our RESET on the wire, frames for the latter are an error.
@@ -20,8 +23,9 @@
 #define WINDOW_MAX_BYTES   (2u * 1024 * 1024)
 /* A window may take this part of what is left for growth. */
 #define GROWTH_PART 4
-#define RTTS_FULL   2
-#define RTT_MIN_MS  5 /* clocks tick in milliseconds, and loops have turns */
+#define WINDOW_RTTS 2
+#define RTT_MIN_MS  2 /* clocks tick in milliseconds, and loops have turns */
+#define MEASURE_MS  5 /* at least so long, and a round trip: bytes come in bursts */
 #define NUMBER_MAX  0xffffffff
 
 _Static_assert(MUX_SMALL_MAX <= sizeof((struct tunnel_session *)0)->small, "a frame fits");
@@ -38,7 +42,7 @@ static void start(struct tunnel_flow *f)
     s->rx_grown_max = TUNNEL_RX_MAX_BYTES > aside ? (size_t)(TUNNEL_RX_MAX_BYTES - aside) : 0;
     f->rx_window = WINDOW_FIRST_BYTES;
     f->rx_credit = WINDOW_FIRST_BYTES; /* told by OPEN or OPEN-OK */
-    f->grant_ms = s->now_ms;
+    f->rate_ms = s->now_ms;
 }
 
 static void stop(struct tunnel_flow *f)
@@ -55,23 +59,36 @@ static void reads(struct tunnel_flow *f, size_t n)
     tunnel_core_kick(f);
 }
 
-/* The grant that is due, and a larger window if this one was the limit. */
-static uint32_t grant(struct tunnel_flow *f)
+/* How much larger should the window be? */
+static uint32_t growth(struct tunnel_flow *f)
 {
     struct tunnel_session *s = f->s;
-    uint64_t rtt_ms = MAX(s->pulse.rtt_ms, (uint64_t)RTT_MIN_MS);
-    uint32_t more = f->rx_window, n = f->rx_taken;
+    uint64_t rtt_ms = MAX(tunnel_pulse_rtt_min(&s->pulse), (uint64_t)RTT_MIN_MS);
+    uint64_t took_ms = s->now_ms - f->rate_ms, want, more, room;
 
-    if (f->rx.n == 0 && f->reading && s->now_ms - f->grant_ms <= RTTS_FULL * rtt_ms &&
-        f->rx_window + more <= WINDOW_MAX_BYTES &&
-        more <= (s->rx_grown_max - s->rx_grown) / GROWTH_PART) {
-        f->rx_window += more;
-        s->rx_grown += more;
-        n += more;
-    }
+    f->rate_bytes += f->rx_taken;
+    if (took_ms < MAX(rtt_ms, (uint64_t)MEASURE_MS))
+        return 0;
+    want = WINDOW_RTTS * rtt_ms * f->rate_bytes / took_ms;
+    f->rate_bytes = 0;
+    f->rate_ms = s->now_ms;
+    if (want <= f->rx_window || f->rx.n || !f->reading)
+        return 0;
+    more = MIN(want - f->rx_window, (uint64_t)f->rx_window); /* it doubles at most */
+    room = MIN((uint64_t)WINDOW_MAX_BYTES - f->rx_window,
+               (uint64_t)(s->rx_grown_max - s->rx_grown) / GROWTH_PART);
+    return (uint32_t)MIN(more, room);
+}
+
+/* The grant that is due, and a larger window if this one is the limit. */
+static uint32_t grant(struct tunnel_flow *f)
+{
+    uint32_t more = growth(f), n = f->rx_taken + more;
+
+    f->rx_window += more;
+    f->s->rx_grown += more;
     f->rx_credit += n;
     f->rx_taken = 0;
-    f->grant_ms = s->now_ms;
     return n;
 }
 

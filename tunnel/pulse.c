@@ -9,14 +9,19 @@
 #define GRACE_MS 250
 enum { MISSES_MAX = 2, INTERVAL_RTTS = 8, ANSWER_RTTS = 4 };
 
-/* The shortest of the last few; 0 while there are fewer. */
-static uint64_t usual_rtt(const struct tunnel_pulse *p)
+uint64_t tunnel_pulse_rtt_min(const struct tunnel_pulse *p)
 {
     uint64_t ms = p->rtts_ms[0];
 
-    for (unsigned i = 1; i < TUNNEL_PULSE_RTTS; i++)
+    for (unsigned i = 1; i < MIN(p->n_rtts, (unsigned)TUNNEL_PULSE_RTTS); i++)
         ms = MIN(ms, p->rtts_ms[i]);
     return ms;
+}
+
+/* 0 until there are several: the first may be a long one. */
+static uint64_t usual_rtt(const struct tunnel_pulse *p)
+{
+    return p->n_rtts < TUNNEL_PULSE_RTTS ? 0 : tunnel_pulse_rtt_min(p);
 }
 
 static uint64_t interval(const struct tunnel_pulse *p)

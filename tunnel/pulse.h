@@ -43,4 +43,6 @@ void tunnel_pulse_init(struct tunnel_pulse *p, uint64_t idle_ms, uint64_t busy_m
 void tunnel_pulse_heard(struct tunnel_pulse *p, uint64_t now_ms); /* anything */
 void tunnel_pulse_pong(struct tunnel_pulse *p, uint64_t now_ms);
 void tunnel_pulse_busy(struct tunnel_pulse *p, bool busy); /* streams are open */
+/* The shortest of the last few; 0: none yet. */
+uint64_t tunnel_pulse_rtt_min(const struct tunnel_pulse *p);
 enum tunnel_pulse_do tunnel_pulse_tick(struct tunnel_pulse *p, uint64_t now_ms);

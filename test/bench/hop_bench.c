@@ -8,7 +8,8 @@
  *                   haproxy           haproxy
  *
  * One process each. Prints medians, ratios, and the CPU time of both middle processes. Without
- * HAProxy only our own figures.
+ * HAProxy only our own figures. Then an echo of a key stroke's size, idle and beside a bulk stream
+ * that takes all it gets; what runs beside HAProxy's has a connection of its own.
  */
 #include "base/core/clock.h"
 #include "base/core/mem.h"
@@ -101,7 +102,7 @@ static void make_certs(void)
 }
 
 /* ---- source and sink: one letter, then d: sends for ever, u: one byte back (the first byte is
- * the only acknowledgement of a dial that remotedialer has), then reads for ever ---- */
+ * the only acknowledgement of a dial that remotedialer has), then reads for ever, e: echoes ---- */
 
 static pid_t spawn(void)
 {
@@ -130,9 +131,17 @@ static int listen_on(uint16_t *port)
     return fd;
 }
 
+static void no_delay(int fd)
+{
+    int one = 1;
+
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
 _Noreturn static void serve(int l)
 {
     static char block[BLOCK];
+    ssize_t n = 1;
 
     signal(SIGCHLD, SIG_IGN);
     for (int fd; (fd = accept(l, NULL, NULL)) >= 0; close(fd)) {
@@ -142,6 +151,9 @@ _Noreturn static void serve(int l)
             if (block[0] == 'd')
                 while (send(fd, block, BLOCK, MSG_NOSIGNAL) > 0)
                     ;
+            else if (block[0] == 'e')
+                for (no_delay(fd); n > 0 && send(fd, block, (size_t)n, MSG_NOSIGNAL) > 0;)
+                    n = recv(fd, block, BLOCK, 0);
             else if (send(fd, block, 1, MSG_NOSIGNAL) == 1)
                 while (recv(fd, block, BLOCK, 0) > 0)
                     ;
@@ -358,14 +370,14 @@ static int dial(uint16_t port)
                              .sin_port = htons(port) };
     struct timeval patience = { .tv_sec = 5 };
     struct linger reset = { .l_onoff = 1 };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         die("socket");
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    no_delay(fd);
     if (connect(fd, (struct sockaddr *)&a, sizeof a)) {
         close(fd);
         return -1;
@@ -467,6 +479,76 @@ static double median(const double v[ROUNDS])
     return sorted[ROUNDS / 2];
 }
 
+/* ---- an echo beside bulk ---- */
+
+struct echo { /* us, medians of the rounds */
+    double p50[ROUNDS], p99[ROUNDS];
+};
+
+static void measure_echo(struct echo *out, const struct way *w, unsigned round, double seconds)
+{
+    static double took_us[200 * 1000];
+    uint64_t end_ms = now_ms() + (uint64_t)(seconds * 1000), t;
+    int fd = dial(w->port);
+    size_t n = 0;
+    char c = 'e';
+
+    if (fd < 0 || send(fd, &c, 1, MSG_NOSIGNAL) != 1 || recv(fd, &c, 1, 0) != 1)
+        die("dial");
+    while (now_ms() < end_ms && n < ARRAY_LEN(took_us)) {
+        usleep(1000); /* nobody types faster */
+        t = uv_hrtime();
+        if (send(fd, &c, 1, MSG_NOSIGNAL) != 1 || recv(fd, &c, 1, 0) != 1)
+            die("echo");
+        took_us[n++] = (double)(uv_hrtime() - t) / 1000;
+    }
+    close(fd);
+    qsort(took_us, n, sizeof *took_us, by_size);
+    out->p50[round] = took_us[n / 2];
+    out->p99[round] = took_us[n * 99 / 100];
+}
+
+static pid_t start_bulk(const struct way *w)
+{
+    pid_t pid = spawn();
+
+    if (pid == 0) {
+        char *block = mem_alloc(BLOCK);
+        int fd = dial(w->port);
+
+        *block = 'd';
+        if (fd < 0 || send(fd, block, 1, MSG_NOSIGNAL) != 1)
+            die("dial");
+        carry(fd, false, block, UINT64_MAX);
+    }
+    usleep(WARM_MS * 1000);
+    return pid;
+}
+
+static void echoes(struct way ways[N_WAYS], size_t n_ways, double seconds)
+{
+    struct echo idle[N_WAYS], beside[N_WAYS];
+
+    for (unsigned round = 0; round < ROUNDS; round++)
+        for (size_t i = 0; i < n_ways; i++) {
+            size_t k = (i + round) % n_ways;
+            pid_t bulk;
+
+            measure_echo(&idle[k], &ways[k], round, seconds);
+            bulk = start_bulk(&ways[k]);
+            measure_echo(&beside[k], &ways[k], round, seconds);
+            kill(bulk, SIGKILL);
+            waitpid(bulk, NULL, 0);
+            usleep(WARM_MS * 1000);
+        }
+    for (size_t k = 0; k < n_ways; k++)
+        printf("echo, %-12s idle p50 %5.0f us, p99 %5.0f us; beside bulk p50 %5.0f us (%.1fx), "
+               "p99 %5.0f us (%.1fx; goal <= 3)\n",
+               way_names[k], median(idle[k].p50), median(idle[k].p99), median(beside[k].p50),
+               median(beside[k].p50) / median(idle[k].p50), median(beside[k].p99),
+               median(beside[k].p99) / median(idle[k].p99));
+}
+
 int main(int argc, char **argv)
 {
     static const double goals[N_WAYS] = { 0.6, 0.4, 1 };
@@ -511,6 +593,7 @@ int main(int argc, char **argv)
                        goals[k]);
             printf("\n");
         }
+    echoes(ways, n_ways, seconds);
     for (size_t k = 0; k < n_ways; k++)
         for (size_t i = 0; i < 2; i++)
             kill(ways[k].pids[i], SIGKILL);

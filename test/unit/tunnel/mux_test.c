@@ -519,14 +519,34 @@ static void reading_grants_and_standing_still_does_not(void **state)
              { "resume 1", "data 1 *16368; data 1 *16400; >CREDIT 1 32768;" }, );
 }
 
+#define RTT_10                                                                                     \
+    { "wait 0", "PING;" }, { "wait 10", "" },                                                      \
+    {                                                                                              \
+        "pong", ""                                                                                 \
+    }
+#define HALF "recv DATA 1 *16384", "data 1 *16368; data 1 *16; >CREDIT 1 "
+
+/* To what comes in two round trips, doubling at most; bursts are averaged. */
 static void a_window_that_is_the_limit_grows(void **state)
 {
     (void)state;
-    CONVERSE(TUNNEL_SERVER, OPENED,
-             { "recv DATA 1 *16384", "data 1 *16368; data 1 *16; >CREDIT 1 49152;" },
-             { "recv DATA 1 *16384", "data 1 *16368; data 1 *16;" },
-             { "recv DATA 1 *16384", "data 1 *16368; data 1 *16; >CREDIT 1 98304;" }, );
+    CONVERSE(TUNNEL_SERVER, OPENED, RTT_10, { HALF "16384;" }, { "wait 5", "" }, { HALF "16384;" },
+             { "wait 5", "" }, { HALF "49152;" }, );
+    CONVERSE(TUNNEL_SERVER, OPENED, RTT_10, { HALF "16384;" }, { "wait 1", "" }, { HALF "16384;" },
+             { "wait 14", "" }, { HALF "27306;" }, );
 }
+
+/* A line that is full of it takes longer, but has no need of more. */
+static void a_window_does_not_grow_into_a_full_line(void **state)
+{
+    (void)state;
+    CONVERSE(TUNNEL_SERVER, OPENED, RTT_10, { HALF "16384;" }, { "wait 10", "" }, { HALF "16384;" },
+             { "wait 10", "" }, { HALF "16384;" }, { "wait 1999", "" }, { "wait 1", "PING;" },
+             { "wait 500", "" }, { "pong", "" }, { "wait 500", "" }, { HALF "16384;" }, );
+}
+
+#undef HALF
+#undef RTT_10
 
 static void a_peer_that_ignores_credit_is_cut_off(void **state)
 {
@@ -753,6 +773,7 @@ int main(void)
         cmocka_unit_test(nothing_is_sent_beyond_the_credit),
         cmocka_unit_test(reading_grants_and_standing_still_does_not),
         cmocka_unit_test(a_window_that_is_the_limit_grows),
+        cmocka_unit_test(a_window_does_not_grow_into_a_full_line),
         cmocka_unit_test(a_peer_that_ignores_credit_is_cut_off),
         cmocka_unit_test(bulk_takes_turns_and_little_goes_first),
         cmocka_unit_test(little_ones_cannot_starve_bulk),
