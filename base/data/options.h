@@ -33,6 +33,7 @@ struct node_options {
 struct server_options {
     struct node_options node;  /* data_dir, token, ... are the same fields */
     int64_t https_listen_port; /* 6443 */
+    int64_t supervisor_port;   /* 0: https_listen_port; else that one serves the API only */
     char *bind_address;        /* NULL: all */
     char *advertise_address;   /* NULL: node-external-ip, else node-ip, else the default route's */
     int64_t advertise_port;    /* 0: https_listen_port */

@@ -154,7 +154,7 @@ static void add_plain(json_t *doc, const struct config_doc *d)
     } ints[] = {
         { "AdvertisePort", advertise },
         { "HTTPSPort", o->https_listen_port },
-        { "SupervisorPort", o->https_listen_port },
+        { "SupervisorPort", o->supervisor_port ? o->supervisor_port : o->https_listen_port },
         { "APIServerPort", o->https_listen_port + 1 },
         { "VLevel", 0 },
     };

@@ -45,7 +45,7 @@
 #define RENEW_LOOK_MS     2000 /* a few comparisons: a clock that was set is noticed at once */
 #define RENEW_RETRY_MS    (60u * 1000)
 #define ADDRESSES_MAX     16
-#define LISTENERS_MAX     2
+#define LISTENERS_MAX     4
 
 struct server {
     const struct server_options *o;
@@ -69,6 +69,7 @@ struct server {
     struct authn *authn;
     struct api *api;
     struct http_server *http;
+    struct http_server *api_http; /* of the API's own port; NULL: the supervisor's serves both */
     struct tunnel_server *tunnels;
     struct egress *egress;
     struct supervisor *supervisor;
@@ -109,6 +110,17 @@ static int read_secret_file(char **out, const char *value, const char *path, str
     return 0;
 }
 
+/* Supervisor and API on ports of their own. */
+static bool is_split(const struct server *s)
+{
+    return s->o->supervisor_port && s->o->supervisor_port != s->o->https_listen_port;
+}
+
+static uint16_t supervisor_port(const struct server *s)
+{
+    return (uint16_t)(is_split(s) ? s->o->supervisor_port : s->o->https_listen_port);
+}
+
 static int resolve_addresses(struct server *s, struct err *e)
 {
     const struct node_options *n = &s->o->node;
@@ -132,8 +144,16 @@ static int resolve_addresses(struct server *s, struct err *e)
                        s->o->service_cidr.n ? s->o->service_cidr.v[0] : "");
     cidr_nth(s->service_ip, &c, 1);
     if (s->o->https_listen_port < 1 || s->o->https_listen_port > 65535 ||
-        s->o->advertise_port < 0 || s->o->advertise_port > 65535)
-        return err_set(e, ERR_INVALID, "--https-listen-port and --advertise-port: 1 to 65535");
+        s->o->advertise_port < 0 || s->o->advertise_port > 65535 || s->o->supervisor_port < 0 ||
+        s->o->supervisor_port > 65535)
+        return err_set(e, ERR_INVALID,
+                       "--https-listen-port, --supervisor-port and --advertise-port: 1 to 65535");
+    if (is_split(s) && !s->o->disable_agent && n->lb_server_port == s->o->https_listen_port + 1)
+        return err_set(e, ERR_INVALID,
+                       "--supervisor-port: this machine's own node balances the API on the port "
+                       "below --lb-server-port, which is the API's own, %lld; choose another "
+                       "--lb-server-port, or 0",
+                       (long long)s->o->https_listen_port);
     return host_node_name(s->node_name, n->node_name, n->with_node_id, n->node_dir, e);
 }
 
@@ -302,16 +322,37 @@ static void on_accept(void *arg, struct stream *raw)
     http_server_serve(s->http, tls_server_wrap(s->tls, raw));
 }
 
+static void on_accept_api(void *arg, struct stream *raw)
+{
+    struct server *s = arg;
+
+    add_local_address(s, raw);
+    http_server_serve(s->api_http, tls_server_wrap(s->tls, raw));
+}
+
+/* True: answered, for what a request needs may be gone already. */
+static bool refused_at_stop(const struct server *s, struct http_req *r)
+{
+    if (!s->stopping)
+        return false;
+    http_req_set_close(r);
+    http_reply(r, 503, "text/plain", STR("the server is stopping\n"), NULL, 0);
+    return true;
+}
+
 static void on_request(struct http_req *r, void *arg)
 {
     struct server *s = arg;
 
-    if (s->stopping) { /* what it needs may be gone already */
-        http_req_set_close(r);
-        http_reply(r, 503, "text/plain", STR("the server is stopping\n"), NULL, 0);
-        return;
-    }
-    if (!supervisor_handle(s->supervisor, r))
+    if (!refused_at_stop(s, r) && !supervisor_handle(s->supervisor, r))
+        api_handle(s->api, r);
+}
+
+static void on_api_request(struct http_req *r, void *arg)
+{
+    struct server *s = arg;
+
+    if (!refused_at_stop(s, r))
         api_handle(s->api, r);
 }
 
@@ -393,14 +434,23 @@ static int make_supervisor(struct server *s, struct err *e)
 
     supervisor_new(&s->supervisor, &sc);
     http_server_new(&s->http, &s->loop, &hc);
+    hc.on_request = on_api_request;
+    if (is_split(s))
+        http_server_new(&s->api_http, &s->loop, &hc);
     return tls_server_config_new(&s->tls, ca_listener_cert(s->ca), ca_listener_key(s->ca),
                                  ca_client_ca(s->ca), server_alpn, e);
 }
 
 static int listen_on(struct server *s, const char *address, struct err *e)
 {
+    if (tcp_listen(&s->listeners[s->n_listeners], &s->loop, address, supervisor_port(s), on_accept,
+                   s, e))
+        return (int)e->code;
+    s->n_listeners++;
+    if (!is_split(s))
+        return 0;
     if (tcp_listen(&s->listeners[s->n_listeners], &s->loop, address,
-                   (uint16_t)s->o->https_listen_port, on_accept, s, e))
+                   (uint16_t)s->o->https_listen_port, on_accept_api, s, e))
         return (int)e->code;
     s->n_listeners++;
     return 0;
@@ -427,7 +477,7 @@ static int build(struct server *s, struct err *e)
     if (resolve_addresses(s, e) || refuse_foreign_data(server_dir, e) || open_ca(s, e) ||
         read_agent_token(s, e) || make_config_doc(s, e))
         return (int)e->code;
-    s->url = mem_printf("https://127.0.0.1:%u", (unsigned)s->o->https_listen_port);
+    s->url = mem_printf("https://127.0.0.1:%u", supervisor_port(s));
     uv_loop_init(&s->loop);
     s->loop_ready = true;
     uv_async_init(&s->loop, &s->stop_async, on_stop_async);
@@ -470,6 +520,8 @@ static void stop_step(void *arg)
         if (s->tunnels) /* no node is waited for */
             tunnel_server_stop(s->tunnels);
         api_close(s->api, on_api_gone, s);
+    } else if (s->api_http) {
+        http_server_close(STEAL(s->api_http), stop_step, s);
     } else if (s->http) {
         http_server_close(STEAL(s->http), stop_step, s);
     } else if (s->egress) { /* requests that ran until now could still dial */

@@ -206,6 +206,22 @@ static void what_an_agent_acts_on_is_right(void **state)
     assert_string_equal(json_str_at(doc, "SANs[0]", ""), "edge.example.org");
 }
 
+static void ports_of_their_own_are_told(void **state)
+{
+    struct server_options o = plain();
+    json_auto_t *doc = NULL;
+    auto_buf text = BUF(65536);
+    struct err e = { 0 };
+    (void)state;
+
+    o.supervisor_port = 9345;
+    if (write_doc(&o, &doc, &text, &e))
+        fail_msg("%s", e.text);
+    assert_int_equal(json_i64_at(doc, "HTTPSPort", 0), 6443);
+    assert_int_equal(json_i64_at(doc, "SupervisorPort", 0), 9345);
+    assert_int_equal(json_i64_at(doc, "AdvertisePort", 0), 6443); /* of the API */
+}
+
 static void both_families_have_their_masks(void **state)
 {
     char *cluster[] = { TEXT("10.42.7.9/16"), TEXT("2001:cafe:42::/56") };
@@ -278,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_of_k3s_is_there_with_its_type),
         cmocka_unit_test(what_an_agent_acts_on_is_right),
+        cmocka_unit_test(ports_of_their_own_are_told),
         cmocka_unit_test(both_families_have_their_masks),
         cmocka_unit_test(what_is_no_network_is_named),
     };
