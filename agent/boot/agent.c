@@ -222,6 +222,14 @@ static int start_servers(struct agent *a, struct err *e)
     return servers_start(&a->servers, &c, e);
 }
 
+static void on_server_time(void *arg, int64_t unix_s)
+{
+    struct agent *a = arg;
+
+    if (!a->stopping)
+        join_heard_time(a->join, unix_s);
+}
+
 static int start_node(struct agent *a, struct err *e)
 {
     struct node_config c = { .loop = &a->loop,
@@ -230,6 +238,7 @@ static int start_node(struct agent *a, struct err *e)
                              .machine = &a->machine,
                              .data_dir = a->o->data_dir,
                              .on_state = on_node_state,
+                             .on_server_time = on_server_time,
                              .arg = a };
     static const struct informer_events events = { .on_add = on_own_node,
                                                    .on_update = on_own_node_update };
@@ -261,13 +270,27 @@ static int start_reach(struct agent *a, struct err *e)
     return reach_start(&a->reach, &c, e);
 }
 
+/* Handshakes fail by dates: somebody has set this machine's clock, or the server's. */
+static bool clock_is_in_doubt(const struct agent *a)
+{
+    struct tunnel_client_status st[TUNNEL_SERVERS_MAX];
+    size_t n = servers_status(a->servers, st, ARRAY_LEN(st));
+
+    for (size_t i = 0; i < n; i++)
+        if (st[i].state != TUNNEL_CLIENT_CONNECTED && cause_is_clock(st[i].error))
+            return true;
+    return cause_is_clock(node_last_error(a->node));
+}
+
 static void on_renew_timer(void *arg)
 {
     struct agent *a = arg;
 
-    /* while it joins already, nothing happens */
+    /* while it joins already, neither does anything */
     if (credentials_are_due(&a->credentials, clock_wall_s()))
         join_renew(a->join);
+    else if (clock_is_in_doubt(a))
+        join_doubt_time(a->join);
     timer_start_ms(&a->renew_timer, rand_jitter_ms(RENEW_LOOK_MS, 10), on_renew_timer, a);
 }
 

@@ -224,6 +224,11 @@ bool credentials_complete(const struct credentials *c, int64_t now_unix_s)
     return c->server_ca.n && c->client_ca.n && k->not_after_unix_s > now_unix_s;
 }
 
+bool credentials_have_joined(const struct credentials *c)
+{
+    return c->server_ca.n && c->client_ca.n && c->pairs[CRED_KUBELET].cert_pem.n;
+}
+
 int64_t credentials_renew_at_unix_s(const struct credentials *c)
 {
     int64_t first = INT64_MAX;

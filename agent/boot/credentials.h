@@ -47,9 +47,11 @@ MUST_USE int credentials_set_ca(struct credentials *c, bool server, struct str p
 MUST_USE int credentials_write_kubeconfigs(const struct credentials *c, uint16_t lb_port,
                                            struct err *e);
 
-/* All of it is there and the kubelet's certificate is valid now: the agent may start without a
- * token. */
+/* All of it is there and the kubelet's certificate is valid now. */
 bool credentials_complete(const struct credentials *c, int64_t now_unix_s);
+/* The CAs and the kubelet's certificate are there, expired or not: this node has joined before, and
+ * the agent may start without a token. */
+bool credentials_have_joined(const struct credentials *c);
 /* When the first of the certificates is to be renewed (x509_renew_at_unix_s). */
 int64_t credentials_renew_at_unix_s(const struct credentials *c);
 /* Then, or when one is not valid yet. */

@@ -1,11 +1,13 @@
 #include "agent/boot/join.h"
 
+#include "agent/boot/time_call.h"
 #include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/data/base64.h"
 #include "base/data/json.h"
 #include "base/http/client.h"
+#include "base/http/date.h"
 #include "base/io/backoff.h"
 #include "base/io/file.h"
 #include "base/io/tcp.h"
@@ -22,12 +24,16 @@
 #define ANSWER_MAX_BYTES (1024 * 1024)
 #define RETRY_MIN_MS     500
 #define RETRY_MAX_MS     10000
+#define DOUBT_AGAIN_MS   10000 /* asking for the time, where the answer did not help */
+#define HEARD_AGAIN_MS   (10u * 60 * 1000)
 #define AUTH_MAX_BYTES   (2 * TOKEN_MAX_BYTES)
 
 enum join_state {
     JOIN_CACERTS,
     JOIN_VERIFY,
-    JOIN_CONFIG,
+    JOIN_TIME,
+    JOIN_REVIVE,
+    JOIN_CONFIG, /* from here on the server has proved to be the cluster's */
     JOIN_CLIENT_CA,
     JOIN_SERVER_CA,
     JOIN_SERVING,
@@ -47,6 +53,8 @@ static const struct step {
 } steps[N_JOIN_STATES] = {
     [JOIN_CACERTS] = { "CACERTS", "/cacerts", JOIN_VERIFY, -1, false },
     [JOIN_VERIFY] = { "VERIFY", "/cacerts", JOIN_CONFIG, -1, false },
+    [JOIN_TIME] = { "TIME", NULL, JOIN_CACERTS, -1, false },
+    [JOIN_REVIVE] = { "REVIVE", "/v1-k3s/client-kubelet.crt", JOIN_CONFIG, CRED_KUBELET, true },
     [JOIN_CONFIG] = { "CONFIG", "/v1-k3s/config", JOIN_CLIENT_CA, -1, false },
     [JOIN_CLIENT_CA] = { "CLIENT_CA", "/v1-k3s/client-ca.crt", JOIN_SERVER_CA, -1, false },
     [JOIN_SERVER_CA] = { "SERVER_CA", "/v1-k3s/server-ca.crt", JOIN_SERVING, -1, false },
@@ -59,13 +67,20 @@ static const struct step {
     [JOIN_BACKOFF] = { "BACKOFF", NULL, JOIN_CACERTS, -1, false },
 };
 
+enum time_for { TIME_FOR_HANDSHAKE, TIME_FOR_DATE, TIME_FOR_JOINED };
+
 struct join {
     struct join_config c;
     enum join_state state;
+    struct time_call *time_call; /* TIME */
     struct token token;
     bool has_token, has_joined, told_unpinned;
     bool use_get;         /* the server does not know POST of a request */
     bool no_client_cert;  /* it was refused: only the token counts in this attempt */
+    bool tried_revival, asked_time; /* in this attempt */
+    enum time_for time_for;
+    char clock_text[256]; /* why the handshake failed, for TIME_FOR_HANDSHAKE */
+    uint64_t asked_time_ms;
     struct buf pinned_ca; /* of this attempt: what /cacerts answered, or what is on disk */
     struct tls_client_config *tls;
     struct http_endpoint *ep;
@@ -119,13 +134,28 @@ static bool balancer_says(const struct join *j, struct err *e)
     return true;
 }
 
+static bool has_expired(const struct join *j)
+{
+    const struct pair *kubelet = &j->c.credentials->pairs[CRED_KUBELET];
+
+    return kubelet->cert_pem.n && kubelet->not_after_unix_s <= clock_wall_s();
+}
+
+static void start_over(struct join *j)
+{
+    j->state = j->has_token || j->c.token_file ? JOIN_CACERTS
+               : has_expired(j)                ? JOIN_REVIVE
+                                               : JOIN_CONFIG;
+    j->no_client_cert = false;
+    join_step(j);
+}
+
 static void on_timer(void *arg)
 {
     struct join *j = arg;
 
-    j->state = j->has_token || j->c.token_file ? JOIN_CACERTS : JOIN_CONFIG;
-    j->no_client_cert = false;
-    join_step(j);
+    j->tried_revival = j->asked_time = false;
+    start_over(j);
 }
 
 static void fail(struct join *j, enum cause c, const char *text)
@@ -189,7 +219,7 @@ static void drop_endpoint(struct join *j)
 }
 
 /* A fresh endpoint with the trust of this state: anything for the first /cacerts, then the pinned
- * CA, and our client certificate once we are past the CA's check. */
+ * CA, and our client certificate once we are past the CA's check; the expired one to revive it. */
 static int make_endpoint(struct join *j, struct err *e)
 {
     const struct pair *kubelet = &j->c.credentials->pairs[CRED_KUBELET];
@@ -204,8 +234,9 @@ static int make_endpoint(struct join *j, struct err *e)
     drop_endpoint(j);
     if (!o.insecure)
         o.ca_pem = buf_str(&j->pinned_ca);
-    if (j->state >= JOIN_CONFIG && kubelet->cert_pem.n && !j->no_client_cert &&
-        kubelet->not_after_unix_s > clock_wall_s()) {
+    if (kubelet->cert_pem.n &&
+        (j->state == JOIN_REVIVE ||
+         (j->state >= JOIN_CONFIG && !j->no_client_cert && !has_expired(j)))) {
         o.cert_chain_pem = buf_str(&kubelet->cert_pem);
         o.key_pem = buf_str(&kubelet->key_pem);
     }
@@ -292,7 +323,7 @@ static int take(struct join *j, struct str body, struct err *e)
     case JOIN_CACERTS:
         return pin(j, body, e);
     case JOIN_VERIFY:
-        bundle_ca_hash(hash, body, X509_ANY_TIME);
+        bundle_ca_hash(hash, body, X509_ANY_TIME); /* a wrong clock must not change it */
         if (!j->token.ca_hash[0] && !j->told_unpinned) {
             j->told_unpinned = true;
             log_warn("the token has no CA hash: the server is trusted at first sight",
@@ -304,11 +335,13 @@ static int take(struct join *j, struct str body, struct err *e)
     case JOIN_CLIENT_CA:
     case JOIN_SERVER_CA:
         return credentials_set_ca(j->c.credentials, j->state == JOIN_SERVER_CA, body, e);
+    case JOIN_REVIVE:
     case JOIN_SERVING:
     case JOIN_KUBELET:
     case JOIN_PROXY:
     case JOIN_CONTROLLER:
         return credentials_answer(j->c.credentials, (enum credential)s->credential, body, e);
+    case JOIN_TIME:
     case JOIN_JOINED:
     case JOIN_BACKOFF:
     case N_JOIN_STATES:
@@ -345,7 +378,14 @@ static void refused(struct join *j, int status, struct str body)
     struct err e;
     enum cause c;
 
-    if ((status == 404 || status == 405) && s->credential >= 0 && !j->use_get) {
+    if (status == 401 && j->state >= JOIN_CONFIG && j->has_token && has_expired(j) &&
+        !j->tried_revival) {
+        j->state = JOIN_REVIVE;
+        join_step(j);
+        return;
+    }
+    if ((status == 404 || status == 405) && s->credential >= 0 && j->state != JOIN_REVIVE &&
+        !j->use_get) {
         j->use_get = true; /* a server from before CSRs */
         join_step(j);
         return;
@@ -370,7 +410,12 @@ static void refused(struct join *j, int status, struct str body)
                      "%.160s/password was lost",
                      j->c.credentials->node_dir);
     }
-    if (c == CAUSE_TOKEN && !j->has_token)
+    if (c == CAUSE_TOKEN && j->state == JOIN_REVIVE)
+        snprintf(text, sizeof text,
+                 "this node's certificate has expired, the server does not renew it (%.200s), and "
+                 "%s: a token is needed",
+                 message, j->has_token ? "it refuses the token" : "no token was given");
+    else if (c == CAUSE_TOKEN && !j->has_token)
         snprintf(text, sizeof text,
                  "the server refuses this node's certificate and no token was given: %s", message);
     else if (c == CAUSE_TOKEN && status == 401 && token_is_bootstrap(&j->token))
@@ -389,13 +434,89 @@ static void refused(struct join *j, int status, struct str body)
     fail(j, c, text);
 }
 
+/* ---- the time ---- */
+
+static void ask_time(struct join *j, enum time_for what_for)
+{
+    j->asked_time = true;
+    j->asked_time_ms = uv_now(j->c.loop);
+    j->time_for = what_for;
+    j->state = JOIN_TIME;
+    join_step(j);
+}
+
+/* The server's certificate does not fit our clock. Its word is worth something only under the CA
+ * that the token or our disk pins. */
+static void ask_time_after(struct join *j, const struct err *why)
+{
+    char hash[BUNDLE_HASH_CHARS + 1];
+    struct err e;
+
+    snprintf(j->clock_text, sizeof j->clock_text, "%s", why->text);
+    if (j->state == JOIN_VERIFY) {
+        bundle_ca_hash(hash, buf_str(&j->pinned_ca), X509_ANY_TIME);
+        if (token_check_ca(&j->token, hash, &e)) {
+            fail(j, CAUSE_TOKEN, e.text);
+            return;
+        }
+    }
+    ask_time(j, TIME_FOR_HANDSHAKE);
+}
+
+static void on_time(void *arg, bool moved, const struct err *e)
+{
+    struct join *j = arg;
+    char text[520];
+
+    j->time_call = NULL;
+    j->n_open--;
+    if (j->closing) {
+        maybe_gone(j);
+        return;
+    }
+    switch (j->time_for) {
+    case TIME_FOR_HANDSHAKE:
+        if (!e && moved) {
+            start_over(j);
+            break;
+        }
+        snprintf(text, sizeof text, "%s; %s", j->clock_text,
+                 e ? e->text : "the server has the same time as this machine");
+        fail(j, CAUSE_CLOCK, text);
+        break;
+    case TIME_FOR_DATE: /* the handshake was good: it goes on in any case */
+        start_over(j);
+        break;
+    case TIME_FOR_JOINED:
+        j->state = JOIN_JOINED;
+        break;
+    }
+}
+
+static void call_for_time(struct join *j)
+{
+    struct time_call_config c = { .loop = j->c.loop,
+                                  .dial = dial_balancer,
+                                  .dial_arg = j,
+                                  .ca_pem = buf_str(&j->pinned_ca),
+                                  .server_name = JOIN_SERVER_NAME };
+    struct err e;
+
+    if (!time_call_start(&j->time_call, &c, on_time, j, &e))
+        j->n_open++;
+    else if (j->time_for == TIME_FOR_JOINED)
+        j->state = JOIN_JOINED;
+    else
+        fail(j, CAUSE_LOCAL, e.text);
+}
+
 static void on_answer(void *arg, int status, const struct http_headers *h, struct str body,
                       const struct err *e)
 {
     struct join *j = arg;
+    int64_t server_s;
     struct err why;
 
-    (void)h;
     j->call = NULL;
     if (j->closing) {
         maybe_gone(j);
@@ -405,7 +526,15 @@ static void on_answer(void *arg, int status, const struct http_headers *h, struc
         why = *e;
         if (e->code == ERR_CLOSED || e->code == ERR_TIMEOUT || e->code == ERR_IO)
             balancer_says(j, &why);
-        fail(j, cause_of(&why, 0), why.text);
+        if (cause_of(&why, 0) == CAUSE_CLOCK && !j->asked_time)
+            ask_time_after(j, &why);
+        else
+            fail(j, cause_of(&why, 0), why.text);
+        return;
+    }
+    if (j->state >= JOIN_CONFIG && !j->asked_time &&
+        http_date_parse(&server_s, http_headers_get(h, "Date")) && !time_call_heard(server_s)) {
+        ask_time(j, TIME_FOR_DATE);
         return;
     }
     if (status != 200) {
@@ -451,6 +580,18 @@ static void joined(struct join *j)
     j->c.on_joined(j->c.arg, &j->config, renewed);
 }
 
+/* What was pinned when we first joined. */
+static void pin_known(struct join *j)
+{
+    buf_clear(&j->pinned_ca);
+    err_ignore(buf_add_str(&j->pinned_ca, buf_str(&j->c.credentials->server_ca)));
+}
+
+static bool changes_trust(enum join_state s)
+{
+    return s == JOIN_CACERTS || s == JOIN_VERIFY || s == JOIN_REVIVE || s == JOIN_CONFIG;
+}
+
 static void join_step(struct join *j)
 {
     struct err e;
@@ -465,11 +606,16 @@ static void join_step(struct join *j)
             return;
         }
         break;
+    case JOIN_TIME:
+        call_for_time(j);
+        return;
+    case JOIN_REVIVE:
+        j->tried_revival = true;
+        pin_known(j);
+        break;
     case JOIN_CONFIG:
-        if (!j->has_token) { /* what was pinned when we first joined */
-            buf_clear(&j->pinned_ca);
-            err_ignore(buf_add_str(&j->pinned_ca, buf_str(&j->c.credentials->server_ca)));
-        }
+        if (!j->has_token)
+            pin_known(j);
         break;
     case JOIN_JOINED:
         joined(j);
@@ -479,10 +625,8 @@ static void join_step(struct join *j)
     default:
         break;
     }
-    /* trust changes at these three; the rest goes on over the same connection */
-    if ((j->state == JOIN_CACERTS || j->state == JOIN_VERIFY || j->state == JOIN_CONFIG ||
-         !j->ep) &&
-        make_endpoint(j, &e)) {
+    /* the rest goes on over the same connection */
+    if ((changes_trust(j->state) || !j->ep) && make_endpoint(j, &e)) {
         fail(j, CAUSE_LOCAL, e.text);
         return;
     }
@@ -496,6 +640,23 @@ void join_renew(struct join *j)
     log_info("certificates are due for renewal: asking for new ones");
     j->state = JOIN_BACKOFF;
     timer_start_ms(&j->timer, 0, on_timer, j);
+}
+
+static void ask_in_passing(struct join *j, uint64_t again_ms)
+{
+    if (j->state == JOIN_JOINED && !j->closing && uv_now(j->c.loop) - j->asked_time_ms >= again_ms)
+        ask_time(j, TIME_FOR_JOINED);
+}
+
+void join_heard_time(struct join *j, int64_t server_s)
+{
+    if (!time_call_heard(server_s))
+        ask_in_passing(j, HEARD_AGAIN_MS);
+}
+
+void join_doubt_time(struct join *j)
+{
+    ask_in_passing(j, DOUBT_AGAIN_MS);
 }
 
 int join_new(struct join **out, const struct join_config *c, struct err *e)
@@ -513,13 +674,13 @@ int join_new(struct join **out, const struct join_config *c, struct err *e)
             return err_wrap(e, "--token");
         }
         j->has_token = true;
-    } else if (!c->token_file && !credentials_complete(c->credentials, clock_wall_s())) {
+    } else if (!c->token_file && !credentials_have_joined(c->credentials)) {
         buf_deinit(&j->pinned_ca);
         free(j);
         return err_set(
             e, ERR_INVALID,
             "--token (or K3S_TOKEN, --token-file) is needed: this machine has not joined "
-            "before, or its certificates have expired");
+            "before");
     }
     timer_init(&j->timer, c->loop);
     j->n_open = 1;
@@ -544,6 +705,8 @@ void join_close(struct join *j, void (*done)(void *arg), void *arg)
     j->done_arg = arg;
     if (j->call)
         http_call_cancel(j->call);
+    if (j->time_call)
+        time_call_cancel(j->time_call);
     drop_endpoint(j);
     timer_close(&j->timer, on_timer_closed, j);
 }

@@ -6,6 +6,7 @@
 #include "base/core/rand.h"
 #include "base/data/json.h"
 #include "base/data/time.h"
+#include "base/http/date.h"
 #include "base/io/backoff.h"
 #include "base/io/timer.h"
 #include "base/kube/metadata.h"
@@ -227,8 +228,8 @@ static void on_lease(void *arg, const struct kube_reply *r, const struct err *e)
 {
     struct node *n = arg;
     uint64_t interval = n->c.lease_interval_ms ? n->c.lease_interval_ms : LEASE_INTERVAL_MS;
+    int64_t server_s;
 
-    (void)r;
     n->lease_call = NULL;
     if (n->closing) {
         maybe_gone(n);
@@ -242,6 +243,8 @@ static void on_lease(void *arg, const struct kube_reply *r, const struct err *e)
         if (strncmp(n->last_error, "renew the lease", 15) == 0)
             note(n, "", NULL);
         timer_start_ms(&n->lease_timer, rand_jitter_ms(interval, 4), on_lease_timer, n);
+        if (n->c.on_server_time && http_date_parse(&server_s, http_headers_get(r->headers, "Date")))
+            n->c.on_server_time(n->c.arg, server_s);
         return;
     }
     if (e->code == ERR_EXISTS || e->code == ERR_NOT_FOUND) {

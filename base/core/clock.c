@@ -48,16 +48,20 @@ static int64_t running(struct mark m, int64_t boot_us)
     return m.us ? m.us + boot_us - m.boot_us : 0;
 }
 
+static void forget(void)
+{
+    k.correction_us = 0;
+    k.floor = k.known = (struct mark){ 0 };
+}
+
 /* Reads both clocks and notices that the machine's was set. */
 static struct reading look(void)
 {
     struct reading r = { read_us(CLOCK_REALTIME) + k.offset_us, read_us(CLOCK_BOOTTIME) };
     int64_t skew_us = r.machine_us - r.boot_us;
 
-    if (k.has_skew && llabs(skew_us - k.skew_us) > STEP_US) {
-        k.correction_us = 0;
-        k.floor = k.known = (struct mark){ 0 };
-    }
+    if (k.has_skew && llabs(skew_us - k.skew_us) > STEP_US)
+        forget();
     k.skew_us = skew_us;
     k.has_skew = true;
     return r;
@@ -149,6 +153,13 @@ void clock_learn_s(int64_t unix_s)
 {
     pthread_mutex_lock(&lock);
     k.correction_us = unix_s * SECOND_US - look().machine_us;
+    pthread_mutex_unlock(&lock);
+}
+
+void clock_trust_machine(void)
+{
+    pthread_mutex_lock(&lock);
+    forget();
     pthread_mutex_unlock(&lock);
 }
 

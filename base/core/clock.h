@@ -33,6 +33,9 @@ int64_t clock_floor_s(void); /* running on; 0: none */
 /* It is that late now, until somebody sets the machine's clock. Not below the floor. */
 void clock_learn_s(int64_t unix_s);
 
+/* The machine's clock is right after all: as if somebody had just set it. */
+void clock_trust_machine(void);
+
 /* What is worth keeping for the next start. Somebody who is trusted, or this machine where nobody
  * else can tell, says that it is that late now. */
 void clock_confirm_s(int64_t unix_s);

@@ -44,7 +44,7 @@ struct ask {
     const struct route *route;
     struct identity *id;
     bool waiting, is_write, counted;
-    bool returning; /* its certificate has expired: a new one needs more proof */
+    bool returning;  /* its certificate has expired: a new one needs more proof */
     char node[254];  /* of the node headers, lower case */
     struct key *pub; /* of the CSR; NULL: shared key */
 };

@@ -181,6 +181,8 @@ static void check_files(const struct world *w)
     "GET /v1-k3s/serving-kubelet.crt " a "\nGET /v1-k3s/client-kubelet.crt " a                     \
     "\nGET /v1-k3s/client-kube-proxy.crt " a "\nGET /v1-k3s/client-k3s-controller.crt " a "\n"
 
+#define REVIVE "POST /v1-k3s/client-kubelet.crt - cert(bad)\n"
+
 #define STATUS(message) "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"message\":\"" message "\"}"
 
 static const struct row rows[] = {
@@ -324,7 +326,13 @@ static const struct row rows[] = {
       .token = TOKEN_FULL,
       .flaw = FLAW_EXPIRED,
       .cause = CAUSE_CLOCK,
-      .why = "expired",
+      .why = "not valid at the server's own time",
+      .asked = "GET /cacerts -\nGET /cacerts -\n" }, /* the second asks what time it is */
+    { .name = "the same under a CA that the token does not pin: nobody is asked for the time",
+      .token = TOKEN_WRONG_HASH,
+      .flaw = FLAW_EXPIRED,
+      .cause = CAUSE_TOKEN,
+      .why = "CA",
       .asked = "GET /cacerts -\n" },
     { .name = "a server certificate without the cluster's name",
       .token = TOKEN_FULL,
@@ -362,6 +370,46 @@ static const struct row rows[] = {
       .cause = CAUSE_TOKEN,
       .why = "no token was given",
       .asked = "GET /v1-k3s/config - cert\n" },
+    { .name = "back after two years without a token",
+      .token = TOKEN_NONE,
+      .before = JOINED_THEN_YEARS,
+      .revives = true,
+      .joins = true,
+      .asked = REVIVE REST("- cert", "POST") },
+    { .name = "back after two years with a token",
+      .token = TOKEN_FULL,
+      .before = JOINED_THEN_YEARS,
+      .revives = true,
+      .joins = true,
+      .asked = HEAD REST("basic", "POST") },
+    { .name = "back after two years with a bootstrap token that has expired too",
+      .token = TOKEN_BOOTSTRAP,
+      .before = JOINED_THEN_YEARS,
+      .revives = true,
+      .rules = { { "GET /v1-k3s/config", 1, 401, STATUS("Unauthorized") } },
+      .joins = true,
+      .asked = HEAD "GET /v1-k3s/config bearer\n" REVIVE REST("bearer cert", "POST") },
+    { .name = "[N] back after two years without a token: K3s wants one",
+      .token = TOKEN_NONE,
+      .before = JOINED_THEN_YEARS,
+      .cause = CAUSE_TOKEN,
+      .why = "no token was given: a token is needed",
+      .asked = REVIVE },
+    { .name = "[N] the same with a token that is refused",
+      .token = TOKEN_WRONG_PASSWORD,
+      .before = JOINED_THEN_YEARS,
+      .cause = CAUSE_TOKEN,
+      .why = "it refuses the token: a token is needed",
+      .asked = HEAD "GET /v1-k3s/config wrong-basic\n" REVIVE },
+    { .name = "back after two years, the password was lost",
+      .token = TOKEN_NONE,
+      .before = JOINED_THEN_YEARS,
+      .revives = true,
+      .rules = { { "POST /v1-k3s/client-kubelet.crt", 1, 403,
+                   STATUS("node password rejected for \\\"edge-1\\\"") } },
+      .cause = CAUSE_PASSWORD,
+      .why = "node password rejected for \"edge-1\"",
+      .asked = REVIVE },
     /* whoever sits in between must not get the token by refusing before it proved to be the
      * cluster */
     { .name = "401 before the CA is verified",
@@ -394,6 +442,8 @@ static void play(const struct row *row)
         authority_deinit(&w.client_ca);
         make_cas(&w);
     }
+    if (row->before == JOINED_THEN_YEARS)
+        clock_set_offset_s(2 * 365 * 86400);
     set_server_cert(&w, row->flaw);
     join_once(&w, row->token);
     if (w.first_cause != row->cause || (row->why && !strstr(w.why, row->why)))
@@ -411,6 +461,7 @@ static void play(const struct row *row)
     }
     close_join(&w);
     world_deinit(&w);
+    clock_set_offset_s(0);
 }
 
 static void each_conversation_goes_as_written(void **state)

@@ -44,6 +44,7 @@ struct world {
     size_t n_asked;
     enum node_state states[8];
     size_t n_states;
+    int64_t server_s; /* what the server said last */
     bool closed;
 };
 
@@ -118,6 +119,11 @@ static void on_state(void *arg, enum node_state st)
     w->states[w->n_states++] = st;
 }
 
+static void on_server_time(void *arg, int64_t unix_s)
+{
+    ((struct world *)arg)->server_s = unix_s;
+}
+
 static void world_init(struct world *w)
 {
     static const char *const ips[] = { "10.0.0.5" };
@@ -157,6 +163,7 @@ static void start(struct world *w)
                              .machine = &w->machine,
                              .data_dir = "/",
                              .on_state = on_state,
+                             .on_server_time = on_server_time,
                              .arg = w,
                              .lease_interval_ms = 50,
                              .status_interval_ms = 3600000 };
@@ -265,6 +272,7 @@ static void a_new_node_is_created_and_its_lease_kept(void **state)
     assert_int_equal(w.n_states, 1);
     assert_int_equal(w.states[0], NODE_RUNNING);
     assert_true(node_lease_renewed_unix_s(w.node) > 0);
+    assert_true(llabs(w.server_s - clock_wall_s()) < 60);
     assert_string_equal(node_last_error(w.node), "");
     world_deinit(&w);
 }

@@ -107,6 +107,12 @@ static void a_clock_that_is_set_ends_the_floor(void **state)
     about(clock_wall_s(), now);
     assert_int_equal(clock_floor_s(), 0);
     assert_int_equal(clock_known_s(), 0);
+
+    clock_raise_floor_s(now + 5 * YEAR_S);
+    clock_learn_s(now + 6 * YEAR_S);
+    clock_trust_machine(); /* the same, without a jump */
+    about(clock_wall_s(), now);
+    assert_int_equal(clock_floor_s(), 0);
 }
 
 static void small_corrections_of_a_time_service_end_nothing(void **state)
