@@ -126,8 +126,10 @@ $(test_tools): %: %.o $(test_libs) $(all_libs)
 check: $(unit_bins)
 	$(Q)sh test/run-unit.sh $(unit_bins)
 
-# The tests that break something, as often as it takes to believe them; CI does it a few times.
-chaos_bins := $(addprefix $(BUILD)/test/unit/,tunnel/cuts_test tunnel/cycles_test server/store/sqlite_crash_test)
+# The tests that break something, as often as it takes to believe them, and a month of leases; CI
+# does it a few times, and a day.
+chaos_bins := $(addprefix $(BUILD)/test/unit/,tunnel/cuts_test tunnel/cycles_test \
+              server/store/sqlite_crash_test server/store/sqlite_month_test)
 chaos: $(chaos_bins)
 	$(Q)sh test/run-chaos.sh $(BUILD) $(chaos_bins)
 

@@ -3,6 +3,7 @@
 #include "base/core/macros.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/timex.h>
 #include <time.h>
@@ -17,12 +18,14 @@ struct mark {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* both roles ask, and the main thread */
 static struct {
-    int64_t offset_us; /* of tests */
+    int64_t offset_us;               /* of tests */
     struct mark build, floor, known; /* us 0: none */
     int64_t correction_us;
     int64_t skew_us; /* machine's minus boot clock at the last look */
     bool has_skew;
 } k;
+
+static _Atomic uint64_t mono_ahead_ms; /* of tests */
 
 static int64_t read_us(clockid_t id)
 {
@@ -34,7 +37,7 @@ static int64_t read_us(clockid_t id)
 
 uint64_t clock_mono_ms(void)
 {
-    return (uint64_t)read_us(CLOCK_MONOTONIC) / 1000;
+    return (uint64_t)read_us(CLOCK_MONOTONIC) / 1000 + atomic_load(&mono_ahead_ms);
 }
 
 /* ---- with the lock held ---- */
@@ -177,4 +180,9 @@ void clock_set_offset_s(int64_t offset_s)
     k.offset_us = offset_s * SECOND_US;
     look();
     pthread_mutex_unlock(&lock);
+}
+
+void clock_advance_mono_ms(uint64_t by_ms)
+{
+    atomic_fetch_add(&mono_ahead_ms, by_ms);
 }

@@ -47,3 +47,5 @@ bool clock_is_synced(void);
 /* Tests only: as if the machine's clock were that much ahead, and set by nobody. Counts as somebody
  * setting it. */
 void clock_set_offset_s(int64_t offset_s);
+/* Tests only: moves the monotonic clock on. A wait that goes on already does not notice. */
+void clock_advance_mono_ms(uint64_t by_ms);

@@ -12,10 +12,18 @@
 #include <unistd.h>
 
 #define APPLICATION_ID 0x436f7263 /* "Corc" */
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 #define REV_MAX        ((int64_t)1 << 54)
 #define STR_(x)        #x
 #define STRING_OF(x)   STR_(x)
+
+#define LEASE_TABLE                                                                                \
+    "CREATE TABLE lease (id INTEGER PRIMARY KEY, pos INTEGER NOT NULL, value BLOB NOT NULL) "      \
+    "STRICT;"
+#define MARKS                                                                                      \
+    "PRAGMA application_id=" STRING_OF(APPLICATION_ID) ";"                                         \
+                                                       "PRAGMA user_version=" STRING_OF(           \
+                                                           FORMAT_VERSION) ";"
 
 static const char schema[] =
     "BEGIN;"
@@ -24,12 +32,10 @@ static const char schema[] =
     " create_rev INTEGER NOT NULL, mod_rev INTEGER NOT NULL, value BLOB NOT NULL) STRICT;"
     "CREATE TABLE log (id INTEGER PRIMARY KEY, key TEXT NOT NULL, kind INTEGER NOT NULL,"
     " prev_create_rev INTEGER, prev_mod_rev INTEGER, prev_value BLOB) STRICT;"
-    "CREATE INDEX log_key ON log (key);"
-    "INSERT INTO meta VALUES ('reserved', 0), ('compacted', 0);"
-    "PRAGMA application_id=" STRING_OF(APPLICATION_ID) ";"
-                                                       "PRAGMA user_version=" STRING_OF(
-                                                           FORMAT_VERSION) ";"
-                                                                           "COMMIT;";
+    "CREATE INDEX log_key ON log (key);" LEASE_TABLE
+    "INSERT INTO meta VALUES ('reserved', 0), ('compacted', 0);" MARKS "COMMIT;";
+/* Format 1 wrote checkpoints of leases to live and log. */
+static const char schema_from_1[] = "BEGIN;" LEASE_TABLE MARKS "COMMIT;";
 
 /* ---- open ---- */
 
@@ -76,6 +82,8 @@ static int schema_check(struct sqlite *q, struct err *e)
         return err_set(e, ERR_INVALID,
                        "database %s was not made by coracle: move it away, or name another",
                        q->path);
+    if (version == 1)
+        return db_exec(d, schema_from_1, e);
     if (version != FORMAT_VERSION)
         return err_set(e, ERR_INVALID,
                        "database %s has format %lld, this coracle knows %d: run the newer coracle "
@@ -159,7 +167,7 @@ static int open_files(struct sqlite *q, struct err *e)
         return e->code;
     if (chmod(q->path, 0600))
         return err_sys(e, errno, "chmod %s", q->path);
-    if (schema_check(q, e) || state_load(q, e) || writer_open(q, e))
+    if (schema_check(q, e) || state_load(q, e) || eph_load(q, e) || writer_open(q, e))
         return e->code;
     for (size_t i = 0; i < SQLITE_READERS; i++)
         if (reader_open(&q->readers[i], q, e))

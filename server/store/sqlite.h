@@ -3,9 +3,10 @@
  * Sqlite: the default backend. One writer thread owns the write connection and decides commits in
  * groups; two reader threads answer from snapshots. Private to server/store/sqlite*.c.
  *
- *   live (id, key, create_rev, mod_rev, value)    what exists
- *   log  (id, key, kind, prev_create_rev, prev_mod_rev, prev_value)
- *   meta (name, value)                            'reserved', 'compacted' revisions
+ *   live  (id, key, create_rev, mod_rev, value)    what exists
+ *   log   (id, key, kind, prev_create_rev, prev_mod_rev, prev_value)
+ *   lease (id, pos, value)                         newer versions of live rows, see below
+ *   meta  (name, value)                            'reserved', 'compacted' revisions
  *
  * The log is an undo log: id is the event's position (store_pos) and a row holds what the key was
  * BEFORE it; what the key became is the next row of that key, or the live row. So a value is in the
@@ -13,12 +14,15 @@
  * delete carries the last one by itself, and compaction is the removal of the oldest rows without
  * looking at any key. What a key was at revision R: the first row behind R tells, else live.
  *
- * Leases: an UPDATE of ephemeral ops only goes to memory (struct eph, the overlay) and is written
- * out once a minute; creates and deletes are durable as any other, so every key of the overlay has
- * a live row. The newest version of such a key is the overlay's, for as long as it has an entry. A
- * crash loses the renewals of the last minute, never a revision: meta 'reserved' is raised, and
- * durable, before a revision above it is used in memory only, and a start goes on behind it.
- * History knows a lease's checkpointed versions only.
+ * Leases: an UPDATE of ephemeral ops only goes to memory (struct eph, the overlay); creates and
+ * deletes are durable as any other, so every key of the overlay has a live row, and the newest
+ * version of such a key is the overlay's. Once a minute those that changed are written to the table
+ * lease, and to no other: one page holds several, where a row in live, one in the log and one in
+ * its index are three pages or more each. A start loads the overlay from there. A durable operation
+ * first makes the overlay's version an event of the log, then the entry is gone. A crash loses the
+ * renewals of the last minute, never a revision: meta 'reserved' is raised, and durable, before a
+ * revision above it is used in memory only, and a start goes on behind it. History knows of a
+ * lease what is in live, log and lease.
  *
  * A read is consistent when its snapshot and the overlay belong together: the newest row of the log
  * in the snapshot must be the one the writer published with the overlay; else it tries again.
@@ -44,7 +48,7 @@ struct eph {
 
 struct writer {
     struct db *db;
-    struct db_stmt *find, *log, *insert, *update, *remove, *set_meta;
+    struct db_stmt *find, *log, *insert, *update, *remove, *set_meta, *lease_set, *lease_drop;
     struct db_stmt *log_slice, *log_drop;
     /* The state of the newest group; restored when it fails. */
     struct writer_state {
@@ -75,7 +79,7 @@ struct reader {
     struct sqlite *q;
     uv_thread_t thread;
     struct db *db;
-    struct db_stmt *newest, *compacted, *get, *list, *count, *list_past, *log, *log_next;
+    struct db_stmt *newest, *compacted, *get, *lease, *list, *count, *list_past, *log, *log_next;
 };
 
 struct sqlite {
@@ -119,8 +123,10 @@ void writer_account(struct sqlite *q, const char *who);
 MUST_USE int writer_set_meta(struct writer *w, const char *name, int64_t v, struct err *e);
 
 /* sqlite_eph.c, writer thread */
+MUST_USE int eph_load(struct sqlite *q, struct err *e); /* at the start, on the opener's */
 struct eph *eph_find(struct sqlite *q, struct str key);
 void eph_set(struct sqlite *q, struct str key, struct store_obj *o, int64_t pos); /* o NULL: drop */
+/* Its version becomes an event of the log and the live row. */
 MUST_USE int eph_write_out(struct sqlite *q, struct eph *en, struct err *e);
 void eph_publish(struct sqlite *q);  /* the group is durable */
 void eph_rollback(struct sqlite *q); /* it is not */

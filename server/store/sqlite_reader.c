@@ -25,6 +25,10 @@ int reader_open(struct reader *r, struct sqlite *q, struct err *e)
         db_prepare(&r->newest, r->db, "SELECT max(id) FROM log", e) ||
         db_prepare(&r->compacted, r->db, "SELECT value FROM meta WHERE name='compacted'", e) ||
         db_prepare(&r->get, r->db, "SELECT create_rev, mod_rev, value FROM live WHERE key=?1", e) ||
+        db_prepare(&r->lease, r->db,
+                   "SELECT live.create_rev, lease.pos, lease.value FROM lease JOIN live USING (id) "
+                   "WHERE live.key=?1",
+                   e) ||
         db_prepare(&r->list, r->db,
                    "SELECT key, create_rev, mod_rev, value FROM live WHERE key>=?1 AND key<?2 "
                    "ORDER BY key",
@@ -56,6 +60,7 @@ void reader_close(struct reader *r)
     db_stmt_free(r->newest);
     db_stmt_free(r->compacted);
     db_stmt_free(r->get);
+    db_stmt_free(r->lease);
     db_stmt_free(r->list);
     db_stmt_free(r->count);
     db_stmt_free(r->list_past);
@@ -263,17 +268,37 @@ static int key_cmp(struct str a, struct str b)
     return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 
-/* The overlay's version of key at the asked revision, or NULL. */
-static struct store_obj *over_at(struct merge *m, struct str key)
+/* The checkpoint of a lease, if it is not too new either. */
+static int lease_at(struct store_obj **out, struct merge *m, struct str key, struct err *e)
+{
+    struct db_stmt *st = m->r->lease;
+    bool row;
+
+    db_bind_text(st, 1, key);
+    if (db_step(st, &row, e) || !row)
+        return row ? 0 : e->code;
+    if (store_pos_rev(db_col_i64(st, 1)) <= m->at_rev)
+        *out = store_obj_new(key, db_col_str(st, 2), db_col_i64(st, 0),
+                             store_pos_rev(db_col_i64(st, 1)));
+    db_reset(st);
+    return 0;
+}
+
+/* What a lease was at the asked revision, where that is not what the row says; a reference. */
+static int over_at(struct store_obj **out, struct merge *m, struct str key, struct err *e)
 {
     struct snap *s = m->s;
     int c = 1;
 
+    *out = NULL;
     while (m->i_over < s->n_over && (c = key_cmp(store_obj_key(s->over[m->i_over].now), key)) < 0)
         m->i_over++;
     if (m->i_over == s->n_over || c)
-        return NULL;
-    return s->over[m->i_over].now->mod_rev <= m->at_rev ? s->over[m->i_over].now : NULL;
+        return 0;
+    if (s->over[m->i_over].now->mod_rev > m->at_rev)
+        return lease_at(out, m, key, e);
+    *out = store_obj_ref(s->over[m->i_over].now);
+    return 0;
 }
 
 static struct store_obj *obj_of_row(struct db_stmt *st)
@@ -295,8 +320,9 @@ static int merge_next(struct merge *m, struct store_obj **out, bool *end, struct
         if (c >= 0)
             there = db_col_i64(st, 4) != LOG_CREATE; /* its first row makes it: it was not there */
         if (there && out) {
-            struct store_obj *over = over_at(m, c < 0 ? m->live_key : m->past_key);
-            *out = over ? store_obj_ref(over) : obj_of_row(st);
+            if (over_at(out, m, c < 0 ? m->live_key : m->past_key, e))
+                return e->code;
+            *out = *out ? *out : obj_of_row(st);
         }
         if ((c <= 0 && live_next(m, e)) || (c >= 0 && past_next(m, e))) {
             if (there && out)

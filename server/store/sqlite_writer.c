@@ -32,7 +32,12 @@ int writer_open(struct sqlite *q, struct err *e)
                    e) ||
         db_prepare(&w->update, d, "UPDATE live SET mod_rev=?1, value=?2 WHERE id=?3", e) ||
         db_prepare(&w->remove, d, "DELETE FROM live WHERE id=?1", e) ||
-        db_prepare(&w->set_meta, d, "UPDATE meta SET value=?2 WHERE name=?1", e))
+        db_prepare(&w->set_meta, d, "UPDATE meta SET value=?2 WHERE name=?1", e) ||
+        db_prepare(&w->lease_set, d,
+                   "INSERT INTO lease SELECT id, ?2, ?3 FROM live WHERE key=?1 "
+                   "ON CONFLICT (id) DO UPDATE SET pos=excluded.pos, value=excluded.value",
+                   e) ||
+        db_prepare(&w->lease_drop, d, "DELETE FROM lease WHERE id=?1", e))
         return e->code;
     return compact_open(q, e);
 }
@@ -47,6 +52,8 @@ void writer_close(struct sqlite *q)
     db_stmt_free(w->update);
     db_stmt_free(w->remove);
     db_stmt_free(w->set_meta);
+    db_stmt_free(w->lease_set);
+    db_stmt_free(w->lease_drop);
     db_stmt_free(w->log_slice);
     db_stmt_free(w->log_drop);
     db_close(w->db);
@@ -147,7 +154,7 @@ static int op_durable(struct sqlite *q, struct store_write_op *op, int64_t pos, 
     if (f->eph && f->eph->obj) {
         if (!f->row && find_row(w, op->key, f, e))
             return e->code;
-        if (f->eph->dirty && eph_write_out(q, f->eph, e))
+        if (eph_write_out(q, f->eph, e))
             return e->code;
         eph_set(q, op->key, NULL, 0);
     }

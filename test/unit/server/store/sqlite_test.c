@@ -149,7 +149,27 @@ static void renewing_a_lease_does_not_touch_the_disk(void **state)
     store_stats(f->s, &after);
     assert_int_equal(after.n_groups - before.n_groups, 500);
     fix_close(f);
-    assert_int_equal(sqlite_number(f, "SELECT count(*) FROM log"), 2); /* create and checkpoint */
+    assert_int_equal(sqlite_number(f, "SELECT count(*) FROM log"), 1); /* its create */
+    assert_int_equal(sqlite_number(f, "SELECT count(*) FROM lease"),
+                     1); /* written out at the end */
+}
+
+static void a_database_of_format_1_is_taken_over(void **state)
+{
+    struct fix *f = *state;
+    int64_t rev;
+
+    put(f, STORE_CREATE, "/r/x", "v");
+    rev = put_lease(f, STORE_CREATE, "/l/node", "0");
+    fix_close(f);
+    sqlite_alter(f, "DROP TABLE lease; PRAGMA user_version=1");
+    fix_open(f, NULL);
+    assert_int_equal(store_revision(f->s), rev);
+    assert_int_equal(get(f, "/r/x")[0], 'v');
+    put_lease(f, STORE_UPDATE, "/l/node", "1");
+    fix_close(f);
+    fix_open(f, NULL);
+    assert_int_equal(get(f, "/l/node")[0], '1');
 }
 
 /* ---- damage ---- */
@@ -197,10 +217,11 @@ static void use_everything(struct fix *f, int64_t rev)
         { .kind = STORE_UPDATE, .key = STR("/r/03"), .value = STR("new") },
         { .kind = STORE_CREATE, .key = STR("/r/new"), .value = STR("new") },
         { .kind = STORE_DELETE, .key = STR("/r/05") },
+        { .kind = STORE_DELETE, .key = STR("/r/lease") },
     };
     const struct store_list_opts past = { .at_rev = rev / 2, .limit = 7 };
     struct store_watch *w = NULL;
-    int left = 7;
+    int left = 8;
 
     store_watch_start(&w, f->s, STR("/r/"), rev / 3, &events, &w);
     store_get(f->s, STR("/r/01"), on_get_any, &left);
@@ -244,6 +265,8 @@ static void flipped_bytes_are_named_never_crashed_on(void **state)
         snprintf(key, sizeof key, "/r/%02d", i % 40);
         put(f, i < 40 ? STORE_CREATE : STORE_UPDATE, key, value + i);
     }
+    for (int i = 0; i < 20; i++)
+        put_lease(f, i ? STORE_UPDATE : STORE_CREATE, "/r/lease", value + i);
     rev = store_revision(f->s);
     fix_close(f);
     sqlite_path(path, f->place);
@@ -318,8 +341,8 @@ int main(void)
         T(a_second_process_is_refused_by_name),        T(a_newer_format_is_refused),
         T(a_database_of_somebody_else_is_refused),     T(a_missing_folder_is_named),
         T(a_full_disk_refuses_writes_and_still_reads), T(churn_does_not_grow_the_file),
-        T(renewing_a_lease_does_not_touch_the_disk),   T(flipped_bytes_are_named_never_crashed_on),
-        T(damage_under_a_running_store_is_named),
+        T(renewing_a_lease_does_not_touch_the_disk),   T(a_database_of_format_1_is_taken_over),
+        T(flipped_bytes_are_named_never_crashed_on),   T(damage_under_a_running_store_is_named),
     };
     int failed = suite_run(&sqlite_backend);
 

@@ -12,20 +12,6 @@ static int setup(void **state)
     return fix_setup(state, backend);
 }
 
-#define FMT(...) fmt_((char[512]){ 0 }, __VA_ARGS__)
-static const char *fmt_(char *buf, const char *f, ...) PRINTF_FMT(2, 3);
-static const char *fmt_(char *buf, const char *f, ...)
-{
-    va_list ap;
-
-    va_start(ap, f);
-    vsnprintf(buf, 512, f, ap);
-    va_end(ap);
-    return buf;
-}
-
-#define R(rev) ((long long)(rev))
-
 /* ---- writes and reads ---- */
 
 static void a_key_lives_through_create_update_delete(void **state)
@@ -620,69 +606,6 @@ static void two_hundred_writers_get_no_errors(void **state)
     assert_true(stats.n_groups < N * ROUNDS / 2); /* they shared fsyncs */
 }
 
-/* ---- leases ---- */
-
-static void a_lease_is_an_object_like_any_other_to_readers_and_watchers(void **state)
-{
-    struct fix *f = *state;
-    struct seen w = { 0 };
-    int64_t a, b, c, d, e;
-
-    watch(f, &w, "/l/", 0);
-    a = put_lease(f, STORE_CREATE, "/l/x", "1");
-    b = put_lease(f, STORE_UPDATE, "/l/x", "2");
-    c = put_lease(f, STORE_UPDATE, "/l/x", "3");
-    assert_true(a < b && b < c);
-    assert_string_equal(get(f, "/l/x"), FMT("3@%lld/%lld", R(c), R(a)));
-    assert_string_equal(list(f, "/l/", NULL), FMT("/l/x=3@%lld", R(c)));
-    d = put(f, STORE_UPDATE, "/l/x", "by hand");
-    e = put_lease(f, STORE_UPDATE, "/l/x", "5");
-    assert_string_equal(list(f, "/l/", NULL), FMT("/l/x=5@%lld", R(e)));
-    put_lease(f, STORE_DELETE, "/l/x", "");
-    assert_string_equal(list(f, "/l/", NULL), "");
-    assert_string_equal(seen(&w, 6),
-                        FMT("+/l/x=1@%lld ~/l/x=2<1@%lld ~/l/x=3<2@%lld ~/l/x=by hand<3@%lld "
-                            "~/l/x=5<by hand@%lld -/l/x<5@%lld",
-                            R(a), R(b), R(c), R(d), R(e), R(e + 1)));
-    unwatch(&w);
-}
-
-static void leases_survive_closing(void **state)
-{
-    struct fix *f = *state;
-    int64_t a = put_lease(f, STORE_CREATE, "/l/x", "1"), b = 0;
-
-    for (int i = 0; i < 10; i++)
-        b = put_lease(f, STORE_UPDATE, "/l/x", FMT("%d", i));
-    fix_close(f);
-    fix_open(f, NULL);
-    assert_int_equal(store_revision(f->s), b);
-    assert_string_equal(get(f, "/l/x"), FMT("9@%lld/%lld", R(b), R(a)));
-}
-
-static void a_watch_from_the_past_ends_up_with_the_newest_lease(void **state)
-{
-    struct fix *f = *state;
-    struct seen w = { 0 };
-    const struct store_limits tiny = { .window_events = 1, .checkpoint_ms = 1 };
-    const struct store_limits lazy = { .window_events = 1 };
-
-    for (int round = 0; round < 2; round++) {
-        int64_t a, z = 0;
-        fix_close(f);
-        fix_open(f, round ? &tiny : &lazy);
-        a = put_lease(f, STORE_CREATE, FMT("/l%d/x", round), "first");
-        for (int i = 0; i < 20; i++)
-            z = put_lease(f, STORE_UPDATE, FMT("/l%d/x", round), FMT("%d", i));
-        put(f, STORE_CREATE, FMT("/r%d", round), "");
-        watch(f, &w, FMT("/l%d/", round), a);
-        while (w.last_pos_rev < z)
-            uv_run(&f->loop, UV_RUN_ONCE);
-        assert_int_equal(w.last_pos_rev, z);
-        unwatch(&w);
-    }
-}
-
 /* ---- bounds and ends ---- */
 
 static void a_full_queue_refuses_and_empties_again(void **state)
@@ -777,13 +700,10 @@ int suite_run(const struct suite_backend *b)
         T(no_event_is_missed_or_repeated_in_a_storm),
         T(a_slow_watch_catches_up_from_the_log_while_writers_go_on),
         T(two_hundred_writers_get_no_errors),
-        T(a_lease_is_an_object_like_any_other_to_readers_and_watchers),
-        T(leases_survive_closing),
-        T(a_watch_from_the_past_ends_up_with_the_newest_lease),
         T(a_full_queue_refuses_and_empties_again),
         T(peek_knows_what_was_written_and_stays_within_its_bytes),
         T(closing_answers_everything_once),
     };
     backend = b;
-    return cmocka_run_group_tests_name(b->name, tests, NULL, NULL);
+    return cmocka_run_group_tests_name(b->name, tests, NULL, NULL) + suite_lease_run(b);
 }

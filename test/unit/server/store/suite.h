@@ -19,6 +19,12 @@ struct suite_backend {
 };
 
 int suite_run(const struct suite_backend *b);
+int suite_lease_run(const struct suite_backend *b); /* suite_run's part about ephemeral writes */
+
+/* A text that lives as long as the block around it, and a revision for it. */
+#define FMT(...) fix_fmt((char[512]){ 0 }, __VA_ARGS__)
+#define R(rev)   ((long long)(rev))
+const char *fix_fmt(char buf[512], const char *f, ...) PRINTF_FMT(2, 3);
 
 /* ---- helpers: each runs the loop until the answer is there ---- */
 struct fix {

@@ -300,3 +300,13 @@ const char *seen(struct seen *w, size_t n)
         turn(w->f);
     return w->text;
 }
+
+const char *fix_fmt(char buf[512], const char *f, ...)
+{
+    va_list ap;
+
+    va_start(ap, f);
+    vsnprintf(buf, 512, f, ap);
+    va_end(ap);
+    return buf;
+}
