@@ -41,6 +41,11 @@ static void put_list(FILE *o, const char *name, size_t i, const char *const *l)
     fputs("NULL };\n", o);
 }
 
+static const char *atomic_flag(const struct type *t)
+{
+    return t->atomic ? " | SCHEMA_ATOMIC" : "";
+}
+
 static void put_types(const struct compiler *c, FILE *o)
 {
     fprintf(o, "static const struct schema_type T[%zu];\n", c->n_types);
@@ -53,8 +58,9 @@ static void put_types(const struct compiler *c, FILE *o)
     fprintf(o, "static const struct schema_field F[] = {\n");
     for (size_t i = 0; i < c->n_flat; i++) {
         const struct field *f = &c->flat[i];
-        fprintf(o, "    { .name = \"%s\", .type = &T[%d], .flags = %s, .number = %u", f->name,
-                f->type, f->flags ? f->flags : "0", f->number);
+        fprintf(o, "    { .name = \"%s\", .type = &T[%d], .flags = %s%s, .number = %u", f->name,
+                f->type, f->flags ? f->flags : "0",
+                f->granular ? "" : atomic_flag(&c->types[f->type]), f->number);
         if (f->list_type)
             fprintf(o, ", .list_type = %s", f->list_type);
         if (f->format)
@@ -74,8 +80,8 @@ static void put_types(const struct compiler *c, FILE *o)
     fputs("};\n", o);
     for (size_t i = 0; i < c->n_types; i++)
         if (c->types[i].item >= 0)
-            fprintf(o, "static const struct schema_field I%zu = { .type = &T[%d] };\n", i,
-                    c->types[i].item);
+            fprintf(o, "static const struct schema_field I%zu = { .type = &T[%d], .flags = 0%s };\n",
+                    i, c->types[i].item, atomic_flag(&c->types[c->types[i].item]));
     fprintf(o, "static const struct schema_type T[%zu] = {\n", c->n_types);
     for (size_t i = 0; i < c->n_types; i++) {
         const struct type *t = &c->types[i];

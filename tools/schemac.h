@@ -24,7 +24,7 @@ struct field {
     struct where at;
     const char *name, *type_text;
     unsigned number, embed[EMBED_MAX];
-    bool pointer, inlined;
+    bool pointer, inlined, granular;
     const char *flags; /* "SCHEMA_REQUIRED | ..." */
     const char *list_type, *format, *merge_key, *deflt;
     const char **keys;
@@ -42,6 +42,7 @@ struct type {
     const char *name, *gv, *shape;
     const struct group *group;
     bool object;
+    bool atomic; /* wherever it is used, but for fields that say granular */
     struct field *fields;
     size_t n_fields;
     const char **variants;

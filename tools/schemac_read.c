@@ -198,6 +198,8 @@ static void read_attribute(struct compiler *c, struct field *f, char *w)
             f->flags = join_flag(c, f->flags, flag);
         } else if (strcmp(w, "set") == 0) {
             f->list_type = "SCHEMA_LIST_SET";
+        } else if (strcmp(w, "granular") == 0) {
+            f->granular = true;
         } else {
             schemac_complain(c, c->at, "field %s: unknown attribute \"%s\"", f->name, w);
         }
@@ -402,8 +404,11 @@ static struct type *read_type(struct compiler *c, char **w, size_t n)
 {
     bool is_enum = strcmp(w[0], "enum") == 0;
 
-    if (n < 2 || (is_enum ? n < 3 : n > 2)) {
-        schemac_complain(c, c->at, is_enum ? "want: enum NAME VALUE..." : "want: %s NAME", w[0]);
+    bool atomic = !is_enum && n == 3 && strcmp(w[2], "atomic") == 0;
+
+    if (n < 2 || (is_enum ? n < 3 : n > 2 && !atomic)) {
+        schemac_complain(c, c->at,
+                         is_enum ? "want: enum NAME VALUE..." : "want: %s NAME [atomic]", w[0]);
         return NULL;
     }
     for (size_t i = 0; i < c->n_types; i++)
@@ -417,6 +422,7 @@ static struct type *read_type(struct compiler *c, char **w, size_t n)
                         .group = c->group,
                         .shape = is_enum ? "SCHEMA_STRING" : "SCHEMA_STRUCT",
                         .object = strcmp(w[0], "object") == 0,
+                        .atomic = atomic,
                         .item = -1 };
     if (is_enum) {
         t->variants = list_of(c, w + 2, n - 2);

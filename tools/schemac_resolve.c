@@ -66,6 +66,8 @@ static void check_field(struct compiler *c, struct field *f)
 
     if ((f->keys || f->list_type) && !is_list)
         schemac_complain(c, f->at, "field %s: keys and set are for lists", f->name);
+    if (f->keys && f->flags && strstr(f->flags, "SCHEMA_ATOMIC"))
+        f->keys = NULL; /* merge=key atomic: by key for a patch, as a whole for apply */
     if (f->keys)
         f->list_type = "SCHEMA_LIST_MAP";
     for (size_t i = 0; f->keys && is_list && f->keys[i]; i++) {

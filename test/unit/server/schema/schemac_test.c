@@ -40,6 +40,8 @@ static const struct {
     { HEAD "enum E A B\ntype T\n    e 1 E default=C\n",
       "x.kube:6: field e: default \"C\" is no E\n" },
     { HEAD "type ObjectMeta\n", "x.kube:4: ObjectMeta is there already, in x.kube:2\n" },
+    { HEAD "type T atomic\n    m 1 ObjectMeta\ntype U\n    t 1 T? granular\n", NULL },
+    { HEAD "type T frob\n", "x.kube:4: want: type NAME [atomic]\n" },
     { HEAD "type T\n    + 1 ObjectMeta\n    name 2 string\n",
       "x.kube:6: T has two fields name, one of them embedded\n" },
     { HEAD "kind Pod pods\n", "x.kube:4: kind Pod has no object or type of that name\n" },
