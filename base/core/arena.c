@@ -2,7 +2,9 @@
 
 #include "base/core/mem.h"
 
+#include <assert.h>
 #include <stdalign.h>
+#include <string.h>
 
 #define BLOCK_BYTES 8192
 
@@ -47,5 +49,21 @@ void *arena_calloc(struct arena *a, size_t n, size_t size_bytes)
     p = b->data + b->n_used;
     b->n_used += want;
     a->n_bytes += want;
+    return p;
+}
+
+void *arena_alloc(struct arena *a, size_t size_bytes)
+{
+    void *p = arena_calloc(a, 1, size_bytes);
+
+    assert(p); /* the arena has no bounds */
+    return p;
+}
+
+char *arena_strndup(struct arena *a, const char *s, size_t n)
+{
+    char *p = arena_alloc(a, n + 1);
+
+    memcpy(p, s, n);
     return p;
 }
