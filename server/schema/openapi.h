@@ -11,5 +11,5 @@
 json_t *openapi_v3(const struct schema *s, struct str group, struct str version,
                    const char *git_version);
 json_t *openapi_v2(const struct schema *s, const char *git_version);
-/* The definitions of v2 in the protobuf form of gnostic, at the end of out. 0 or ERR_LIMIT. */
+/* What kubectl reads of v2 in the protobuf form of gnostic, at the end of out. 0 or ERR_LIMIT. */
 MUST_USE int openapi_v2_pb(struct buf *out, const struct schema *s, const char *git_version);

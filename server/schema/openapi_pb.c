@@ -1,6 +1,7 @@
 /*
  * OpenAPI v2 as protobuf (github.com/google/gnostic openapiv2/OpenAPIv2.proto): the only form that
- * kubectl before 1.27 asks for. Definitions only: nothing else is read there.
+ * kubectl before 1.27 asks for. What is read there: definitions, and which query parameters the
+ * PATCH of a kind knows (dryRun).
  */
 #include "base/core/err.h"
 #include "base/data/json.h"
@@ -8,11 +9,19 @@
 
 enum { DOC_MAX_BYTES = 16 * 1024 * 1024 };
 
-enum { /* message Document */ DOC_SWAGGER = 1, DOC_INFO = 2, DOC_DEFINITIONS = 9 };
+enum { /* message Document */ DOC_SWAGGER = 1, DOC_INFO = 2, DOC_PATHS = 8, DOC_DEFINITIONS = 9 };
 enum { /* message Info */ INFO_TITLE = 1, INFO_VERSION = 2 };
-enum { /* message NamedSchema, NamedAny */ NAMED_NAME = 1, NAMED_VALUE = 2 };
+enum { /* message Paths, PathItem, Operation */ PATHS_PATH = 2,
+       PATH_PATCH = 8,
+       OPERATION_PARAMETERS = 8,
+       OPERATION_EXTENSION = 13 };
+enum { /* message Parameter, NonBodyParameter, QueryParameterSubSchema */ PARAMETER_NON_BODY = 2,
+       NON_BODY_QUERY = 3,
+       QUERY_NAME = 4 };
+enum { /* message NamedSchema, NamedPathItem, NamedAny */ NAMED_NAME = 1, NAMED_VALUE = 2 };
 enum { /* message Any */ ANY_YAML = 2 };
-enum { /* the one field of a wrapper message: Definitions, Properties, TypeItem, ItemsItem */
+enum { /* the one field of a wrapper message: Definitions, Properties, TypeItem, ItemsItem,
+          ParametersItem */
        ONLY = 1
 };
 enum { /* message Schema */
@@ -75,14 +84,14 @@ static int named_schemas(struct buf *b, unsigned field, const json_t *map)
     return bytes(b, field, buf_str(&all));
 }
 
-static int extension(struct buf *b, const char *name, const json_t *v)
+static int extension(struct buf *b, unsigned field, const char *name, const json_t *v)
 {
     auto_buf yaml = BUF(DOC_MAX_BYTES), any = BUF(DOC_MAX_BYTES), named = BUF(DOC_MAX_BYTES);
 
     if (json_write(&yaml, v) || bytes(&any, ANY_YAML, buf_str(&yaml)) ||
         bytes(&named, NAMED_NAME, str_of(name)) || bytes(&named, NAMED_VALUE, buf_str(&any)))
         return ERR_LIMIT;
-    return bytes(b, SCHEMA_PB_EXTENSION, buf_str(&named));
+    return bytes(b, field, buf_str(&named));
 }
 
 static int type_item(struct buf *b, const json_t *type)
@@ -118,10 +127,48 @@ static int schema(struct buf *b, const json_t *s)
         return ERR_LIMIT;
     json_object_foreach((json_t *)s, key, v)
     {
-        if (strncmp(key, "x-", 2) == 0 && extension(b, key, v))
+        if (strncmp(key, "x-", 2) == 0 && extension(b, SCHEMA_PB_EXTENSION, key, v))
             return ERR_LIMIT;
     }
     return 0;
+}
+
+static int parameter(struct buf *b, const json_t *p)
+{
+    auto_buf query = BUF(1024), non_body = BUF(1024), param = BUF(1024), item = BUF(1024);
+
+    if (text(&query, QUERY_NAME, json_object_get(p, "name")) ||
+        bytes(&non_body, NON_BODY_QUERY, buf_str(&query)) ||
+        bytes(&param, PARAMETER_NON_BODY, buf_str(&non_body)) ||
+        bytes(&item, ONLY, buf_str(&param)))
+        return ERR_LIMIT;
+    return bytes(b, OPERATION_PARAMETERS, buf_str(&item));
+}
+
+static int paths(struct buf *out, const json_t *all)
+{
+    static const char gvk[] = "x-kubernetes-group-version-kind";
+    auto_buf list = BUF(DOC_MAX_BYTES);
+    const char *path;
+    json_t *item, *p;
+    size_t i;
+
+    json_object_foreach((json_t *)all, path, item)
+    {
+        const json_t *patch = json_object_get(item, "patch");
+        auto_buf op = BUF(DOC_MAX_BYTES), one = BUF(DOC_MAX_BYTES), named = BUF(DOC_MAX_BYTES);
+
+        json_array_foreach(json_object_get(patch, "parameters"), i, p)
+        {
+            if (parameter(&op, p))
+                return ERR_LIMIT;
+        }
+        if (extension(&op, OPERATION_EXTENSION, gvk, json_object_get(patch, gvk)) ||
+            bytes(&one, PATH_PATCH, buf_str(&op)) || bytes(&named, NAMED_NAME, str_of(path)) ||
+            bytes(&named, NAMED_VALUE, buf_str(&one)) || bytes(&list, PATHS_PATH, buf_str(&named)))
+            return ERR_LIMIT;
+    }
+    return bytes(out, DOC_PATHS, buf_str(&list));
 }
 
 int openapi_v2_pb(struct buf *out, const struct schema *s, const char *git_version)
@@ -130,7 +177,8 @@ int openapi_v2_pb(struct buf *out, const struct schema *s, const char *git_versi
     auto_buf info = BUF(1024);
 
     if (bytes(out, DOC_SWAGGER, STR("2.0")) || bytes(&info, INFO_TITLE, STR("Kubernetes")) ||
-        bytes(&info, INFO_VERSION, str_of(git_version)) || bytes(out, DOC_INFO, buf_str(&info)))
+        bytes(&info, INFO_VERSION, str_of(git_version)) || bytes(out, DOC_INFO, buf_str(&info)) ||
+        paths(out, json_object_get(doc, "paths")))
         return ERR_LIMIT;
     return named_schemas(out, DOC_DEFINITIONS, json_object_get(doc, "definitions"));
 }

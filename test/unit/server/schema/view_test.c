@@ -263,7 +263,10 @@ static void openapi_v2_comes_as_protobuf_when_only_that_is_read(void **state)
 {
     static const char accept[] = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
     static const char head[] = "\x0a\x03"
-                               "2.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.32.0\x4a";
+                               "2.0\x12\x15\x0a\x0aKubernetes\x12\x07v1.32.0\x42";
+    /* the query parameter of a PATCH that kubectl apply --dry-run=server looks for */
+    static const char dry_run[] = "\x42\x0e\x0a\x0c\x12\x0a\x1a\x08\x22\x06"
+                                  "dryRun";
     AUTO(schema) struct schema *s = schema_new();
     AUTO(discovery) struct discovery *d = discovery_new(s, "x", "v1.32.0");
     struct discovery_doc doc;
@@ -274,6 +277,7 @@ static void openapi_v2_comes_as_protobuf_when_only_that_is_read(void **state)
     assert_null(strchr(doc.content_type, '@')); /* RFC 2045 5.1: no token holds it */
     assert_true(doc.body.n > 50000);
     assert_memory_equal(doc.body.p, head, sizeof head - 1);
+    assert_non_null(memmem(doc.body.p, doc.body.n, dry_run, sizeof dry_run - 1));
     assert_true(discovery_get(d, STR("/openapi/v2"), STR("*/*"), &doc));
     assert_string_equal(doc.content_type, "application/json");
 }
