@@ -92,6 +92,7 @@ static void put_object(struct informer *inf, json_t *object)
     auto_buf key = BUF(1024);
     json_t *before;
 
+    json_object_del(meta_of(object), "managedFields");
     add_key(&key, meta_namespace(object), meta_name(object));
     before = map_get(inf->objects, buf_str(&key));
     if (before && same_version(before, object))

@@ -6,7 +6,9 @@
  *     ^        |
  *     +--------+-- 410 Expired: lists again;  failures: backoff with jitter, then resumes
  *
- * Objects are refcounted json_t: json_incref keeps one beyond a callback; never change them.
+ * Objects are refcounted json_t: json_incref keeps one beyond a callback; never change them. They
+ * come without metadata.managedFields, which would be the larger part; an update without them does
+ * not lose them.
  */
 #include "base/kube/client.h"
 

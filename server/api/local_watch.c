@@ -12,6 +12,7 @@
 #include "base/core/mem.h"
 #include "base/core/rand.h"
 #include "base/data/json.h"
+#include "base/kube/metadata.h"
 #include "base/kube/selector.h"
 #include "server/api/local.h"
 #include "server/api/request.h"
@@ -100,6 +101,8 @@ static json_t *parse(const struct local_watch *w, const struct store_obj *o, int
         log_error("stored object is damaged", kv("key", store_obj_key(o)), kv("err", e.text));
         return NULL;
     }
+    /* larger than most objects, of no use here, and an update without them keeps them */
+    json_object_del(meta_of(doc), "managedFields");
     return doc;
 }
 

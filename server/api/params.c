@@ -64,6 +64,8 @@ static int set(struct params *p, const char *name, const char *v, struct err *e)
             *known[i].flag = truth(v);
         if (known[i].flag == &p->send_initial_events)
             p->has_send_initial_events = true;
+        if (known[i].flag == &p->force)
+            p->has_force = true;
         if (known[i].n == &p->resource_version)
             p->has_resource_version = *v != '\0';
         if (known[i].n == &p->grace_period_s && !*v)

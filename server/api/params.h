@@ -11,6 +11,7 @@
 struct params {
     bool watch, allow_watch_bookmarks, pretty, force;
     bool has_send_initial_events, send_initial_events;
+    bool has_force;
     bool dry_run;              /* dryRun=All */
     bool has_resource_version; /* given and not "" */
     int64_t resource_version;  /* 0: "0" or absent */

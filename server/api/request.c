@@ -23,7 +23,7 @@ static const unsigned ALLOWED[] = {
     [REQ_START] = TO(BODY) | TO(NAMESPACE) | TO(READ) | TO(COMMIT) | TO(LIST) | TO(WATCH) |
                   TO(CONNECT) | TO(DONE),
     [REQ_NAMESPACE] = TO(READ) | TO(COMMIT) | TO(DONE),
-    [REQ_READ] = TO(COMMIT) | TO(CONNECT) | TO(READ) | TO(DONE),
+    [REQ_READ] = TO(NAMESPACE) | TO(COMMIT) | TO(CONNECT) | TO(READ) | TO(DONE),
     [REQ_LIST] = TO(LIST) | TO(SEND) | TO(WATCH) | TO(DONE),
     [REQ_SEND] = TO(WATCH) | TO(DONE),
     [REQ_COMMIT] = TO(READ) | TO(COMMIT) | TO(DONE),
@@ -178,12 +178,18 @@ void req_not_found(struct api_req *r, const char *name)
 
 void req_invalid(struct api_req *r, const char *name, const struct field_errors *fe)
 {
+    req_invalid_as(r, r->kind->group, r->kind->kind, name, fe);
+}
+
+void req_invalid_as(struct api_req *r, const char *group, const char *kind, const char *name,
+                    const struct field_errors *fe)
+{
     json_auto_t *causes = json_array();
 
     for (size_t i = 0; i < fe->n; i++)
         status_cause_add(causes, field_reason_name(fe->v[i].reason), fe->v[i].field, "%s",
                          fe->v[i].detail);
-    req_status(r, status_invalid(r->kind->group, r->kind->kind, name, causes));
+    req_status(r, status_invalid(group, kind, name, causes));
 }
 
 struct encode_form req_form(const struct api_req *r)

@@ -6,8 +6,10 @@
  *                   +-> LIST --> SEND ----------------------> (answer)    list, deletecollection
  *                   +-> LIST --> SEND --> WATCH ------------> (answer)    watch; LIST and SEND only
  *                   |                                                     with initial events
- *                   +-> NAMESPACE --> READ --> COMMIT ------> (answer)    writes; a lost race goes
- *                                      ^---------+                        from COMMIT back to READ
+ *                   +-> NAMESPACE ------+
+ *                   |      ^            v
+ *                   +-> READ --------> COMMIT --------------> (answer)    writes; a lost race goes
+ *                         ^-------------+                                 from COMMIT back to READ
  *
  * BODY sleeps on the peer; NAMESPACE, READ, LIST and COMMIT on one store callback; SEND on drains;
  * WATCH on events, drains and its timer; CONNECT on a kubelet. Callbacks keep the outcome in the
@@ -166,6 +168,9 @@ void req_text(struct api_req *r, int code, const char *content_type, struct str 
 void req_object(struct api_req *r, int code, struct str value, int64_t rev);
 void req_not_found(struct api_req *r, const char *name);
 void req_invalid(struct api_req *r, const char *name, const struct field_errors *fe);
+/* The same about something that is not of the request's kind. */
+void req_invalid_as(struct api_req *r, const char *group, const char *kind, const char *name,
+                    const struct field_errors *fe);
 struct encode_form req_form(const struct api_req *r);
 
 /* Selectors of params into r->labels and r->fields. False: answered with 400. */

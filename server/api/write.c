@@ -70,6 +70,10 @@ static bool decode(struct api_req *r, json_t *doc, struct str raw)
     }
     if (!check_kind(r, doc, schema_api_version(r->kind, api), r->kind->kind))
         return false;
+    /* an empty list says something (managed.c, is_reset), but decoding drops it */
+    json_t *managed = json_object_get(json_object_get(doc, "metadata"), "managedFields");
+    if (json_is_array(managed) && json_array_size(managed) == 0)
+        json_array_append_new(managed, json_object());
     decode_notes_deinit(&r->notes);
     r->notes = (struct decode_notes){ 0 };
     if (decode_object(r->kind, doc, raw, mode, &r->notes, &e)) {
@@ -99,6 +103,21 @@ static bool check_namespace(struct api_req *r, json_t *doc)
     }
     meta_set_str(doc, "namespace", r->route.namespace_);
     return true;
+}
+
+/* The object's name is the URL's. False: answered. */
+static bool check_name(struct api_req *r, const json_t *doc)
+{
+    if (strcmp(meta_name(doc), r->name) == 0)
+        return true;
+    if (*meta_name(doc))
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "the name of the object (%s) does not match the name on the URL "
+                                 "(%s)",
+                                 meta_name(doc), r->name));
+    else
+        req_status(r, status_new(STATUS_BAD_REQUEST, "name must be provided in the object"));
+    return false;
 }
 
 /* ---- commit ---- */
@@ -176,6 +195,14 @@ static void set_object(struct api_req *r, json_t *obj_take)
     r->text = NULL;
 }
 
+static void track(struct api_req *r, const json_t *live, json_t *obj)
+{
+    struct write_by w;
+
+    write_by_init(&w, r);
+    managed_update(r->kind, &w.by, live, obj);
+}
+
 /* ---- create ---- */
 
 static void on_namespace(void *arg, struct store_obj *o, int64_t rev, const struct err *e)
@@ -251,15 +278,21 @@ static void answer_unprepared(struct api_req *r, const struct err *e)
     req_invalid(r, r->name, &fe);
 }
 
+/* Makes the object anew each time: a generated name may be taken, an apply may find none any more.
+ */
 static void create_build(struct api_req *r)
 {
-    json_t *obj = json_deep_copy(r->in);
+    json_t *obj = write_is_apply(r) ? write_applied(r) : json_deep_copy(r->in);
     const char *prefix = meta_str(obj, "generateName");
     auto_field_errors fe = { 0 };
     char name[64];
     struct err e;
 
+    if (!obj)
+        return;
     set_object(r, obj);
+    if (write_is_apply(r) && (!check_namespace(r, obj) || !check_name(r, obj)))
+        return;
     if (!*meta_name(obj) && *prefix) {
         meta_generate_name(name, prefix);
         meta_set_str(obj, "name", name);
@@ -267,15 +300,17 @@ static void create_build(struct api_req *r)
     free(r->name);
     r->name = mem_strdup(meta_name(obj));
     meta_init_new(obj, clock_wall_s());
-    json_object_del(meta_of(obj), "managedFields");
     json_object_del(meta_of(obj), "generation");
     if (r->kind->generation)
         meta_set_int(obj, "generation", 1);
     if (schema_find_sub(r->kind, STR("status")) && !r->hooks->keeps_status)
         json_object_set_new(obj, "status", json_object());
+    defaults_apply(r->kind, obj);
+    /* what comes after this, nobody owns: upstream's order too */
+    if (!write_is_apply(r))
+        track(r, NULL, obj);
     if (!write_admit(r, "create", obj, NULL, true))
         return;
-    defaults_apply(r->kind, obj);
     if (r->hooks->prepare_create && r->hooks->prepare_create(&r->api->env, obj, &e)) {
         answer_unprepared(r, &e);
         return;
@@ -372,6 +407,8 @@ static json_t *merge_strategy(struct api_req *r, json_t *obj_take)
             json_object_set(spec, "finalizers", f);
         else
             json_object_del(spec, "finalizers");
+        json_object_set(meta_of(whole), "managedFields",
+                        json_object_get(meta_of(obj), "managedFields"));
         json_decref(obj);
         return whole;
     }
@@ -384,6 +421,21 @@ static json_t *merge_strategy(struct api_req *r, json_t *obj_take)
             json_object_del(obj, "status");
     }
     return obj;
+}
+
+/* Is r->obj the stored object? Its members may have come in another order. */
+static bool is_unchanged(const struct api_req *r)
+{
+    struct str was = store_obj_value(r->old), is = str_of(r->text);
+
+    if (is.n != was.n || str_eq(is, was))
+        return is.n == was.n;
+    json_auto_t *old = json_copy(r->old_doc);
+    json_t *meta = json_copy(json_object_get(old, "metadata"));
+
+    json_object_del(meta, "resourceVersion");
+    json_object_set_new(old, "metadata", meta);
+    return json_equal(old, r->obj);
 }
 
 static void answer_conflict(struct api_req *r)
@@ -424,10 +476,11 @@ static void update_build(struct api_req *r, json_t *obj_take)
         field_invalid(&fe, FIELD_AT(FIELD_AT(NULL, "metadata"), "resourceVersion"), "0x0",
                       "must be specified for an update");
     meta_carry_over(obj, r->old_doc);
-    json_object_del(meta_of(obj), "managedFields");
+    defaults_apply(r->kind, obj);
+    if (!write_is_apply(r))
+        track(r, r->old_doc, obj);
     obj = merge_strategy(r, obj);
     set_object(r, obj);
-    defaults_apply(r->kind, obj);
     int (*prepare)(struct resource_env *, json_t *, const json_t *, struct err *) =
         status   ? r->hooks->prepare_status
         : r->sub ? NULL
@@ -461,13 +514,14 @@ static void update_build(struct api_req *r, json_t *obj_take)
             req_invalid(r, r->name, &fe);
         return;
     }
+    managed_settle(obj, r->old_doc);
     r->text = encode_stored(r->kind, obj);
     r->ok_code = 200;
     /* the last finalizer of a deleted object is gone: so is the object */
     r->removes = meta_is_deleting(obj) && !meta_has_finalizers(obj) &&
                  json_i64_at(obj, "metadata.deletionGracePeriodSeconds", 0) == 0 &&
                  (!r->hooks->is_finished || r->hooks->is_finished(obj));
-    if (!r->removes && str_eq(str_of(r->text), store_obj_value(r->old))) {
+    if (!r->removes && is_unchanged(r)) {
         req_object(r, 200, store_obj_value(r->old), r->old->mod_rev); /* nothing changed */
         return;
     }
@@ -517,20 +571,18 @@ static void update_start(struct api_req *r)
     struct err e;
 
     r->name = mem_strdup(r->route.name);
-    if (r->verb == VERB_PATCH) {
-        if (r->content_type == CONTENT_APPLY_PATCH) {
-            req_status(r, status_new(STATUS_UNSUPPORTED_MEDIA_TYPE,
-                                     "server-side apply (application/apply-patch+yaml) is not "
-                                     "supported by this version: use client-side apply"));
+    if (write_is_apply(r)) {
+        if (!write_apply_body(r))
             return;
-        }
+    } else if (r->verb == VERB_PATCH) {
         if (r->content_type != CONTENT_JSON_PATCH && r->content_type != CONTENT_MERGE_PATCH &&
             r->content_type != CONTENT_STRATEGIC_PATCH) {
             req_status(r, status_new(STATUS_UNSUPPORTED_MEDIA_TYPE,
                                      "the body of the request was in an unknown format - accepted "
                                      "media types include: application/json-patch+json, "
                                      "application/merge-patch+json, "
-                                     "application/strategic-merge-patch+json"));
+                                     "application/strategic-merge-patch+json, "
+                                     "application/apply-patch+yaml"));
             return;
         }
         if (!r->in && json_parse(&r->in, buf_str(&r->body), &e)) {
@@ -539,19 +591,8 @@ static void update_start(struct api_req *r)
         }
     } else {
         if (!write_body(r, r->kind->type, true) || !decode(r, r->in, raw_json(r)) ||
-            !check_namespace(r, r->in))
+            !check_namespace(r, r->in) || !check_name(r, r->in))
             return;
-        if (strcmp(meta_name(r->in), r->name) != 0) {
-            if (*meta_name(r->in))
-                req_status(r, status_new(STATUS_BAD_REQUEST,
-                                         "the name of the object (%s) does not match the name on "
-                                         "the URL (%s)",
-                                         meta_name(r->in), r->name));
-            else
-                req_status(r,
-                           status_new(STATUS_BAD_REQUEST, "name must be provided in the object"));
-            return;
-        }
     }
     buf_deinit(&r->body);
     r->key = resource_key(r->kind, req_ns(r), r->name);
@@ -564,22 +605,25 @@ static void update_apply(struct api_req *r)
     json_t *obj;
 
     if (!r->old) {
-        if (r->verb == VERB_UPDATE && r->kind->create_on_update && !r->sub &&
-            !*meta_str(r->in, "resourceVersion")) {
-            if (r->kind->namespaced) {
-                r->state = REQ_START; /* the create's path from its start */
-                read_namespace(r);
-            } else {
-                create_build(r);
-            }
-            return;
-        }
-        req_not_found(r, r->name);
+        bool creates = write_is_apply(r) ||
+                       (r->verb == VERB_UPDATE && r->kind->create_on_update &&
+                        !*meta_str(r->in, "resourceVersion"));
+
+        if (!creates || r->sub)
+            req_not_found(r, r->name);
+        else if (r->kind->namespaced)
+            read_namespace(r);
+        else
+            create_build(r);
         return;
     }
     if (!write_parse_old(r))
         return;
-    if (r->verb == VERB_UPDATE) {
+    if (write_is_apply(r)) {
+        obj = write_applied(r);
+        if (!obj)
+            return;
+    } else if (r->verb == VERB_UPDATE) {
         obj = json_deep_copy(r->in);
     } else {
         obj = patched(r);
@@ -589,13 +633,13 @@ static void update_apply(struct api_req *r)
             json_decref(obj);
             return;
         }
-        if (strcmp(meta_name(obj), r->name) != 0 ||
-            strcmp(meta_namespace(obj), meta_namespace(r->old_doc)) != 0) {
-            json_decref(obj);
-            req_status(r, status_new(STATUS_BAD_REQUEST,
-                                     "the name or namespace of the object does not match the URL"));
-            return;
-        }
+    }
+    if (strcmp(meta_name(obj), r->name) != 0 ||
+        strcmp(meta_namespace(obj), meta_namespace(r->old_doc)) != 0) {
+        json_decref(obj);
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "the name or namespace of the object does not match the URL"));
+        return;
     }
     update_build(r, obj);
 }
@@ -623,6 +667,10 @@ static void commit_done(struct api_req *r)
         ++r->n_tries < TRIES_MAX) {
         r->err = (struct err){ 0 };
         create_build(r);
+        return;
+    }
+    if (code == ERR_EXISTS && write_is_apply(r) && ++r->n_tries < TRIES_MAX) {
+        req_read(r); /* somebody made it meanwhile: it is laid over that one */
         return;
     }
     if (code == ERR_EXISTS) {
@@ -666,6 +714,8 @@ void write_step(struct api_req *r)
         req_move(r, REQ_START);
         /* fall through */
     case REQ_START:
+        if (!write_check_options(r))
+            return;
         if (r->verb == VERB_CREATE)
             create_start(r);
         else

@@ -216,7 +216,7 @@ static void all_patch_kinds_apply(void **state)
           "reason", "Conflict" },
         { "application/merge-patch+json", "{\"metadata\":{\"name\":\"other\"}}", 400, "reason",
           "BadRequest" },
-        { "application/apply-patch+yaml", "{}", 415, "reason", "UnsupportedMediaType" },
+        { "application/apply-patch+yaml", "{}", 422, "details.causes[0].field", "fieldManager" },
         { "application/json", "{}", 415, "reason", "UnsupportedMediaType" },
         { "application/merge-patch+json", "{", 400, "reason", "BadRequest" },
     };
