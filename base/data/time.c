@@ -11,7 +11,8 @@ static size_t text_of(char out[TIME_TEXT_BYTES], int64_t unix_s)
     struct tm tm;
 
     gmtime_r(&t, &tm);
-    return strftime(out, TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%S", &tm);
+    int n = snprintf(out, TIME_TEXT_BYTES, "%04d", tm.tm_year + 1900); /* %Y does not pad */
+    return (size_t)n + strftime(out + n, TIME_TEXT_BYTES - (size_t)n, "-%m-%dT%H:%M:%S", &tm);
 }
 
 void time_text_s(char out[TIME_TEXT_BYTES], int64_t unix_s)
