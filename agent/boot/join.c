@@ -80,7 +80,7 @@ struct join {
     bool tried_revival, asked_time; /* in this attempt */
     enum time_for time_for;
     char clock_text[256]; /* why the handshake failed, for TIME_FOR_HANDSHAKE */
-    uint64_t asked_time_ms;
+    uint64_t ask_again_ms; /* TIME_FOR_JOINED: not before this loop time */
     struct buf pinned_ca; /* of this attempt: what /cacerts answered, or what is on disk */
     struct tls_client_config *tls;
     struct http_endpoint *ep;
@@ -439,7 +439,6 @@ static void refused(struct join *j, int status, struct str body)
 static void ask_time(struct join *j, enum time_for what_for)
 {
     j->asked_time = true;
-    j->asked_time_ms = uv_now(j->c.loop);
     j->time_for = what_for;
     j->state = JOIN_TIME;
     join_step(j);
@@ -488,6 +487,8 @@ static void on_time(void *arg, bool moved, const struct err *e)
         start_over(j);
         break;
     case TIME_FOR_JOINED:
+        if (moved)
+            j->ask_again_ms = 0;
         j->state = JOIN_JOINED;
         break;
     }
@@ -644,8 +645,10 @@ void join_renew(struct join *j)
 
 static void ask_in_passing(struct join *j, uint64_t again_ms)
 {
-    if (j->state == JOIN_JOINED && !j->closing && uv_now(j->c.loop) - j->asked_time_ms >= again_ms)
-        ask_time(j, TIME_FOR_JOINED);
+    if (j->state != JOIN_JOINED || j->closing || uv_now(j->c.loop) < j->ask_again_ms)
+        return;
+    j->ask_again_ms = uv_now(j->c.loop) + again_ms; /* unless it helps */
+    ask_time(j, TIME_FOR_JOINED);
 }
 
 void join_heard_time(struct join *j, int64_t server_s)

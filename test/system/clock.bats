@@ -197,9 +197,13 @@ all_are_valid() { # all_are_valid AT: for a hundred days from then at least
     logged new "going on with the cluster's time"
 }
 
-@test "somebody sets the clock of a running agent five years ahead: it notices and stays" {
+@test "somebody sets the clock of a running agent five years ahead, then years back: it notices and stays" {
     set_clock boot $((13 * YEAR))
     wait_for 30 logged boot "going on with the cluster's time" || { show_logs; false; }
+    wait_for 20 serves boot || { show_logs; false; }
+    set_clock boot 0
+    corrected_twice() { [ "$(grep -cF "going on with the cluster's time" "$T/log/boot")" -ge 2 ]; }
+    wait_for 30 corrected_twice || { show_logs; false; }
     wait_for 20 serves boot || { show_logs; false; }
 }
 

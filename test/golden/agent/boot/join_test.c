@@ -494,6 +494,33 @@ static void a_renewal_brings_new_certificates(void **state)
     world_deinit(&w);
 }
 
+/* A running agent hears a time that is not its own. Here the server agrees when it is asked, so it
+ * is not asked again soon. */
+static void a_time_that_is_not_ours_is_asked_for_in_passing(void **state)
+{
+    static const struct row row = { .name = "time", .joins = true };
+    struct world w;
+    (void)state;
+
+    world_init(&w, &row);
+    join_once(&w, TOKEN_FULL);
+    buf_clear(&w.asked);
+    join_heard_time(w.join, clock_wall_s() + 100);
+    assert_string_equal(join_state_name(w.join), "JOINED");
+    for (int i = 0; i < 2; i++) {
+        join_heard_time(w.join, clock_wall_s() + 1000);
+        assert_string_equal(join_state_name(w.join), i ? "JOINED" : "TIME");
+        while (strcmp(join_state_name(w.join), "JOINED") != 0)
+            uv_run(&w.loop, UV_RUN_ONCE);
+        assert_string_equal(buf_cstr(&w.asked), "GET /cacerts -\n");
+    }
+    join_doubt_time(w.join);
+    assert_string_equal(join_state_name(w.join), "JOINED");
+    assert_int_equal(w.n_joined, 1);
+    close_join(&w);
+    world_deinit(&w);
+}
+
 static void a_token_file_is_waited_for_and_read_again(void **state)
 {
     static const struct row row = { .name = "token file", .joins = true };
@@ -571,6 +598,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_conversation_goes_as_written),
         cmocka_unit_test(a_renewal_brings_new_certificates),
+        cmocka_unit_test(a_time_that_is_not_ours_is_asked_for_in_passing),
         cmocka_unit_test(a_token_file_is_waited_for_and_read_again),
         cmocka_unit_test(what_waiting_cannot_mend_is_refused_at_once),
         cmocka_unit_test(it_can_be_closed_at_any_moment),
