@@ -152,7 +152,7 @@ EOF
 
 @test "dry runs and diffs store nothing" {
     cm dry a=1 | ssa --dry-run=server | grep -q 'server dry run'
-    ! k get cm dry
+    refute k get cm dry
     cm dry a=1 | ssa
     local v
     v=$(version cm dry)
@@ -168,7 +168,7 @@ EOF
     { cm p1 a=1; echo ---; cm p2 a=1; } | k apply --prune -l app=t "$list=core/v1/ConfigMap" -f - >/dev/null
     cm p1 a=1 | k apply --prune -l app=t "$list=core/v1/ConfigMap" -f - | grep -q 'configmap/p2 pruned'
     k get cm p1
-    ! k get cm p2
+    refute k get cm p2
 }
 
 @test "a field that is not in the schema, and one of the wrong type, say so" {

@@ -92,7 +92,7 @@ KEYS
             -H 'k3s-Node-Name: New1' -H 'k3s-Node-Password: 00112233445566778899aabbccddeeff' -H 'k3s-Node-IP: 192.0.2.7')" = 200 ]
         cp "$T/body" "$T/new-$p.crt"
         [ "$(grep -c 'BEGIN CERTIFICATE' "$T/body")" = 2 ]
-        ! grep -q 'PRIVATE KEY' "$T/body"
+        refute grep -q 'PRIVATE KEY' "$T/body"
     done
     openssl x509 -in "$T/new-client-kubelet.crt" -noout -subject | grep -q 'O = system:nodes, CN = system:node:new1'
     openssl x509 -in "$T/new-serving-kubelet.crt" -noout -ext subjectAltName | grep -q 'DNS:new1, DNS:localhost, IP Address:127.0.0.1.*192.0.2.7'

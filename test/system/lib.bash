@@ -100,6 +100,12 @@ lib_cleanup() { # teardown_file
     return 0
 }
 
+refute() { # refute COMMAND...: it must fail. (A plain "! command" never fails a test: bash's set -e skips it.)
+    "$@" || return 0
+    echo "succeeded, and must not: $*" >&2
+    return 1
+}
+
 # ---- waits ------------------------------------------------------------------------------------
 
 wait_for() { # wait_for SECONDS COMMAND...: until it succeeds; its last output on failure

@@ -74,7 +74,7 @@ status_says() { in_host "$1" "$CORACLE" agent status --data-dir "$T/$1/data" | g
     join late --token "expird.$secret"
     wait_for 15 status_says late 'token'
     wait_for 10 logged late 'expired'
-    ! registered late
+    refute registered late
 }
 bootstrap_secret() { # ID SECRET EXPIRATION
     kubectl_on srv apply -f - <<EOF
@@ -97,8 +97,8 @@ EOF
     wait_for 15 logged wrong 'the server refuses the token'
     status_says wrong 'cause         token'
     wait_for 5 logged srv 'credentials refused'
-    ! registered wrong
-    ! grep -rqF not-the-password "$T/log"
+    refute registered wrong
+    refute grep -rqF not-the-password "$T/log"
 }
 
 @test "a token of another cluster is refused before a secret is sent" {
@@ -108,7 +108,7 @@ EOF
     join other --token "K10${hash}::node:$SHORT"
     wait_for 15 logged other "$hash"
     status_says other 'cause         token'
-    ! registered other
+    refute registered other
 }
 
 @test "a malformed token is an error at once" {
@@ -187,6 +187,6 @@ EOF
 }
 
 @test "no secret is in any log" {
-    ! grep -rqF -- "$SHORT" "$T/log"
-    ! grep -rqF -- "$(cat "$T/full/node/password")" "$T/log"
+    refute grep -rqF -- "$SHORT" "$T/log"
+    refute grep -rqF -- "$(cat "$T/full/node/password")" "$T/log"
 }

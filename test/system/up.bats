@@ -64,7 +64,7 @@ mine() { pgrep -f -- "$T/up" | grep -vx "$$" || true; }
     echo "$output"
     [ "$status" -eq 0 ]
     [ -z "$(mine)" ] || { ps -fp $(mine); false; }
-    ! grep -q "$T/up" /proc/mounts
+    refute grep -q "$T/up" /proc/mounts
     [ -z "$(in_net box ip -o link show type veth)" ]
 }
 
