@@ -10,6 +10,8 @@
 # SAN=1 builds with AddressSanitizer and UBSan, SAN=thread with ThreadSanitizer (each in its own
 # folder), V=1 shows the commands.
 
+.DEFAULT_GOAL := all
+
 include mk/deps.mk
 include mk/layers.mk
 
