@@ -13,11 +13,18 @@ enum {
 
 enum watch_state { WATCH_BEHIND, WATCH_READING, WATCH_LIVE, WATCH_ENDING };
 
-struct group { /* the watchers of one prefix */
+/*
+ * The watchers of one prefix. A prefix that ends inside a name (one object's key: each node watches
+ * its own) hangs below the group of its folder, so that an event is compared with those of its own
+ * folders only, and thousands of them cost the rest nothing.
+ */
+struct group {
     struct str prefix;
     struct list watches;
-    struct list odd;  /* in hub.odd when the prefix does not end in '/' */
-    struct list idle; /* in hub.idle when the last watcher is gone */
+    struct list below;    /* group.in_folder: prefixes that go on inside a name of this folder */
+    struct group *folder; /* NULL: the prefix ends in '/' or is empty */
+    struct list in_folder;
+    struct list idle; /* in hub.idle when nothing is left in it */
 };
 
 struct store_watch {
@@ -43,7 +50,7 @@ struct hub {
     int64_t dropped_pos; /* the window holds everything behind this */
     int64_t rev;
     struct map *groups;
-    struct list odd, idle, all, pending;
+    struct list idle, all, pending;
     size_t n_watches;
     struct list *next;           /* of the walk that goes on now, moved by a stop */
     struct store_watch *calling; /* cleared when it is stopped from inside */
@@ -77,7 +84,6 @@ struct hub *hub_new(struct store *s, const struct store_limits *l, int64_t rev)
     h->rev = rev;
     h->dropped_pos = store_pos_end(rev);
     h->groups = map_new();
-    list_init(&h->odd);
     list_init(&h->idle);
     list_init(&h->all);
     list_init(&h->pending);
@@ -130,14 +136,22 @@ static size_t ring_find(const struct hub *h, int64_t pos)
     return lo;
 }
 
+static void idle_if_unused(struct hub *h, struct group *g)
+{
+    if (list_empty(&g->watches) && list_empty(&g->below) && list_empty(&g->idle))
+        list_push(&h->idle, &g->idle);
+}
+
 static void idle_sweep(struct hub *h)
 {
     struct list *l;
 
     while ((l = list_pop(&h->idle))) {
         struct group *g = container_of(l, struct group, idle);
-        list_remove(&g->odd);
+        list_remove(&g->in_folder);
         map_remove(h->groups, g->prefix);
+        if (g->folder)
+            idle_if_unused(h, g->folder);
         free(g);
     }
 }
@@ -189,23 +203,30 @@ static void group_publish(struct hub *h, struct group *g, const struct store_ev 
     h->next = NULL;
 }
 
+/* The folder's own watchers, and those below whose prefix fits. No group is freed before
+ * idle_sweep, but new ones may come in front: they have nobody LIVE. */
+static void folder_publish(struct hub *h, struct str folder, const struct store_ev *ev)
+{
+    struct group *f = map_get(h->groups, folder);
+
+    if (!f)
+        return;
+    group_publish(h, f, ev);
+    for (struct list *l = f->below.next; l != &f->below; l = l->next) {
+        struct group *g = container_of(l, struct group, in_folder);
+        if (str_starts(store_ev_key(ev), g->prefix))
+            group_publish(h, g, ev);
+    }
+}
+
 static void publish_one(struct hub *h, const struct store_ev *ev)
 {
     struct str key = store_ev_key(ev);
-    struct group *g;
 
-    if ((g = map_get(h->groups, STR(""))))
-        group_publish(h, g, ev);
+    folder_publish(h, STR(""), ev);
     for (size_t i = 0; i < key.n; i++)
-        if (key.p[i] == '/' && (g = map_get(h->groups, str_n(key.p, i + 1))))
-            group_publish(h, g, ev);
-    /* No group is freed before idle_sweep, but new ones may come in front: they have nobody LIVE.
-     */
-    for (struct list *l = h->odd.next; l != &h->odd; l = l->next) {
-        g = container_of(l, struct group, odd);
-        if (str_starts(key, g->prefix))
-            group_publish(h, g, ev);
-    }
+        if (key.p[i] == '/')
+            folder_publish(h, str_n(key.p, i + 1), ev);
 }
 
 void hub_publish(struct hub *h, int64_t rev, const struct store_ev *evs, size_t n)
@@ -279,8 +300,7 @@ static void watch_free(struct store_watch *w)
     list_remove(&w->in_group);
     list_remove(&w->in_all);
     list_remove(&w->in_pending);
-    if (list_empty(&w->group->watches))
-        list_push(&h->idle, &w->group->idle);
+    idle_if_unused(h, w->group);
     if (w->batch && w->state == WATCH_READING)
         w->batch->arg = NULL;
     else
@@ -380,9 +400,20 @@ void hub_end_all(struct hub *h, const struct err *e)
 
 /* ---- watches ---- */
 
+static struct str folder_of(struct str prefix)
+{
+    size_t n = prefix.n;
+
+    while (n && prefix.p[n - 1] != '/')
+        n--;
+    return str_n(prefix.p, n);
+}
+
+/* Depth two at most: a folder has no folder here. */
 static struct group *group_of(struct hub *h, struct str prefix)
 {
     struct group *g = map_get(h->groups, prefix);
+    struct str folder = folder_of(prefix);
 
     if (g) {
         list_remove(&g->idle);
@@ -393,11 +424,14 @@ static struct group *group_of(struct hub *h, struct str prefix)
         memcpy(g + 1, prefix.p, prefix.n);
     g->prefix = str_n(g + 1, prefix.n);
     list_init(&g->watches);
-    list_init(&g->odd);
+    list_init(&g->below);
+    list_init(&g->in_folder);
     list_init(&g->idle);
     map_set(h->groups, g->prefix, g);
-    if (prefix.n && prefix.p[prefix.n - 1] != '/')
-        list_push_front(&h->odd, &g->odd);
+    if (folder.n != prefix.n) {
+        g->folder = group_of(h, folder);
+        list_push_front(&g->folder->below, &g->in_folder);
+    }
     return g;
 }
 

@@ -259,6 +259,35 @@ static void a_watch_sees_what_happens_under_its_prefix(void **state)
     unwatch(&other);
 }
 
+/* Each node watches its own key; they come and go beside watchers of the folder. */
+static void watches_of_single_keys_come_and_go_beside_their_folders(void **state)
+{
+    struct fix *f = *state;
+    struct seen x = { 0 }, y = { 0 }, top = { 0 }, dir = { 0 };
+    int64_t a, b, c;
+
+    watch(f, &x, "/r/p/x", 0);
+    watch(f, &y, "/r/p/y", 0);
+    watch(f, &top, "/r/p", 0);
+    a = put(f, STORE_CREATE, "/r/p/x", "1");
+    assert_string_equal(seen(&x, 1), FMT("+/r/p/x=1@%lld", R(a)));
+    assert_string_equal(seen(&top, 1), x.text);
+    unwatch(&x);
+    watch(f, &dir, "/r/p/", 0);
+    b = put(f, STORE_CREATE, "/r/p/y", "2");
+    assert_string_equal(seen(&y, 1), FMT("+/r/p/y=2@%lld", R(b)));
+    assert_string_equal(seen(&dir, 1), y.text);
+    assert_string_equal(seen(&top, 2), FMT("+/r/p/x=1@%lld +/r/p/y=2@%lld", R(a), R(b)));
+    unwatch(&dir);
+    unwatch(&y);
+    x = (struct seen){ 0 };
+    watch(f, &x, "/r/p/x", 0);
+    c = put(f, STORE_DELETE, "/r/p/x", "");
+    assert_string_equal(seen(&x, 1), FMT("-/r/p/x<1@%lld", R(c)));
+    unwatch(&x);
+    unwatch(&top);
+}
+
 static void a_watch_from_a_revision_gets_what_came_after_it_first(void **state)
 {
     struct fix *f = *state;
@@ -692,6 +721,7 @@ int suite_run(const struct suite_backend *b)
         T(lists_at_every_past_revision_equal_a_model),
         T(reopening_keeps_objects_history_and_revisions),
         T(a_watch_sees_what_happens_under_its_prefix),
+        T(watches_of_single_keys_come_and_go_beside_their_folders),
         T(a_watch_from_a_revision_gets_what_came_after_it_first),
         T(a_watch_from_a_compacted_revision_has_expired),
         T(a_held_watch_resumes_where_it_stopped),
