@@ -9,6 +9,7 @@
 
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "base/core/list.h"
 #include "base/core/mem.h"
@@ -328,9 +329,7 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
     s->out_at += n;
     if (s->out_at == s->out.n) {
         s->out_at = 0;
-        if (s->out.cap > OUT_SLACK_BYTES)
-            buf_deinit(&s->out);
-        buf_clear(&s->out);
+        buf_deinit(&s->out); /* most streams are watches, silent for minutes */
     } else if (s->out_at >= OUT_SLACK_BYTES && s->out_at >= s->out.n / 2) {
         buf_drop(&s->out, s->out_at);
         s->out_at = 0;
@@ -373,8 +372,49 @@ static void fatal(int r) /* only memory can be the reason where this is used */
     }
 }
 
+/*
+ * A session allocates a buffer for the largest frame, 16 KiB, and keeps it for its life; our frames
+ * bring their data themselves (NO_COPY), so what it sees are a few hundred bytes at its start. With
+ * many sessions this is most of a server's memory: the buffer gets pages of its own, whose
+ * untouched ones are none.
+ */
+#define PAGE_BYTES     4096u
+#define BIG_BYTES      (3 * PAGE_BYTES)
+#define WHOLE_PAGES(n) (((n) + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1))
+
+static void *on_malloc(size_t n, void *arg)
+{
+    void *p;
+
+    (void)arg;
+    if (n < BIG_BYTES)
+        return malloc(n);
+    p = aligned_alloc(PAGE_BYTES, WHOLE_PAGES(n));
+    if (p) /* what was there before is not wanted; a failure only costs the memory */
+        err_ignore(madvise(p, WHOLE_PAGES(n), MADV_DONTNEED));
+    return p;
+}
+
+static void on_free(void *p, void *arg)
+{
+    (void)arg;
+    free(p);
+}
+
+static void *on_calloc(size_t n, size_t size, void *arg)
+{
+    (void)arg;
+    return calloc(n, size);
+}
+
+static void *on_realloc(void *p, size_t n, void *arg)
+{
+    return p ? realloc(p, n) : on_malloc(n, arg);
+}
+
 static nghttp2_session *session_new(struct h2 *h)
 {
+    nghttp2_mem mem = { NULL, on_malloc, on_free, on_calloc, on_realloc }; /* it is copied */
     nghttp2_session_callbacks *cb;
     nghttp2_option *opt;
     nghttp2_session *ng;
@@ -397,9 +437,9 @@ static nghttp2_session *session_new(struct h2 *h)
     nghttp2_option_set_max_continuations(opt, CONTINUATIONS_MAX);
     nghttp2_option_set_max_send_header_block_length(opt, 4 * HTTP_HEADERS_MAX_BYTES);
     if (h->config.server)
-        fatal(nghttp2_session_server_new2(&ng, cb, h, opt));
+        fatal(nghttp2_session_server_new3(&ng, cb, h, opt, &mem));
     else
-        fatal(nghttp2_session_client_new2(&ng, cb, h, opt));
+        fatal(nghttp2_session_client_new3(&ng, cb, h, opt, &mem));
     nghttp2_option_del(opt);
     nghttp2_session_callbacks_del(cb);
     return ng;

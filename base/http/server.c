@@ -55,6 +55,8 @@ static void free_conn(struct http_conn *c)
     list_remove(&c->in_wait);
     if (c->ops)
         c->ops->free(c);
+    if (c->peer_release)
+        c->peer_release(c->peer_data);
     buf_deinit(&c->in);
     free(c);
     s->n_conns--;
@@ -304,19 +306,48 @@ static const struct stream_events conn_events = {
     .on_closed = on_closed,
 };
 
+/* The oldest connection that has shown nothing yet goes: its place is wanted. */
+static bool make_room(struct http_server *s)
+{
+    list_each (c, &s->headers, struct http_conn, in_wait) {
+        if (c->first_done || c->closing)
+            continue;
+        conn_close(c);
+        return true;
+    }
+    return false;
+}
+
+/* May one more be served? */
+static bool has_room(struct http_server *s, bool *reserved)
+{
+    size_t max = s->config.n_connections_max;
+
+    *reserved = s->n_conns + s->config.n_reserved >= max;
+    if (*reserved && s->config.n_reserved && log_allowed(&s->log_reserve))
+        log_warn("the server is full: only administrators get in, all others have to come again",
+                 kv("connections", s->n_conns), kv("max", max));
+    if (s->n_conns < max ||
+        (s->config.n_reserved && s->n_conns < max + s->config.n_reserved && make_room(s)))
+        return true;
+    if (log_allowed(&s->log_full))
+        log_warn("too many connections, new ones are closed", kv("n", s->n_conns));
+    return false;
+}
+
 void http_server_serve(struct http_server *s, struct stream *stream_take)
 {
     struct http_conn *c;
+    bool reserved;
 
-    if (s->closing || s->n_conns >= s->config.n_connections_max) {
-        if (!s->closing && log_allowed(&s->log_full))
-            log_warn("too many connections, new ones are closed", kv("n", s->n_conns));
+    if (s->closing || !has_room(s, &reserved)) {
         stream_close(stream_take);
         return;
     }
     c = mem_alloc(sizeof *c);
     c->server = s;
     c->stream = stream_take;
+    c->reserved = reserved;
     c->in = BUF(CONN_IN_MAX_BYTES);
     list_push(&s->conns, &c->in_server);
     list_init(&c->in_due);
@@ -340,6 +371,7 @@ void http_server_new(struct http_server **out, uv_loop_t *loop, const struct htt
         s->config.idle_timeout_ms = IDLE_TIMEOUT_MS;
     if (!s->config.n_connections_max)
         s->config.n_connections_max = N_CONNECTIONS_MAX;
+    s->h2_out = BUF(H2_OUT_MAX_BYTES);
     list_init(&s->conns);
     list_init(&s->due);
     list_init(&s->headers);
@@ -351,6 +383,7 @@ void http_server_new(struct http_server **out, uv_loop_t *loop, const struct htt
     s->timer.data = s;
     s->n_handles = 2;
     s->log_full = (struct log_limit)LOG_LIMIT(3, 10000);
+    s->log_reserve = (struct log_limit)LOG_LIMIT(1, 10000);
     s->log_bad_head = (struct log_limit)LOG_LIMIT(3, 10000);
     *out = s;
 }
@@ -368,6 +401,7 @@ static void on_handle_closed(uv_handle_t *h)
 
     if (--s->n_handles > 0)
         return;
+    buf_deinit(&s->h2_out);
     free(s);
     if (done)
         done(arg);

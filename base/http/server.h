@@ -35,7 +35,11 @@ struct http_server_config {
                                    head; 0: 10 s */
     uint64_t idle_timeout_ms;   /* keep-alive without a request; 0: 90 s */
     size_t n_connections_max;   /* 0: 4096; above it new ones are closed at once */
-    uint32_t n_h2_streams_max;  /* concurrent per connection; 0: 250 */
+    /* Of them the last so many are for requests that must get through when the server is full
+     * (http_req_is_reserved): of those that have not shown a whole head yet, the oldest makes room
+     * for a new one. */
+    size_t n_reserved;
+    uint32_t n_h2_streams_max; /* concurrent per connection; 0: 250 */
 };
 
 void http_server_new(struct http_server **out, uv_loop_t *loop, const struct http_server_config *c);
@@ -58,6 +62,14 @@ int64_t http_req_content_length(const struct http_req *r); /* -1: unknown (chunk
 bool http_req_has_body(const struct http_req *r);
 bool http_req_is_h2(const struct http_req *r);
 struct stream *http_req_stream(const struct http_req *r); /* the connection: addresses, TLS peer */
+
+/* The server is full, and this connection one of the reserve: answer only who must get through,
+ * refuse others with 503 and http_req_set_close. */
+bool http_req_is_reserved(const struct http_req *r);
+/* What the handler knows about the peer of this connection; NULL until it is set. Released with the
+ * connection, or when another is set. */
+void *http_req_peer_data(const struct http_req *r);
+void http_req_set_peer_data(struct http_req *r, void *data_take, void (*release)(void *data));
 
 /* Sets who hears of the rest. Call it inside on_request (or reply there at once). It may be called
  * again, with other events. Until there is an on_body (or on_body_end: then the body is dropped) or
@@ -83,7 +95,8 @@ void http_reply_write(struct http_req *r, const void *p, size_t n); /* copies */
 size_t http_reply_queued(const struct http_req *r); /* above STREAM_HIGH_BYTES: wait for on_drain */
 void http_reply_end(struct http_req *r);
 void http_reply_abort(struct http_req *r); /* cut it: reset (h2) or close (h1) */
-/* "Connection: close" on h1 after this answer. */
+/* The connection goes after this answer: "Connection: close" on h1, GOAWAY on h2 (as soon as no
+ * other request runs). */
 void http_req_set_close(struct http_req *r);
 
 /* Answers with this head (101 for Upgrade, 200 for CONNECT) and hands the raw connection over,

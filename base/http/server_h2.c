@@ -13,15 +13,13 @@
 #include "base/http/h2.h"
 #include "base/http/server_impl.h"
 
-#define PULL_BYTES    (64 * 1024)
-#define OUT_MAX_BYTES (PULL_BYTES + 256 * 1024) /* a frame more than asked for */
+#define PULL_BYTES (64 * 1024)
 
 struct h2_side {
     struct h2 *h2;
     struct list reqs; /* http_req.in_conn */
     struct list due;  /* http_req.in_due */
-    struct buf out;
-    bool leaving;
+    bool leaving;     /* a request asked for it: goes when none is left */
 };
 
 static void h2_due(struct http_req *r)
@@ -111,16 +109,17 @@ static void req_free(struct http_req *r)
 
 static void on_close(void *arg, struct h2_stream *st, uint32_t error_code)
 {
+    struct http_conn *c = arg;
     struct http_req *r = h2_user(st);
     struct err e = { 0 };
 
-    (void)arg;
     if (!r)
         return;
     if (r->aborted)
         err_set(&e, ERR_CANCELED, "the answer was cut off");
     else if (r->reply != REPLY_ENDED || error_code != H2_NO_ERROR)
         err_set(&e, ERR_CLOSED, "the peer reset the request (HTTP/2 code %u)", error_code);
+    c->h2->leaving |= r->set_close;
     if (!r->fresh)
         req_done(r, e.code ? &e : NULL);
     req_free(r);
@@ -228,27 +227,25 @@ static void run_due(struct http_conn *c)
 /* Everything that is to be sent now, as far as the peer takes it. */
 static int pull(struct http_conn *c, struct err *e)
 {
-    struct h2_side *s = c->h2;
+    struct buf *out = &c->server->h2_out;
+    size_t n_pulled = 1;
 
-    while (stream_queued(c->stream) < STREAM_HIGH_BYTES) {
+    while (n_pulled > 0 && stream_queued(c->stream) < STREAM_HIGH_BYTES) {
         int r;
 
-        buf_clear(&s->out);
-        r = h2_pull(s->h2, &s->out, PULL_BYTES, e);
-        if (s->out.n > 0)
-            stream_write(c->stream, s->out.p, s->out.n);
+        buf_clear(out);
+        r = h2_pull(c->h2->h2, out, PULL_BYTES, e);
+        n_pulled = out->n; /* 0: nothing, or flow control holds it and the peer's update wakes us */
+        if (n_pulled > 0)
+            stream_write(c->stream, out->p, out->n);
         if (r)
             return r;
         run_due(c); /* what drained may write more */
-        if (s->out.n == 0 && !h2_wants_write(s->h2))
-            break;
-        if (s->out.n == 0) /* only flow control holds it: the peer's update wakes us */
-            break;
     }
-    if (s->out.cap > PULL_BYTES / 4)
-        buf_deinit(&s->out);
     return 0;
 }
+
+static void h2_leave(struct http_conn *c);
 
 static void h2_step(struct http_conn *c)
 {
@@ -266,6 +263,11 @@ static void h2_step(struct http_conn *c)
     if (h2_is_over(s->h2)) {
         err_set(&e, ERR_CLOSED, "the HTTP/2 connection is over");
         c->ops->fail(c, &e);
+        conn_close_flushed(c);
+        return;
+    }
+    if (s->leaving && list_empty(&s->reqs)) {
+        h2_leave(c);
         conn_close_flushed(c);
         return;
     }
@@ -320,7 +322,6 @@ static void h2_fail(struct http_conn *c, const struct err *e)
 static void h2_side_free(struct http_conn *c)
 {
     h2_free(c->h2->h2);
-    buf_deinit(&c->h2->out);
     free(c->h2);
     c->h2 = NULL;
 }
@@ -355,6 +356,5 @@ void server_h2_start(struct http_conn *c)
     c->h2 = s;
     list_init(&s->reqs);
     list_init(&s->due);
-    s->out = BUF(OUT_MAX_BYTES);
     s->h2 = h2_new(&config);
 }

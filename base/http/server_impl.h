@@ -58,10 +58,12 @@ struct http_server {
     void (*done)(void *arg);
     void *done_arg;
     /* Not static: each role of a process has its server on a thread of its own. */
-    struct log_limit log_full, log_bad_head;
+    struct log_limit log_full, log_reserve, log_bad_head;
     int64_t date_s;
     char date[32];
+    struct buf h2_out; /* during one connection's pull: thousands of idle ones need none */
 };
+#define H2_OUT_MAX_BYTES (512u * 1024) /* what one pull may bring, and a frame more */
 
 struct http_conn {
     struct http_server *server;
@@ -75,6 +77,9 @@ struct http_conn {
     struct buf in;   /* bytes nobody has consumed yet */
     bool closing;    /* stream_close or _flushed was called, or the stream was handed over */
     bool first_done; /* a head has come, so the header deadline of the accept is over */
+    bool reserved;   /* it came when only the reserve was left */
+    void *peer_data;
+    void (*peer_release)(void *data);
 };
 
 enum reply_state { REPLY_NONE, REPLY_STREAMING, REPLY_ENDED };

@@ -224,6 +224,28 @@ struct stream *http_req_stream(const struct http_req *r)
     return r->conn->stream;
 }
 
+bool http_req_is_reserved(const struct http_req *r)
+{
+    const struct http_server *s = r->conn->server;
+
+    return r->conn->reserved && s->n_conns + s->config.n_reserved > s->config.n_connections_max;
+}
+
+void *http_req_peer_data(const struct http_req *r)
+{
+    return r->conn->peer_data;
+}
+
+void http_req_set_peer_data(struct http_req *r, void *data_take, void (*release)(void *data))
+{
+    struct http_conn *c = r->conn;
+
+    if (c->peer_release)
+        c->peer_release(c->peer_data);
+    c->peer_data = data_take;
+    c->peer_release = release;
+}
+
 /* The handler may want bytes now that it did not want before. */
 static void body_wanted(struct http_req *r)
 {

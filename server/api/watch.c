@@ -27,7 +27,6 @@ struct watch {
     struct api_req *req;
     struct store_watch *sw; /* NULL until WATCH, and after its end */
     struct timer timer;
-    struct buf line;
     int64_t sent_rev; /* everything up to here was delivered or did not match */
     uint64_t bookmark_at_ms;
     bool one_name; /* the request's path names the object: its key is ours, not only begins so */
@@ -41,7 +40,6 @@ static void on_timer_closed(void *arg)
     struct watch *w = arg;
     struct api_req *r = w->req;
 
-    buf_deinit(&w->line);
     free(w);
     r->watch = NULL;
     req_release(r);
@@ -89,13 +87,13 @@ static bool send_event(struct api_req *r, const char *type, struct str value, in
 {
     struct watch *w = r->watch;
     struct encode_form f = req_form(r);
+    auto_buf line = BUF(EVENT_MAX_BYTES);
     struct err e;
 
-    buf_clear(&w->line);
-    if (encode_event(&w->line, &f, type, value, rev, !w->columns_sent, &e))
+    if (encode_event(&line, &f, type, value, rev, !w->columns_sent, &e))
         return false;
     w->columns_sent = true;
-    r->sink->write(r, buf_str(&w->line));
+    r->sink->write(r, buf_str(&line));
     return true;
 }
 
@@ -103,12 +101,12 @@ static void send_bookmark(struct api_req *r, int64_t rev, bool initial_end)
 {
     struct watch *w = r->watch;
     struct encode_form f = req_form(r);
+    auto_buf line = BUF(EVENT_MAX_BYTES);
     struct err e;
 
-    buf_clear(&w->line);
-    if (encode_bookmark(&w->line, &f, rev, initial_end, &e))
+    if (encode_bookmark(&line, &f, rev, initial_end, &e))
         return;
-    r->sink->write(r, buf_str(&w->line));
+    r->sink->write(r, buf_str(&line));
     w->bookmark_at_ms = uv_now(r->api->loop) + rand_jitter_ms(BOOKMARK_EVERY_MS, 10);
 }
 
@@ -154,13 +152,13 @@ static void on_end(void *arg, const struct err *e)
 
     w->sw = NULL;
     if (e->code == ERR_EXPIRED) {
+        auto_buf line = BUF(EVENT_MAX_BYTES);
         json_auto_t *s =
             status_new(STATUS_EXPIRED, "too old resource version: %" PRId64 " (%" PRId64 ")",
                        w->sent_rev, store_compacted_rev(r->api->store));
 
-        buf_clear(&w->line);
-        if (encode_error_event(&w->line, s, &ignored) == 0)
-            r->sink->write(r, buf_str(&w->line));
+        if (encode_error_event(&line, s, &ignored) == 0)
+            r->sink->write(r, buf_str(&line));
     }
     finish(r);
 }
@@ -253,7 +251,6 @@ static void start(struct api_req *r)
                  : resource_prefix(r->kind, req_ns(r));
     struct watch *w = mem_alloc(sizeof *w);
     w->req = r;
-    w->line = BUF(EVENT_MAX_BYTES);
     w->one_name = *r->route.name != '\0';
     w->bookmark_at_ms = uv_now(r->api->loop) + BOOKMARK_EVERY_MS;
     timer_init(&w->timer, r->api->loop);

@@ -287,6 +287,28 @@ static void an_idle_h2_connection_gets_a_goaway(void **state)
     close_h2(&w, &c);
 }
 
+static void an_h2_connection_goes_after_a_request_that_asked_for_it(void **state)
+{
+    struct world w;
+    struct h2_client c;
+    struct err e = { 0 };
+    (void)state;
+
+    open_h2(&w, &c, 0);
+    ask(&c, "GET", "/later", true); /* another one runs: it is not cut */
+    ask(&c, "GET", "/close", true);
+    exchange(&c);
+    assert_non_null(strstr(buf_cstr(&c.text), "[bye]"));
+    assert_false(w.client_ended);
+    http_reply(w.r, 200, "text/plain", STR("late"), NULL, 0);
+    spin(&w);
+    assert_true(w.client_ended);
+    assert_int_equal(h2_feed(c.h, w.got.p, w.got.n, &e), 0);
+    assert_int_equal(c.n_goaways, 1);
+    assert_non_null(strstr(buf_cstr(&c.text), "[late]"));
+    close_h2(&w, &c);
+}
+
 static void rubbish_behind_the_h2_preface_ends_the_connection(void **state)
 {
     struct world w;
@@ -309,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_paused_h2_request_holds_only_its_own_stream),
         cmocka_unit_test(an_h2_client_that_resets_or_leaves_ends_its_requests_once),
         cmocka_unit_test(an_idle_h2_connection_gets_a_goaway),
+        cmocka_unit_test(an_h2_connection_goes_after_a_request_that_asked_for_it),
         cmocka_unit_test(rubbish_behind_the_h2_preface_ends_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -363,6 +363,86 @@ static void too_many_connections_are_closed_at_once(void **state)
     close_world(&w);
 }
 
+static void flag_ended(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void the_last_connections_are_a_reserve(void **state)
+{
+    static const struct stream_events flag_events = { .on_end = flag_ended };
+    struct http_server_config config = { .on_request = on_request,
+                                         .n_connections_max = 2,
+                                         .n_reserved = 1 };
+    struct stream *silent, *next, *theirs;
+    bool silent_ended = false, next_ended = false;
+    struct world w;
+    (void)state;
+
+    open_world(&w, 0);
+    http_server_close(w.server, NULL, NULL);
+    spin(&w);
+    drop_client(&w);
+    config.arg = &w;
+    http_server_new(&w.server, &w.loop, &config);
+    connect_client(&w);
+    send_text(&w, "GET /reserved HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(got(&w), "no"));
+    pipe_new(&w.loop, &silent, &theirs);
+    stream_open(silent, &flag_events, &silent_ended);
+    http_server_serve(w.server, theirs);
+    send_text(&w, "GET /reserved HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(got(&w), "no")); /* the first one is not of the reserve */
+    assert_false(silent_ended);
+
+    pipe_new(&w.loop, &next, &theirs);
+    stream_open(next, &flag_events, &next_ended);
+    http_server_serve(w.server, theirs);
+    spin(&w);
+    assert_true(silent_ended); /* it had shown nothing yet: its place was wanted */
+    assert_false(next_ended);
+    stream_close(silent);
+    stream_close(next);
+    close_world(&w);
+}
+
+static void the_reserve_is_told_as_long_as_the_server_is_full(void **state)
+{
+    struct http_server_config config = { .on_request = on_request,
+                                         .n_connections_max = 1,
+                                         .n_reserved = 1 };
+    struct world w;
+    (void)state;
+
+    open_world(&w, 0);
+    http_server_close(w.server, NULL, NULL);
+    spin(&w);
+    drop_client(&w);
+    config.arg = &w;
+    http_server_new(&w.server, &w.loop, &config);
+    connect_client(&w);
+    send_text(&w, "GET /reserved HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(got(&w), "yes"));
+    close_world(&w);
+}
+
+static void what_is_known_of_a_peer_stays_with_its_connection(void **state)
+{
+    struct world w;
+    (void)state;
+
+    open_world(&w, 0);
+    send_text(&w, "GET /peer HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(got(&w), "new"));
+    assert_int_equal(w.n_released, 0);
+    send_text(&w, "GET /peer HTTP/1.1\r\n" HOST "\r\n");
+    assert_non_null(strstr(got(&w), "known"));
+    assert_int_equal(w.n_released, 1); /* the first made room for the second */
+    drop_client(&w);
+    assert_int_equal(w.n_released, 2);
+    close_world(&w);
+}
+
 /* A server on its own loop, as each role of a process has one: a connection too many, and an answer
  * with a bad head. No asserts: cmocka's jump to the thread of the test. */
 static void role_main(void *arg)
@@ -421,6 +501,9 @@ int main(void)
         cmocka_unit_test(a_body_that_does_not_come_is_answered_with_408),
         cmocka_unit_test(an_idle_connection_is_closed_without_a_word),
         cmocka_unit_test(too_many_connections_are_closed_at_once),
+        cmocka_unit_test(the_last_connections_are_a_reserve),
+        cmocka_unit_test(the_reserve_is_told_as_long_as_the_server_is_full),
+        cmocka_unit_test(what_is_known_of_a_peer_stays_with_its_connection),
         cmocka_unit_test(servers_on_two_threads_share_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,7 @@ struct world {
     bool raw_closed;
     size_t n_to_write; /* of /bulk */
     unsigned n_drains;
+    unsigned n_released; /* of /peer: what was known of a peer */
 };
 
 static inline void spin(struct world *w)
@@ -119,6 +120,11 @@ static inline void upgrade(struct world *w, struct http_req *r)
     buf_deinit(&left);
 }
 
+static inline void peer_released(void *data)
+{
+    ++*(unsigned *)data;
+}
+
 static inline void on_request(struct http_req *r, void *arg)
 {
     struct world *w = arg;
@@ -150,6 +156,15 @@ static inline void on_request(struct http_req *r, void *arg)
     } else if (str_is(path, "/short")) {
         http_reply_start(r, 200, NULL, 0, 3);
         http_reply_end(r);
+    } else if (str_is(path, "/peer")) {
+        http_reply(r, 200, "text/plain", http_req_peer_data(r) ? STR("known") : STR("new"), NULL,
+                   0);
+        http_req_set_peer_data(r, &w->n_released, peer_released);
+    } else if (str_is(path, "/reserved")) {
+        http_reply(r, 200, "text/plain", http_req_is_reserved(r) ? STR("yes") : STR("no"), NULL, 0);
+    } else if (str_is(path, "/close")) {
+        http_req_set_close(r);
+        http_reply(r, 200, "text/plain", STR("bye"), NULL, 0);
     } else if (str_is(path, "/none")) {
         http_reply(r, 204, NULL, STR(""), NULL, 0);
     } else if (str_is(path, "/badhead")) {
