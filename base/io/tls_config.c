@@ -122,19 +122,27 @@ static bool add_own(struct tls_ctx *c, X509 *x, int i)
     return (i ? SSL_CTX_add1_chain_cert(c->ssl, x) : SSL_CTX_use_certificate(c->ssl, x)) == 1;
 }
 
+/* A client's chain goes without its root (RFC 8446 4.4.2): the server has it, or it would not trust
+ * us, and keeps the parsed copy of everything we send for the life of the connection. */
+static bool add_own_client(struct tls_ctx *c, X509 *x, int i)
+{
+    return (i && X509_self_signed(x, 0) == 1) || add_own(c, x, i);
+}
+
 static bool add_trusted(struct tls_ctx *c, X509 *x, int i)
 {
     (void)i;
     return X509_STORE_add_cert(SSL_CTX_get_cert_store(c->ssl), x) == 1;
 }
 
-static int use_own(struct tls_ctx *c, struct str chain_pem, struct str key_pem, struct err *e)
+static int use_own(struct tls_ctx *c, struct str chain_pem, struct str key_pem,
+                   bool (*add)(struct tls_ctx *c, X509 *x, int i), struct err *e)
 {
     EVP_PKEY *key;
     BIO *b = NULL;
     int n, ok;
 
-    if (each_cert(chain_pem, add_own, c, &n, e))
+    if (each_cert(chain_pem, add, c, &n, e))
         return err_wrap(e, "own certificate");
     if (!n)
         return err_set(e, ERR_INVALID, "own certificate: no certificate in the PEM text");
@@ -225,7 +233,7 @@ static int server_ctx(struct tls_ctx **out, struct str cert_chain_pem, struct st
 
     if (ctx_new(&c, TLS_server_method(), e))
         return err_wrap(e, "TLS server");
-    if (use_own(c, cert_chain_pem, key_pem, e) || use_trusted(c, client_ca_pem, e)) {
+    if (use_own(c, cert_chain_pem, key_pem, add_own, e) || use_trusted(c, client_ca_pem, e)) {
         tls_ctx_unref(c);
         return err_wrap(e, "TLS server");
     }
@@ -298,7 +306,7 @@ static int client_ctx(struct tls_ctx **out, const struct tls_client_options *o, 
         X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(c->ssl), X509_V_FLAG_NO_CHECK_TIME);
     r = use_trusted(c, o->ca_pem, e);
     if (!r && o->cert_chain_pem.n)
-        r = use_own(c, o->cert_chain_pem, o->key_pem, e);
+        r = use_own(c, o->cert_chain_pem, o->key_pem, add_own_client, e);
     if (!r && o->system_trust && SSL_CTX_set_default_verify_paths(c->ssl) != 1)
         r = tls_err(e, ERR_IO, "system trust");
     if (!r)

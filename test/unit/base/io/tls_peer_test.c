@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "base/io/tls_impl.h"
 #include "test/unit/base/io/tls_pair.h"
 
 /* ---- a raw stream on one side ---- */
@@ -37,6 +38,31 @@ static void half_deinit(struct half *h)
     assert_int_equal(uv_loop_close(&h->loop), 0);
     end_deinit(&h->tls);
     end_deinit(&h->raw);
+}
+
+static int n_sent_behind_the_leaf(const struct cert *second)
+{
+    auto_free char *chain = mem_printf("%s%s", client_cert.cert_pem, second->cert_pem);
+    struct tls_client_options o = { .ca_pem = str_of(ca.cert_pem),
+                                    .cert_chain_pem = str_of(chain),
+                                    .key_pem = str_of(client_cert.key_pem) };
+    struct tls_client_config *c;
+    STACK_OF(X509) *sent = NULL;
+    struct err e;
+    int n;
+
+    assert_int_equal(tls_client_config_new(&c, &o, &e), 0);
+    SSL_CTX_get0_chain_certs(c->ctx->ssl, &sent);
+    n = sent ? sk_X509_num(sent) : 0;
+    tls_client_config_free(c);
+    return n;
+}
+
+static void a_client_sends_its_chain_without_the_root(void **state)
+{
+    (void)state;
+    assert_int_equal(n_sent_behind_the_leaf(&ca), 0);
+    assert_int_equal(n_sent_behind_the_leaf(&foreign_cert), 1); /* not a root: it may be needed */
 }
 
 static void server_survives_peers_that_do_not_speak_tls(void **state)
@@ -353,6 +379,7 @@ static void closing_in_the_middle_of_the_handshake_is_safe(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_client_sends_its_chain_without_the_root),
         cmocka_unit_test(server_survives_peers_that_do_not_speak_tls),
         cmocka_unit_test(client_tells_silence_from_a_close_and_from_noise),
         cmocka_unit_test(a_canceled_handshake_waits_for_nobody),
