@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #define TRIM_AFTER_MS      20000 /* the start is over by then */
-#define LOOK_EVERY_MS      60000 /* at the known time */
+#define LOOK_EVERY_MS      60000 /* at the known time, and for holes in the heap */
 #define TEST_LOOK_MS       100
 #define TEST_CLOCK_ENV     "CORACLE_TEST_CLOCK_FILE"
 #define DEFAULT_CONFIG     "/etc/rancher/k3s/config.yaml"
@@ -192,6 +192,8 @@ static int next_signal(struct roles *r, const sigset_t *signals)
         if (!trimmed && clock_mono_ms() - started_ms >= TRIM_AFTER_MS) {
             trimmed = true;
             mem_trim();
+        } else if (trimmed && !in_test) {
+            mem_trim_heap();
         }
     }
 }
@@ -206,6 +208,7 @@ static int run_roles(struct roles *r)
 
     notify_init();
     proc_seal_descriptors();
+    proc_raise_descriptors();
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);

@@ -97,6 +97,14 @@ void mem_trim(void)
         fclose(f);
 }
 
+#define SLACK_MIN_BYTES (4u * 1024 * 1024) /* below it nobody would notice */
+
+void mem_trim_heap(void)
+{
+    if (mallinfo2().fordblks > SLACK_MIN_BYTES)
+        malloc_trim(0);
+}
+
 void mem_auto_close(const int *fd)
 {
     if (*fd >= 0)

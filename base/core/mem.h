@@ -22,6 +22,10 @@ char *mem_vprintf(const char *fmt, va_list ap) PRINTF_FMT(1, 0) __attribute__((r
  * which the kernel reads again from its cache when they are used. Quick; once, when the start is
  * over. */
 void mem_trim(void);
+/* Gives free heap pages back when there are many of them: after a rush of connections most of the
+ * heap is holes. For once a minute: some milliseconds when there is something to give, else none.
+ */
+void mem_trim_heap(void);
 
 /* auto_free char *s = mem_strdup(...); */
 static inline void mem_auto_free(void *pp)

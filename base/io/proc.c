@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <linux/close_range.h>
 
@@ -219,6 +220,20 @@ void proc_seal_descriptors(void)
         return;
     for (int fd = 3; fd < MIN(n, 65536L); fd++)
         err_ignore(fcntl(fd, F_SETFD, FD_CLOEXEC)); /* most are not open */
+}
+
+size_t proc_raise_descriptors(void)
+{
+    struct rlimit l;
+
+    if (getrlimit(RLIMIT_NOFILE, &l))
+        return 1024; /* what POSIX systems begin with */
+    if (l.rlim_cur < l.rlim_max) {
+        struct rlimit raised = { l.rlim_max, l.rlim_max };
+        if (!setrlimit(RLIMIT_NOFILE, &raised))
+            l = raised;
+    }
+    return (size_t)MIN(l.rlim_cur, (rlim_t)1 << 30);
 }
 
 int proc_pid(const struct proc *p)

@@ -49,6 +49,9 @@ MUST_USE int proc_start(struct proc **out, uv_loop_t *loop, const struct proc_co
                         struct err *e);
 /* Descriptors above 2 that we were started with are not passed on to children. For main. */
 void proc_seal_descriptors(void);
+/* Raises the limit of open descriptors to what the system allows us (RLIMIT_NOFILE, soft to hard);
+ * returns it. Again is fine. Children get the raised limit too, as those of a Go program do. */
+size_t proc_raise_descriptors(void);
 
 int proc_pid(const struct proc *p);
 /* SIGTERM now, SIGKILL after grace_ms. on_exit still comes. Again is fine: the shorter grace
