@@ -203,6 +203,7 @@ static void on_local_idle(uv_idle_t *h)
     struct list jobs = LIST(jobs), *l;
 
     uv_idle_stop(h);
+    json_array_clear(a->lent);
     list_move_all(&jobs, &a->local_queue);
     while ((l = list_pop(&jobs))) {
         struct local_job *j = container_of(l, struct local_job, link);
@@ -236,6 +237,15 @@ void api_call(struct api *a, struct identity *id_take, const char *method, const
     j->content_type = mem_strdup(content_type ? content_type : "application/json");
     list_push(&a->local_queue, &j->link);
     uv_idle_start(&a->local_idle, on_local_idle);
+}
+
+const json_t *api_lend(struct api *a, json_t *doc_take)
+{
+    if (!doc_take)
+        return NULL;
+    json_array_append_new(a->lent, doc_take);
+    uv_idle_start(&a->local_idle, on_local_idle);
+    return doc_take;
 }
 
 /* ---- checks ---- */
@@ -378,6 +388,7 @@ int api_new(struct api **out, const struct api_config *c, struct err *e)
     authz_new(&a->authz, a->graph);
     a->metrics = map_new();
     a->nodes = map_new();
+    a->lent = json_array();
     list_init(&a->reqs);
     list_init(&a->checks);
     list_init(&a->local_queue);
@@ -498,6 +509,7 @@ static void api_free(struct api *a)
         free(c->name);
         free(c);
     }
+    json_decref(a->lent);
     map_free(a->metrics);
     authz_free(a->authz);
     node_graph_free(a->graph);

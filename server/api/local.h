@@ -64,8 +64,7 @@ void local_delete(struct api *a, const struct local_ref *r, const struct local_d
 enum local_event { LOCAL_ADDED, LOCAL_MODIFIED, LOCAL_DELETED };
 struct local_watch;
 struct local_watch_events {
-    /* obj is the state now; for DELETED the last known one. metadata.resourceVersion is set,
-     * metadata.managedFields left out. */
+    /* obj is the state now; for DELETED the last known one. metadata.resourceVersion is set. */
     void (*on_event)(void *arg, enum local_event ev, const json_t *obj);
     /* Once, when the first list has been delivered; may be NULL. */
     void (*on_synced)(void *arg);

@@ -22,7 +22,8 @@
 
 struct entry {
     int64_t rev;
-    json_t *doc; /* NULL with no_cache */
+    struct store_obj *obj; /* bytes that the store shares, a sixth of a parsed document; NULL with
+                              no_cache */
     bool seen;
 };
 
@@ -55,7 +56,7 @@ static void on_timer_closed(void *arg)
     for (size_t i = 0; map_next(w->objs, &i, &key, &v);) {
         struct entry *e = v;
 
-        json_decref(e->doc);
+        store_obj_unref(e->obj);
         free(e);
     }
     map_free(w->objs);
@@ -92,18 +93,10 @@ static bool matches(const struct local_watch *w, const json_t *doc)
            (!w->fields || fields_match(w->kind, doc, w->fields));
 }
 
-static json_t *parse(const struct local_watch *w, const struct store_obj *o, int64_t rev)
+/* A new reference to the shared document; NULL: damaged, which is logged. */
+static json_t *parse(const struct local_watch *w, struct store_obj *o)
 {
-    json_t *doc;
-    struct err e;
-
-    if (encode_parse(&doc, w->kind, store_obj_value(o), rev, &e)) {
-        log_error("stored object is damaged", kv("key", store_obj_key(o)), kv("err", e.text));
-        return NULL;
-    }
-    /* larger than most objects, of no use here, and an update without them keeps them */
-    json_object_del(meta_of(doc), "managedFields");
-    return doc;
+    return json_incref((json_t *)req_parsed(w->api, o, w->kind)); /* nobody changes it */
 }
 
 static void forget(struct local_watch *w, struct str key, const json_t *last)
@@ -113,7 +106,8 @@ static void forget(struct local_watch *w, struct str key, const json_t *last)
 
     if (!e)
         return;
-    doc = e->doc ? e->doc : json_incref((json_t *)last);
+    doc = e->obj ? parse(w, e->obj) : json_incref((json_t *)last);
+    store_obj_unref(e->obj);
     free(e);
     if (!doc) { /* missed, and not kept: what the key tells */
         auto_free char *rest = str_dup(str_n(key.p + strlen(w->prefix), key.n - strlen(w->prefix)));
@@ -127,21 +121,20 @@ static void forget(struct local_watch *w, struct str key, const json_t *last)
         w->events.on_event(w->arg, LOCAL_DELETED, doc);
 }
 
-static void learn(struct local_watch *w, struct str key, int64_t rev, json_t *doc_take)
+static void learn(struct local_watch *w, struct store_obj *o, const json_t *doc)
 {
-    struct entry *e = map_get(w->objs, key);
+    struct entry *e = map_get(w->objs, store_obj_key(o));
     enum local_event ev = e ? LOCAL_MODIFIED : LOCAL_ADDED;
-    json_auto_t *doc = doc_take;
 
     if (!e) {
         e = mem_alloc(sizeof *e);
-        map_set(w->objs, key, e);
+        map_set(w->objs, store_obj_key(o), e);
     }
-    e->rev = rev;
+    e->rev = o->mod_rev;
     e->seen = true;
     if (!w->events.no_cache) {
-        json_decref(e->doc);
-        e->doc = json_incref(doc);
+        store_obj_unref(e->obj);
+        e->obj = store_obj_ref(o);
     }
     w->events.on_event(w->arg, ev, doc);
 }
@@ -149,16 +142,15 @@ static void learn(struct local_watch *w, struct str key, int64_t rev, json_t *do
 static bool on_event(void *arg, const struct store_event *ev)
 {
     struct local_watch *w = arg;
-    struct str key = store_obj_key(ev->now ? ev->now : ev->prev);
+    struct store_obj *o = ev->now ? ev->now : ev->prev;
     json_t *doc;
 
     w->n_busy++;
-    doc = parse(w, ev->now ? ev->now : ev->prev, ev->rev);
-    if (ev->now && doc && matches(w, doc)) {
-        learn(w, key, ev->rev, STEAL(doc));
-    } else {
-        forget(w, key, doc);
-    }
+    doc = parse(w, o);
+    if (ev->now && doc && matches(w, doc))
+        learn(w, o, doc);
+    else
+        forget(w, store_obj_key(o), doc);
     json_decref(doc);
     w->n_busy--;
     release(w);
@@ -192,9 +184,9 @@ static void compare(struct local_watch *w, const struct store_list *l)
             e->seen = true;
             continue;
         }
-        json_t *doc = parse(w, l->v[i], l->v[i]->mod_rev);
+        json_t *doc = parse(w, l->v[i]);
         if (doc && matches(w, doc))
-            learn(w, store_obj_key(l->v[i]), l->v[i]->mod_rev, STEAL(doc));
+            learn(w, l->v[i], doc);
         json_decref(doc);
     }
     for (size_t i = 0; !w->stopped && map_next(w->objs, &i, &key, &v);) {
@@ -272,7 +264,7 @@ const json_t *local_watch_get(const struct local_watch *w, const char *ns, const
     auto_free char *key = resource_key(w->kind, w->kind->namespaced ? ns : "", name);
     const struct entry *e = map_get(w->objs, str_of(key));
 
-    return e ? e->doc : NULL;
+    return e && e->obj ? api_lend(w->api, parse(w, e->obj)) : NULL;
 }
 
 size_t local_watch_len(const struct local_watch *w)
@@ -293,8 +285,9 @@ void local_watch_each(const struct local_watch *w, bool (*fn)(void *arg, const j
 
     for (size_t i = 0; map_next(w->objs, &i, &key, &v);) {
         const struct entry *e = v;
+        json_auto_t *doc = e->obj ? parse(w, e->obj) : NULL;
 
-        if (e->doc && !fn(arg, e->doc))
+        if (doc && !fn(arg, doc))
             return;
     }
 }

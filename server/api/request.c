@@ -248,7 +248,7 @@ const json_t *req_parsed(struct api *a, struct store_obj *o, const struct schema
     json_t *doc;
 
     for (size_t i = 0; i < API_PARSED_N; i++)
-        if (a->parsed[i].o == o)
+        if (a->parsed[i].o == o && a->parsed[i].kind == k)
             return a->parsed[i].doc;
     if (encode_parse(&doc, k, store_obj_value(o), o->mod_rev, &e)) {
         log_error("stored object is damaged", kv("key", store_obj_key(o)), kv("err", e.text));
@@ -258,6 +258,7 @@ const json_t *req_parsed(struct api *a, struct store_obj *o, const struct schema
     store_obj_unref(a->parsed[at].o);
     json_decref(a->parsed[at].doc);
     a->parsed[at].o = store_obj_ref(o);
+    a->parsed[at].kind = k;
     a->parsed[at].doc = doc;
     return doc;
 }

@@ -221,9 +221,11 @@ struct api {
     unsigned n_running[CLASSES_N];
     struct {
         struct store_obj *o;
+        const struct schema_kind *kind;
         json_t *doc;
     } parsed[API_PARSED_N];
     unsigned parsed_at;
+    json_t *lent;        /* array of documents that callers use until the next turn */
     struct map *metrics; /* "verb,resource,code" -> counter */
     struct map *nodes;   /* node name -> struct node_link (connect.c) */
     struct list checks;
@@ -252,6 +254,8 @@ bool api_checks_text(struct api *a, bool live, struct buf *b);
 const char *local_version(const struct api *a, const char *group, const char *resource);
 void connect_deinit(struct api *a); /* its handles count in n_open_handles */
 void api_handle_closed(struct api *a);
+/* Keeps doc, which is taken and may be NULL, until the next turn. Returns it. */
+const json_t *api_lend(struct api *a, json_t *doc_take);
 /* One call with its whole answer in memory, as local.h makes them; identity is taken. body may be
  * NULL, borrowed. Deferred to the next turn. content_type NULL: JSON. */
 void api_call(struct api *a, struct identity *id_take, const char *method, const char *target,
