@@ -6,7 +6,6 @@
 #include "server/auth/authenticate.h"
 
 #include "base/core/clock.h"
-#include "base/core/map.h"
 #include "base/core/mem.h"
 #include "base/http/server.h"
 #include "base/io/tls.h"
@@ -14,10 +13,8 @@
 #include "server/ca/passwd.h"
 
 #define AUTHENTICATORS_MAX 8
-/* Certificates are parsed once, not once per request. A cluster has a few per node; a client that
- * shows ever new ones only empties the cache. */
-#define CERTS_CACHED_MAX 512
 
+/* What a certificate says: read once per connection, not once per request, and kept with it. */
 struct cert_entry {
     struct identity *id;
     int64_t not_before_unix_s, not_after_unix_s;
@@ -25,7 +22,6 @@ struct cert_entry {
 
 struct authn {
     const struct passwd *passwd;
-    struct map *certs; /* leaf DER -> struct cert_entry */
     struct {
         authenticator_fn fn;
         void *arg;
@@ -93,33 +89,11 @@ struct identity *identity_masters(void)
 
 void authn_new(struct authn **out)
 {
-    struct authn *a = mem_alloc(sizeof *a);
-
-    a->certs = map_new();
-    *out = a;
-}
-
-static void certs_clear(struct authn *a)
-{
-    struct str key;
-    void *v;
-
-    for (size_t i = 0; map_next(a->certs, &i, &key, &v);) {
-        struct cert_entry *c = v;
-
-        identity_unref(c->id);
-        free(c);
-    }
-    map_free(a->certs);
-    a->certs = map_new();
+    *out = mem_alloc(sizeof **out);
 }
 
 void authn_free(struct authn *a)
 {
-    if (!a)
-        return;
-    certs_clear(a);
-    map_free(a->certs);
     free(a);
 }
 
@@ -156,40 +130,40 @@ static enum authn_result check_basic(struct authn *a, const struct authn_credent
     return AUTHN_OK;
 }
 
-/* The entry of a certificate whose chain is good; NULL with e. */
-static const struct cert_entry *cert_entry_of(struct authn *a, struct str der, struct err *e)
+static void cert_release(void *data)
 {
-    struct cert_entry *c = map_get(a->certs, der);
-    AUTO(x509) struct x509 *x = NULL;
+    struct cert_entry *c = data;
 
-    if (c)
-        return c;
-    if (x509_parse_der(&x, der, e)) {
-        err_wrap(e, "client certificate");
-        return NULL;
-    }
-    if (!*x->common_name) {
-        err_set(e, ERR_DENIED, "client certificate: subject has no common name");
-        return NULL;
-    }
-    if (!x->client_auth) {
-        err_set(e, ERR_DENIED, "client certificate: not for client authentication");
-        return NULL;
-    }
-    if (map_len(a->certs) >= CERTS_CACHED_MAX)
-        certs_clear(a);
-    c = mem_alloc(sizeof *c);
-    c->id = identity_new(x->common_name, x->organizations, x->n_organizations);
-    c->not_before_unix_s = x->not_before_unix_s;
-    c->not_after_unix_s = x->not_after_unix_s;
-    map_set(a->certs, der, c);
-    return c;
+    identity_unref(c->id);
+    free(c);
 }
 
-static enum authn_result check_cert(struct authn *a, const struct authn_credentials *c,
-                                    struct identity **out, struct err *e)
+/* Of a certificate whose chain is good. */
+static int cert_read(struct cert_entry **out, struct str der, struct err *e)
+{
+    AUTO(x509) struct x509 *x = NULL;
+
+    if (x509_parse_der(&x, der, e))
+        return err_wrap(e, "client certificate");
+    if (!*x->common_name)
+        return err_set(e, ERR_DENIED, "client certificate: subject has no common name");
+    if (!x->client_auth)
+        return err_set(e, ERR_DENIED, "client certificate: not for client authentication");
+    *out = mem_alloc(sizeof **out);
+    **out = (struct cert_entry){
+        .id = identity_new(x->common_name, x->organizations, x->n_organizations),
+        .not_before_unix_s = x->not_before_unix_s,
+        .not_after_unix_s = x->not_after_unix_s,
+    };
+    return 0;
+}
+
+static enum authn_result check_cert(const struct authn_credentials *c, struct identity **out,
+                                    struct err *e)
 {
     int64_t now = clock_wall_s();
+    struct cert_entry *entry = c->req ? http_req_peer_data(c->req) : NULL;
+    bool is_new = !entry;
 
     if (!c->peer || c->peer->leaf_der.n == 0)
         return AUTHN_NONE;
@@ -197,17 +171,20 @@ static enum authn_result check_cert(struct authn *a, const struct authn_credenti
         err_set(e, ERR_DENIED, "client certificate: %s", c->peer->verify_text);
         return AUTHN_FAILED;
     }
-    const struct cert_entry *entry = cert_entry_of(a, c->peer->leaf_der, e);
-    if (!entry)
+    if (is_new && cert_read(&entry, c->peer->leaf_der, e))
         return AUTHN_FAILED;
     /* the handshake looked at the dates too, but a connection may live for weeks */
-    if (now > entry->not_after_unix_s || now < entry->not_before_unix_s) {
+    bool valid = now <= entry->not_after_unix_s && now >= entry->not_before_unix_s;
+    if (valid)
+        *out = identity_ref(entry->id);
+    else
         err_set(e, ERR_DENIED, "client certificate of %s: expired or not yet valid",
                 entry->id->user);
-        return AUTHN_FAILED;
-    }
-    *out = identity_ref(entry->id);
-    return AUTHN_OK;
+    if (is_new && c->req)
+        http_req_set_peer_data(c->req, entry, cert_release);
+    else if (is_new)
+        cert_release(entry);
+    return valid ? AUTHN_OK : AUTHN_FAILED;
 }
 
 enum authn_result authn_check(struct authn *a, const struct authn_credentials *c,
@@ -218,8 +195,8 @@ enum authn_result authn_check(struct authn *a, const struct authn_credentials *c
 
     for (size_t i = 0; r != AUTHN_OK && i <= a->n_more; i++) {
         struct err now = { 0 };
-        enum authn_result more = i == 0 ? check_cert(a, c, out, &now)
-                                        : a->more[i - 1].fn(a->more[i - 1].arg, c, out, &now);
+        enum authn_result more =
+            i == 0 ? check_cert(c, out, &now) : a->more[i - 1].fn(a->more[i - 1].arg, c, out, &now);
 
         if (more == AUTHN_NONE)
             continue;
@@ -237,12 +214,13 @@ enum authn_result authn_check(struct authn *a, const struct authn_credentials *c
     return r;
 }
 
-enum authn_result authn_check_req(struct authn *a, const struct http_req *r, struct identity **out,
+enum authn_result authn_check_req(struct authn *a, struct http_req *r, struct identity **out,
                                   struct err *e)
 {
     struct authn_credentials c = {
         .authorization = http_headers_get(http_req_headers(r), "authorization"),
         .peer = stream_tls_peer(http_req_stream(r)),
+        .req = r,
     };
 
     return authn_check(a, &c, out, e);

@@ -37,6 +37,7 @@ enum authn_result {
 struct authn_credentials {
     struct str authorization;    /* the header, "" when absent */
     const struct tls_peer *peer; /* NULL: no TLS below */
+    struct http_req *req;        /* what is learned is kept with its connection; may be NULL */
 };
 
 /* One more authenticator: AUTHN_NONE when the credentials are not of its kind. */
@@ -53,5 +54,5 @@ void authn_add(struct authn *a, authenticator_fn fn, void *arg); /* at the end o
 enum authn_result authn_check(struct authn *a, const struct authn_credentials *c,
                               struct identity **out, struct err *e);
 /* With the credentials of a request. */
-enum authn_result authn_check_req(struct authn *a, const struct http_req *r, struct identity **out,
+enum authn_result authn_check_req(struct authn *a, struct http_req *r, struct identity **out,
                                   struct err *e);
