@@ -212,6 +212,7 @@ static int start_servers(struct agent *a, struct err *e)
                                 .balancer = a->balancer,
                                 .api_balancer = a->api_balancer,
                                 .kubelet = a->api_balancer ? a->supervisor.kube : a->kubelet.kube,
+                                .node = a->kubelet.kube,
                                 .controller = a->controller.kube,
                                 .credentials = &a->credentials,
                                 .authorizer = &a->authorizer,

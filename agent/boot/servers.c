@@ -14,9 +14,12 @@
 #define ASK_EVERY_MS  5000
 #define DEBOUNCE_MS   3000
 #define TICK_MS       500
-#define SEED_AFTER_MS 2000  /* no listed tunnel for so long: the fixed address gets one */
-#define SEED_KEEP_MS  30000 /* a listed one stays up for so long: it is not needed any more */
-#define SLICES_PATH   "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+#define SEED_AFTER_MS 2000 /* no listed tunnel for so long: the fixed address gets one */
+/* The same where a listed one has been connected before: most likely its server starts anew, and
+ * all its agents come back within this time; a second tunnel each would double the rush. */
+#define SEED_AFTER_KNOWN_MS 8000
+#define SEED_KEEP_MS        30000 /* a listed one stays up for so long: it is not needed any more */
+#define SLICES_PATH         "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 
 struct servers {
     struct servers_config c;
@@ -29,8 +32,9 @@ struct servers {
     char supervisors[TUNNEL_SERVERS_MAX][272]; /* the same hosts; tunnels go there */
     size_t n_addresses;
     bool applied, seed_wanted;
+    bool node_refused;          /* the kubelet's identity may not watch the slices */
     uint64_t listed_changed_ms; /* when "some listed tunnel is connected" last changed */
-    bool listed_connected;
+    bool listed_connected, listed_known;
     bool closing;
     unsigned n_open;
     void (*done)(void *arg);
@@ -130,6 +134,7 @@ static void take(struct servers *s, char (*addresses)[272], size_t n)
         return;
     memcpy(s->addresses, addresses, n * sizeof *addresses);
     s->n_addresses = n;
+    s->listed_known = false;
     name_supervisors(s);
     if (s->applied)
         timer_start_ms(&s->apply_timer, DEBOUNCE_MS, on_apply_timer, s);
@@ -170,18 +175,36 @@ static void on_slices_synced(void *arg)
     take_slices(arg);
 }
 
+static void on_slices_error(void *arg, const struct err *e);
+
 static void start_watch(struct servers *s)
 {
     static const struct informer_events events = { .on_add = on_slice,
                                                    .on_update = on_slice_update,
                                                    .on_delete = on_slice,
-                                                   .on_synced = on_slices_synced };
-    struct informer_config c = { .client = s->c.controller,
+                                                   .on_synced = on_slices_synced,
+                                                   .on_error = on_slices_error };
+    struct informer_config c = { .client = s->node_refused ? s->c.controller : s->c.node,
                                  .path = SLICES_PATH,
                                  .label_selector = "kubernetes.io/service-name=kubernetes" };
 
     if (!s->slices)
         informer_new(&s->slices, &c, &events, s);
+}
+
+static void on_part_closed(void *arg);
+
+/* One connection less than with an identity of its own; K3s' RBAC knows only the latter. */
+static void on_slices_error(void *arg, const struct err *e)
+{
+    struct servers *s = arg;
+
+    if (e->code != ERR_DENIED || s->node_refused || s->closing)
+        return;
+    s->node_refused = true;
+    s->n_open++;
+    informer_close(STEAL(s->slices), on_part_closed, s);
+    start_watch(s);
 }
 
 static void ask(struct servers *s);
@@ -275,8 +298,10 @@ static void on_tick(void *arg)
     if (connected != s->listed_connected) {
         s->listed_connected = connected;
         s->listed_changed_ms = now_ms;
+        s->listed_known = true;
     }
-    if (s->applied && !connected && now_ms - s->listed_changed_ms >= SEED_AFTER_MS)
+    if (s->applied && !connected &&
+        now_ms - s->listed_changed_ms >= (s->listed_known ? SEED_AFTER_KNOWN_MS : SEED_AFTER_MS))
         wanted = true;
     else if (connected && now_ms - s->listed_changed_ms >= SEED_KEEP_MS)
         wanted = false;
@@ -326,10 +351,12 @@ int servers_start(struct servers **out, const struct servers_config *c, struct e
                                        .tls_name = JOIN_SERVER_NAME,
                                        .dialer = &s->dialer,
                                        .on_state = on_tunnel_state,
-                                       .arg = s };
+                                       .arg = s,
+                                       .remotedialer = c->remotedialer };
 
     s->c = *c;
-    s->dialer = (struct tunnel_dialer){ dial_server, cancel_dial, c->balancer };
+    s->dialer =
+        c->dialer ? *c->dialer : (struct tunnel_dialer){ dial_server, cancel_dial, c->balancer };
     if (tunnel_client_set_new(&s->tunnels, c->loop, &o, e)) {
         free(s);
         return (int)e->code;

@@ -7,10 +7,10 @@
  *   ASK (every 5 s while the answer is empty) --> WATCH        an older server: straight to WATCH
  *
  * A change is acted on 3 s after it came, for servers flap while they start; the first list at
- * once. When no listed server can be reached by tunnel for 2 s (a private address behind NAT), the
- * fixed address of --server gets a tunnel too, until a listed one has been connected for 30 s. The
- * lists hold API servers; where supervisors have another port, they are on the same hosts, at the
- * port of --server. Loop thread only.
+ * once. When no listed server can be reached by tunnel for 2 s (a private address behind NAT), or
+ * for 8 s after it could be, the fixed address of --server gets a tunnel too, until a listed one
+ * has been connected for 30 s. The lists hold API servers; where supervisors have another port,
+ * they are on the same hosts, at the port of --server. Loop thread only.
  */
 #include "agent/boot/credentials.h"
 #include "tunnel/client_set.h"
@@ -23,16 +23,19 @@ struct servers;
 
 struct servers_config { /* borrowed */
     uv_loop_t *loop;
-    struct balancer *balancer;      /* of the supervisors */
-    struct balancer *api_balancer;  /* of the API servers; NULL: they are the supervisors */
-    struct kube_client *kubelet;    /* asks /v1-k3s/apiservers, of a supervisor */
-    struct kube_client *controller; /* watches the slices */
+    struct balancer *balancer;     /* of the supervisors */
+    struct balancer *api_balancer; /* of the API servers; NULL: they are the supervisors */
+    struct kube_client *kubelet;   /* asks /v1-k3s/apiservers, of a supervisor */
+    struct kube_client *node; /* watches the slices: the kubelet's identity at the API server */
+    struct kube_client *controller; /* watches them where a node may not, as at a K3s server */
     const struct credentials *credentials;
     const struct tunnel_authorizer *authorizer;
     const char *seed; /* host:port of --server */
     /* A tunnel came or went: the status page changed. */
     void (*on_change)(void *arg);
     void *arg;
+    bool remotedialer;                  /* as in struct tunnel_client_options */
+    const struct tunnel_dialer *dialer; /* of the tunnels; NULL: as the balancer dials. Copied */
 };
 
 MUST_USE int servers_start(struct servers **out, const struct servers_config *c, struct err *e);

@@ -55,6 +55,10 @@ static const struct rules_row LEASE[] = {
     { "coordination.k8s.io", "leases",
       RULES_GET | RULES_CREATE | RULES_UPDATE | RULES_PATCH | RULES_DELETE },
 };
+/* Not upstream's: agents follow the addresses of the API servers. Kube-proxy's certificate, which
+ * each node has, reads these anyway; so a node needs no second connection for them. */
+static const struct rules_row SLICES[] = { { "discovery.k8s.io", "endpointslices",
+                                             RULES_LIST | RULES_WATCH } };
 static const struct rules_row POD_LIST[] = { { "", "pods", RULES_LIST | RULES_WATCH } };
 
 /* Does the request's field selector demand field=value? */
@@ -86,6 +90,9 @@ enum authz_decision rules_node(void *arg, const struct authz_attrs *a,
         if (strcmp(a->name, node) == 0)
             return AUTHZ_ALLOW;
         snprintf(reason, AUTHZ_REASON_BYTES, "node '%s' can only touch its own object", node);
+    } else if (ALLOWS(SLICES, a)) {
+        if (strcmp(a->namespace_, "default") == 0)
+            return AUTHZ_ALLOW;
     } else if (ALLOWS(LEASE, a)) {
         if (strcmp(a->namespace_, "kube-node-lease") == 0 &&
             (strcmp(a->name, node) == 0 || (!*a->name && strcmp(a->verb, "create") == 0)))

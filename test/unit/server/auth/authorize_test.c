@@ -92,6 +92,10 @@ static void who_may_do_what(void **state)
         { "N", "update", "coordination.k8s.io", "leases", "kube-node-lease", "n1", NULL, true },
         { "N", "update", "coordination.k8s.io", "leases", "kube-node-lease", "n2", NULL, false },
         { "N", "update", "coordination.k8s.io", "leases", "kube-system", "n1", NULL, false },
+        { "N", "watch", "discovery.k8s.io", "endpointslices", "default", "", NULL, true },
+        { "N", "list", "discovery.k8s.io", "endpointslices", "kube-system", "", NULL, false },
+        { "N", "watch", "discovery.k8s.io", "endpointslices", "", "", NULL, false },
+        { "N", "patch", "discovery.k8s.io", "endpointslices", "default", "s", NULL, false },
         { "N", "list", "coordination.k8s.io", "leases", "kube-node-lease", "", NULL, false },
         /* its pods and what they refer to */
         { "N", "list", "", "pods", "", "", "spec.nodeName=n1", true },
