@@ -4,6 +4,7 @@
 #include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "base/core/rand.h"
 #include "base/data/base64.h"
 #include "base/data/json.h"
 #include "base/http/client.h"
@@ -26,7 +27,11 @@
 #define RETRY_MAX_MS     10000
 #define DOUBT_AGAIN_MS   10000 /* asking for the time, where the answer did not help */
 #define HEARD_AGAIN_MS   (10u * 60 * 1000)
-#define AUTH_MAX_BYTES   (2 * TOKEN_MAX_BYTES)
+#define TURN_MAX_S       (uint64_t)60 /* of a Retry-After: more is a broken server */
+#define TURNS_MAX        20 /* then from the start: the token or the CA may be others by now */
+/* Around 1.25 of it: from the time that was asked for to one and a half of it. */
+#define TURN_JITTER_PERCENT 20
+#define AUTH_MAX_BYTES      (2 * TOKEN_MAX_BYTES)
 
 enum join_state {
     JOIN_CACERTS,
@@ -77,6 +82,9 @@ struct join {
     bool has_token, has_joined, told_unpinned;
     bool use_get;         /* the server does not know POST of a request */
     bool no_client_cert;  /* it was refused: only the token counts in this attempt */
+    bool waits_turn;      /* BACKOFF: the server is busy, goes on at waits_at */
+    enum join_state waits_at;
+    unsigned n_turns; /* in this attempt */
     bool tried_revival, asked_time; /* in this attempt */
     enum time_for time_for;
     char clock_text[256]; /* why the handshake failed, for TIME_FOR_HANDSHAKE */
@@ -154,6 +162,13 @@ static void on_timer(void *arg)
 {
     struct join *j = arg;
 
+    if (j->waits_turn) {
+        j->waits_turn = false;
+        j->state = j->waits_at;
+        join_step(j);
+        return;
+    }
+    j->n_turns = 0;
     j->tried_revival = j->asked_time = false;
     start_over(j);
 }
@@ -163,6 +178,26 @@ static void fail(struct join *j, enum cause c, const char *text)
     set_cause(j, c, text);
     j->state = JOIN_BACKOFF;
     timer_start_ms(&j->timer, backoff_next_ms(&j->backoff), on_timer, j);
+}
+
+/* Many join at once and we were asked to come back: what is done so far stands, only this step is
+ * repeated, when the server said, or a little later: the others were told the same. */
+static void wait_turn(struct join *j, const struct http_headers *h, const char *text)
+{
+    struct str after = str_trim(http_headers_get(h, "retry-after"));
+    uint64_t seconds = 1;
+
+    if (!str_to_u64(after, &seconds)) /* RFC 9110 10.2.3: it may be a date too; nobody sends one */
+        seconds = 1;
+    set_cause(j, CAUSE_BUSY, text);
+    j->waits_turn = true;
+    j->waits_at = j->state;
+    j->n_turns++;
+    j->state = JOIN_BACKOFF;
+    timer_start_ms(
+        &j->timer,
+        rand_jitter_ms(1250 * MIN(MAX(seconds, (uint64_t)1), TURN_MAX_S), TURN_JITTER_PERCENT),
+        on_timer, j);
 }
 
 /* ---- connections ---- */
@@ -371,7 +406,7 @@ static void message_of(struct str body, char *out, size_t n)
         snprintf(out, n, STR_FMT, STR_ARG(str_trim(str_n(body.p, MIN(body.n, (size_t)200)))));
 }
 
-static void refused(struct join *j, int status, struct str body)
+static void refused(struct join *j, int status, const struct http_headers *h, struct str body)
 {
     const struct step *s = &steps[j->state];
     char message[360], text[500];
@@ -400,6 +435,10 @@ static void refused(struct join *j, int status, struct str body)
         return;
     }
     message_of(body, message, sizeof message);
+    if (status == 429 && j->state >= JOIN_CONFIG && j->n_turns < TURNS_MAX) {
+        wait_turn(j, h, message);
+        return;
+    }
     err_set(&e, ERR_DENIED, "%.200s", message);
     c = cause_of(&e, status);
     if (status == 403 && s->node_headers) {
@@ -539,7 +578,7 @@ static void on_answer(void *arg, int status, const struct http_headers *h, struc
         return;
     }
     if (status != 200) {
-        refused(j, status, body);
+        refused(j, status, h, body);
         return;
     }
     if (take(j, body, &why)) {

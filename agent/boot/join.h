@@ -8,7 +8,7 @@
  *   CACERTS --> VERIFY --> CONFIG --> CLIENT_CA --> SERVER_CA --> SERVING --> KUBELET --> PROXY
  *      ^   (these two only with a token)                                                     |
  *      |                                                          JOINED <-- CONTROLLER <----+
- *   BACKOFF <-- any failure                                          |  renewal
+ *   BACKOFF <-- any failure (429: goes on where it was)              |  renewal
  *      ^-------------------------------------------------------------+
  *
  *   REVIVE --> CONFIG     our certificate has expired, and there is no token or it was refused: the

@@ -10,6 +10,7 @@
 #include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "base/core/rand.h"
 #include "base/data/json.h"
 #include "base/http/server.h"
 #include "base/io/tls.h"
@@ -29,10 +30,19 @@
 #include <ctype.h>
 #include <stdio.h>
 
+/* How many were asked to come back in the last one or two windows tells how many wait outside: each
+ * comes once per Retry-After. So the time we name grows with their number, and what they all
+ * together ask of us stays about the same. */
+#define BUSY_WINDOW_MS    5000
+#define BUSY_PER_SECOND   4 /* refusals of the two windows for each second of waiting */
+#define RETRY_AFTER_MAX_S 30
+
 struct supervisor {
     struct supervisor_config c;
     struct node_passwords *passwords; /* NULL before supervisor_start */
     unsigned n_reads, n_writes;
+    uint64_t busy_since_ms; /* start of the window */
+    unsigned n_refused, n_refused_before;
 };
 
 enum role { ROLE_ANYBODY, ROLE_AGENT, ROLE_NODE, ROLE_SERVER };
@@ -67,9 +77,11 @@ static const char TEXT[] = "text/plain; charset=utf-8";
 
 static void reply_status(struct http_req *r, json_t *status_take)
 {
-    static const struct http_header retry = { { "Retry-After", 11 }, { "1", 1 } };
     int code = status_code(status_take);
     auto_free char *text = json_text(status_take);
+    auto_free char *seconds =
+        mem_printf("%lld", (long long)json_i64_at(status_take, "details.retryAfterSeconds", 1));
+    const struct http_header retry = { STR("Retry-After"), str_of(seconds) };
 
     http_req_set_close(r); /* as K3s does; a failing agent comes back on a fresh connection */
     http_reply(r, code, JSON, str_of(text), &retry, code == 429 || code == 503);
@@ -465,6 +477,23 @@ static struct identity *identify(struct supervisor *s, struct http_req *r, bool 
     return NULL;
 }
 
+/* What those who find us busy are told: in seconds, spread so that they do not come together. */
+static int retry_after_s(struct supervisor *s)
+{
+    uint64_t now_ms = uv_now(s->c.loop);
+    unsigned n;
+
+    if (now_ms - s->busy_since_ms >= BUSY_WINDOW_MS) {
+        bool adjacent = now_ms - s->busy_since_ms < 2 * (uint64_t)BUSY_WINDOW_MS;
+        s->n_refused_before = adjacent ? s->n_refused : 0;
+        s->n_refused = 0;
+        s->busy_since_ms = now_ms;
+    }
+    s->n_refused++;
+    n = MIN((s->n_refused + s->n_refused_before) / BUSY_PER_SECOND, RETRY_AFTER_MAX_S - 1u);
+    return 1 + (int)(n / 2 + rand_below(n / 2 + 1));
+}
+
 static bool over_limit(struct supervisor *s, struct ask *a)
 {
     a->is_write = str_is(http_req_method(a->req), "POST");
@@ -509,7 +538,8 @@ static void handle_route(struct supervisor *s, struct http_req *r, const struct 
     a->returning = returning;
     http_req_accept(r, &events, a);
     if (over_limit(s, a))
-        reply_status(r, status_too_many_requests("too many nodes join at once, please retry", 1));
+        reply_status(r, status_too_many_requests("too many nodes join at once, please retry",
+                                                 retry_after_s(s)));
     else
         route->run(a);
 }

@@ -6,7 +6,8 @@
  *
  * Requests are authenticated (Basic first, then client certificate, then bearer tokens), checked
  * against the role of the path, counted (20 reads and 10 writes of agents at once, above that 429
- * with Retry-After), and answered. Errors are Status documents, but for readyz. Loop thread only.
+ * with a Retry-After that grows with the crowd), and answered. Errors are Status documents, but for
+ * readyz. Loop thread only.
  */
 #include "base/core/err.h"
 

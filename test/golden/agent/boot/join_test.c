@@ -296,14 +296,16 @@ static const struct row rows[] = {
       .why = "starting (HTTP 503)",
       .joins = true,
       .asked = HEAD "GET /v1-k3s/config basic\n" HEAD REST("basic", "POST") },
-    { .name = "429 in the middle, then fine",
+    { .name = "429 in the middle: only that step again",
       .token = TOKEN_FULL,
       .rules = { { "POST /v1-k3s/client-kubelet.crt", 1, 429, STATUS("please retry") } },
       .cause = CAUSE_BUSY,
       .why = "please retry",
       .joins = true,
-      .asked = HEAD UP_TO_SERVING("basic") "POST /v1-k3s/client-kubelet.crt basic\n" HEAD REST(
-          "basic", "POST") },
+      .asked = HEAD UP_TO_SERVING("basic") "POST /v1-k3s/client-kubelet.crt basic\n"
+                                           "POST /v1-k3s/client-kubelet.crt basic\n"
+                                           "POST /v1-k3s/client-kube-proxy.crt basic\n"
+                                           "POST /v1-k3s/client-k3s-controller.crt basic\n" },
     { .name = "no certificate at /cacerts",
       .token = TOKEN_FULL,
       .rules = { { "GET /cacerts", 0, 200, "<html>hello</html>" } },
