@@ -80,11 +80,11 @@ struct join {
     struct time_call *time_call; /* TIME */
     struct token token;
     bool has_token, has_joined, told_unpinned;
-    bool use_get;         /* the server does not know POST of a request */
-    bool no_client_cert;  /* it was refused: only the token counts in this attempt */
-    bool waits_turn;      /* BACKOFF: the server is busy, goes on at waits_at */
+    bool use_get;        /* the server does not know POST of a request */
+    bool no_client_cert; /* it was refused: only the token counts in this attempt */
+    bool waits_turn;     /* BACKOFF: the server is busy, goes on at waits_at */
     enum join_state waits_at;
-    unsigned n_turns; /* in this attempt */
+    unsigned n_turns;               /* in this attempt */
     bool tried_revival, asked_time; /* in this attempt */
     enum time_for time_for;
     char clock_text[256]; /* why the handshake failed, for TIME_FOR_HANDSHAKE */

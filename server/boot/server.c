@@ -19,6 +19,7 @@
 #include "base/http/server.h"
 #include "base/io/file.h"
 #include "base/io/host.h"
+#include "base/io/proc.h"
 #include "base/io/tcp.h"
 #include "base/io/timer.h"
 #include "base/io/tls.h"
@@ -46,6 +47,10 @@
 #define RENEW_RETRY_MS    (60u * 1000)
 #define ADDRESSES_MAX     16
 #define LISTENERS_MAX     4
+/* Of the process's descriptors, not for clients: store, files, direct dials, a node in the same
+ * process with its balancer and containers. An agent holds two (its tunnel, its API connection). */
+#define DESCRIPTORS_KEPT     512
+#define CONNECTIONS_RESERVED 32 /* of the rest, for administrators when the server is full */
 
 struct server {
     const struct server_options *o;
@@ -330,13 +335,29 @@ static void on_accept_api(void *arg, struct stream *raw)
     http_server_serve(s->api_http, tls_server_wrap(s->tls, raw));
 }
 
-/* True: answered, for what a request needs may be gone already. */
-static bool refused_at_stop(const struct server *s, struct http_req *r)
+static bool is_admin(struct server *s, struct http_req *r)
 {
-    if (!s->stopping)
+    struct identity *id = NULL;
+    struct err ignored;
+    bool is = authn_check_req(s->authn, r, &id, &ignored) == AUTHN_OK &&
+              identity_in(id, "system:masters");
+
+    identity_unref(id);
+    return is;
+}
+
+/* True: answered: what a request needs may be gone already, or there is no room for it. */
+static bool refused(struct server *s, struct http_req *r)
+{
+    static const struct http_header retry = { { "Retry-After", 11 }, { "5", 1 } };
+    const char *why = s->stopping                                  ? "the server is stopping\n"
+                      : http_req_is_reserved(r) && !is_admin(s, r) ? "no connection is left\n"
+                                                                   : NULL;
+
+    if (!why)
         return false;
     http_req_set_close(r);
-    http_reply(r, 503, "text/plain", STR("the server is stopping\n"), NULL, 0);
+    http_reply(r, 503, "text/plain", str_of(why), &retry, 1);
     return true;
 }
 
@@ -344,7 +365,7 @@ static void on_request(struct http_req *r, void *arg)
 {
     struct server *s = arg;
 
-    if (!refused_at_stop(s, r) && !supervisor_handle(s->supervisor, r))
+    if (!refused(s, r) && !supervisor_handle(s->supervisor, r))
         api_handle(s->api, r);
 }
 
@@ -352,7 +373,7 @@ static void on_api_request(struct http_req *r, void *arg)
 {
     struct server *s = arg;
 
-    if (!refused_at_stop(s, r))
+    if (!refused(s, r))
         api_handle(s->api, r);
 }
 
@@ -430,7 +451,16 @@ static int make_supervisor(struct server *s, struct err *e)
         .egress = s->egress,
         .config_doc = buf_cstr(&s->config_doc),
     };
-    struct http_server_config hc = { .on_request = on_request, .arg = s };
+    size_t n_descriptors = proc_raise_descriptors();
+    struct http_server_config hc = {
+        .on_request = on_request,
+        .arg = s,
+        .n_connections_max = MAX(n_descriptors, (size_t)2 * DESCRIPTORS_KEPT) - DESCRIPTORS_KEPT,
+        .n_reserved = CONNECTIONS_RESERVED,
+    };
+
+    if (is_split(s))
+        hc.n_connections_max /= 2;
 
     supervisor_new(&s->supervisor, &sc);
     http_server_new(&s->http, &s->loop, &hc);
