@@ -92,6 +92,10 @@ $(BUILD)/coracle: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/coracle*.c)) $(al
 
 $(BUILD)/tools/%.o: CPPFLAGS += -DCORACLE_VERSION='"$(VERSION)"' -DCORACLE_BUILT_UNIX_S=$(BUILT_S)
 
+# Many agents without containers in one process, for tests and benchmarks of a server.
+$(BUILD)/hollow: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/hollow*.c)) $(all_libs)
+	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+
 # ---- tests ----------------------------------------------------------------------------------------
 # test/unit/<folder>/x_test.c links <folder> and what that folder may use, so the linker checks the
 # arrows. test/golden/<folder>/ the same. T= picks one folder.
@@ -148,7 +152,7 @@ fuzz: deps-lint
 	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) SAN=fuzz BUILD=build/san-fuzz fuzz-bins
 	$(Q)sh test/run-fuzz.sh build/san-fuzz $(FUZZ_SECONDS)
 
-system: $(BUILD)/coracle $(test_tools)
+system: $(BUILD)/coracle $(BUILD)/hollow $(test_tools)
 	$(Q)CORACLE=$(abspath $(BUILD)/coracle) BUILD=$(abspath $(BUILD)) sh test/run-system.sh $(S)
 
 test: deps-test

@@ -460,6 +460,11 @@ void informer_close(struct informer *inf, void (*done)(void *arg), void *arg)
         informer_step(inf);
 }
 
+bool informer_is_watching(const struct informer *inf)
+{
+    return inf->state == INFORMER_WATCH && inf->call;
+}
+
 bool informer_is_synced(const struct informer *inf)
 {
     return inf->synced;

@@ -40,6 +40,8 @@ void informer_new(struct informer **out, const struct informer_config *c,
 void informer_close(struct informer *inf, void (*done)(void *arg), void *arg);
 
 bool informer_is_synced(const struct informer *inf);
+/* Its watch runs: what it has is what the server has, as far as anybody can tell. */
+bool informer_is_watching(const struct informer *inf);
 size_t informer_n_objects(const struct informer *inf);
 /* ns is "" or NULL for cluster-wide kinds. Borrowed; NULL when absent. */
 json_t *informer_get(const struct informer *inf, const char *ns, const char *name);
