@@ -4,7 +4,7 @@
  * The kick does everything that must not happen inside a caller's call: it finishes ended calls,
  * flushes h2 connections, hands waiting calls to connections with room, and dials when there is
  * none. A dial that fails ends the calls that were waiting when it began; younger ones get a dial
- * of their own, and so do those that come while it hangs.
+ * of their own, and while dials hang, calls that come make another one a second.
  */
 #include "base/http/client_int.h"
 #include "base/http/url.h"
@@ -108,16 +108,9 @@ static struct client_conn *find_room(struct http_endpoint *ep, const struct http
     return NULL;
 }
 
-/* Will it serve a call that waits now? */
-static bool is_counted_on(const struct client_conn *k)
-{
-    return (k->state == CONN_DIALING || k->state == CONN_TLS) && !k->draining &&
-           uv_now(k->ep->loop) - k->dialed_ms < CLIENT_DIAL_STALE_MS;
-}
-
 static void dispatch(struct http_endpoint *ep)
 {
-    size_t n_dialing = 0, n_live = 0;
+    size_t n_dialing = 0, n_fresh = 0, n_live = 0, n_wanted;
 
     while (!list_empty(&ep->waiting)) {
         struct http_call *c = list_first(&ep->waiting, struct http_call, link);
@@ -131,11 +124,17 @@ static void dispatch(struct http_endpoint *ep)
     }
     list_each (k, &ep->conns, struct client_conn, link) {
         n_live += k->state != CONN_CLOSING;
-        n_dialing += is_counted_on(k);
+        if ((k->state != CONN_DIALING && k->state != CONN_TLS) || k->draining)
+            continue;
+        n_dialing++;
+        n_fresh += uv_now(ep->loop) - k->dialed_ms < CLIENT_DIAL_STALE_MS;
     }
     /* Until we know that a connection serves one call only, one dial may be enough for all. */
-    while (n_dialing < (ep->speaks_h1 ? ep->n_waiting : MIN(ep->n_waiting, (size_t)1)) &&
-           n_live < ep->n_connections_max) {
+    n_wanted = ep->speaks_h1 ? ep->n_waiting : MIN(ep->n_waiting, (size_t)1);
+    /* Where all hang, one more, so that a machine that is just slow does not make ever more. */
+    if (!n_fresh && n_dialing >= n_wanted && ep->n_waiting)
+        n_wanted = n_dialing + 1;
+    while (n_dialing < n_wanted && n_live < ep->n_connections_max) {
         client_conn_dial(ep);
         n_dialing++;
         n_live++;

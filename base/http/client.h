@@ -68,8 +68,8 @@ struct http_call_config {
     bool upgrade; /* h1: on 101 (or 200 to CONNECT) http_call_take_stream may be used in on_head */
 };
 
-/* A call waits for a connection that is free or being made, but counts on no dial that has run for
- * more than a second: it may hang in a tunnel that died.
+/* A call waits for a connection that is free or being made. When all that are being made have taken
+ * more than a second, they may hang in a tunnel that died: the next call dials anew.
  * Never fails at once: errors come by on_done. Their text names the phase: "dial HOST: ...",
  * "HOST: TLS handshake with NAME: ...", "HOST: no answer within N ms", "HOST: closed by the peer
  * before the answer".

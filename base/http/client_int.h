@@ -21,8 +21,7 @@
 #define CLIENT_WAITING_MAX     1024 /* calls in the queue of one endpoint */
 #define CLIENT_CONNECTIONS_MAX 8
 #define CLIENT_DIAL_TIMEOUT_MS 10000
-/* A dial that is older is no longer counted on: the way may have died under it, as a tunnel does.
- */
+/* Where all dials are older, another is made: the way may have died under them. */
 #define CLIENT_DIAL_STALE_MS    1000
 #define CLIENT_HEAD_TIMEOUT_MS  30000 /* of calls without a deadline */
 #define CLIENT_IDLE_MS          60000 /* below the 90 s after which servers close */
