@@ -5,7 +5,7 @@
 set -u
 build=$1
 shift
-export CUTS="${CUTS:-1000}" CUT_LINES="${CUT_LINES:-100}" CUT_MAX_MS="${CUT_MAX_MS:-13000}" CYCLES="${CYCLES:-1000000}"
+export CUTS="${CUTS:-1000}" CUT_LINES="${CUT_LINES:-50}" CUT_MAX_MS="${CUT_MAX_MS:-13000}" CYCLES="${CYCLES:-1000000}"
 export STORE_CRASHES="${STORE_CRASHES:-200}" STORE_DAYS="${STORE_DAYS:-30}"
 passed=0 failed=0
 : >"$build/chaos.log"

@@ -9,6 +9,8 @@
 
 #define USABLE_MS 5000
 #define LATE_MS   100
+#define REQUESTS_PER_S                                                                             \
+    150 /* of all: each failed one costs a handshake, and others need the machine */
 
 static size_t number(const char *name, size_t otherwise)
 {
@@ -24,7 +26,7 @@ static void every_tunnel_is_usable_again_after_a_cut(void **state)
     struct farm_config c = { .n_lines = n_lines,
                              .n_cuts = (n_cuts + n_lines - 1) / n_lines,
                              .cut_max_ms = number("CUT_MAX_MS", 9000),
-                             .request_every_ms = 200,
+                             .request_every_ms = MAX(n_lines * 1000 / REQUESTS_PER_S, (size_t)200),
                              .seed = fault_seed() };
     struct farm_result r;
     uint64_t slack_ms;
