@@ -28,8 +28,13 @@ char *tcp_addr_text(char out[TCP_ADDR_TEXT_BYTES], const struct sockaddr *addr)
                  ntohs(a->sin_port));
     } else if (addr->sa_family == AF_INET6) {
         const struct sockaddr_in6 *a = (const void *)addr;
-        snprintf(out, TCP_ADDR_TEXT_BYTES, "[%s]:%u",
-                 inet_ntop(AF_INET6, &a->sin6_addr, ip, sizeof ip), ntohs(a->sin6_port));
+        if (IN6_IS_ADDR_V4MAPPED(&a->sin6_addr)) /* of a socket for both families */
+            snprintf(out, TCP_ADDR_TEXT_BYTES, "%s:%u",
+                     inet_ntop(AF_INET, &a->sin6_addr.s6_addr[12], ip, sizeof ip),
+                     ntohs(a->sin6_port));
+        else
+            snprintf(out, TCP_ADDR_TEXT_BYTES, "[%s]:%u",
+                     inet_ntop(AF_INET6, &a->sin6_addr, ip, sizeof ip), ntohs(a->sin6_port));
     } else {
         snprintf(out, TCP_ADDR_TEXT_BYTES, "?");
     }

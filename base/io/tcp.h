@@ -32,6 +32,6 @@ void tcp_dial_cancel(struct tcp_dial *d); /* done still comes, with ERR_CANCELED
 /* A connected, non-blocking socket from elsewhere, as a stream. On failure it is closed. */
 MUST_USE int tcp_take(struct stream **out, uv_loop_t *loop, int fd_take, struct err *e);
 
-/* "10.0.0.1:6443", "[fe80::1]:80"; "?" for other families. Returns out. */
+/* "10.0.0.1:6443" (IPv4 in IPv6 too), "[fe80::1]:80"; "?" for other families. Returns out. */
 #define TCP_ADDR_TEXT_BYTES 64
 char *tcp_addr_text(char out[TCP_ADDR_TEXT_BYTES], const struct sockaddr *addr);
