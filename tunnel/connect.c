@@ -63,6 +63,14 @@ static void on_tls(void *arg, struct stream *s, const struct err *e)
     dial_end(c, s, e);
 }
 
+/* A name server's silence is a timeout, as a server's is: then the words tell (base/io/tcp.c and
+ * lb/connect.c). */
+static bool is_about_the_name(const struct err *e)
+{
+    return e->code == ERR_NOT_FOUND || e->code == ERR_AGAIN || strstr(e->text, ": resolve ") ||
+           strstr(e->text, ": its name does not resolve");
+}
+
 static void on_tcp(void *arg, struct stream *s, const struct err *e)
 {
     struct tunnel_connect *c = arg;
@@ -70,8 +78,7 @@ static void on_tcp(void *arg, struct stream *s, const struct err *e)
 
     c->dial = NULL;
     if (e) {
-        c->stage =
-            e->code == ERR_NOT_FOUND || e->code == ERR_AGAIN ? TUNNEL_FAIL_DNS : TUNNEL_FAIL_TCP;
+        c->stage = is_about_the_name(e) ? TUNNEL_FAIL_DNS : TUNNEL_FAIL_TCP;
         dial_end(c, NULL, e);
         return;
     }
