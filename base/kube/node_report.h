@@ -29,7 +29,7 @@ struct node_spell { /* a time during which one thing was wrong in one way */
 struct node_report {
     char run[NODE_REPORT_RUN_BYTES]; /* which life of the agent: its spells replace what was told
                                       * before in the same life */
-    int64_t now_unix_s;              /* the agent's wall clock, when this was written */
+    int64_t now_unix_s;              /* the machine's own clock, when this was written */
     size_t n_spells;
     struct node_spell spells[NODE_REPORT_SPELLS_MAX]; /* oldest first */
 };

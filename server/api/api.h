@@ -29,6 +29,11 @@ struct api_egress {
     void (*dial)(void *arg, const char *node, const char *host_port, uint64_t timeout_ms,
                  http_dialed_fn done, void *done_arg);
     void *arg;
+    /* How a request for port of a node went: e NULL: the node answered. Else nothing came back, and
+     * why, which holds e's text, may be made better for the user. NULL: not told. */
+    void (*on_outcome)(void *arg, const char *node, uint16_t port, const struct err *e, char *why,
+                       size_t why_bytes);
+    void *outcome_arg;
 };
 
 struct api_config {

@@ -18,6 +18,8 @@
 #include "base/kube/status.h"
 #include "server/api/request.h"
 
+#include <stdio.h>
+
 #define KUBELET_PORT        10250
 #define DIAL_TIMEOUT_MS     15000
 #define NODE_CONNECTIONS    256 /* each followed log and each session holds one */
@@ -37,7 +39,7 @@ struct connect {
     struct api_req *req;
     char *node;
     char *target;  /* path?query on the kubelet */
-    uint16_t port; /* named in the request; 0: the node's */
+    uint16_t port; /* named in the request; 0: the node's, until it is known */
     bool have_pod;
     bool upgrade, started, replied, paused_call, paused_req;
     struct http_call *call;
@@ -354,6 +356,17 @@ static void join(struct api_req *r, struct http_call *call, const struct http_he
                          (struct pump_end){ node, true, buf_str(&from_node) }, on_pump_done, r);
 }
 
+/* What the user is told when nothing came back; e NULL: something did. */
+static void outcome(const struct api_req *r, const struct err *e, char *why, size_t why_bytes)
+{
+    const struct api_egress *g = &r->api->config.egress;
+    const struct connect *c = r->connect;
+
+    snprintf(why, why_bytes, "%s", e ? e->text : "no answer");
+    if (g->on_outcome)
+        g->on_outcome(g->outcome_arg, c->node, c->port, e, why, why_bytes);
+}
+
 static void on_head(struct http_call *call, void *arg, int status, const struct http_headers *h)
 {
     struct api_req *r = arg;
@@ -361,8 +374,11 @@ static void on_head(struct http_call *call, void *arg, int status, const struct 
     struct http_header out[HEADERS_FORWARD_MAX];
     uint64_t length;
 
+    char none[1];
+
     if (r->gone)
         return;
+    outcome(r, NULL, none, sizeof none);
     if (status == 101 && c->upgrade) {
         join(r, call, h);
         return;
@@ -440,6 +456,9 @@ static void on_call_done(struct http_call *call, void *arg, const struct err *e)
     if (c->pump)
         return; /* the session goes on without the call */
     auto_free char *node = mem_strdup(c->node);
+    char why[512] = "";
+    if (e && !replied && !c->refused_with && !r->gone)
+        outcome(r, e, why, sizeof why);
     bool handed_over = c->started && !r->http;
     json_auto_t *refusal = c->refused_with && !e ? refusal_status(c) : NULL;
     connect_free(c);
@@ -453,7 +472,7 @@ static void on_call_done(struct http_call *call, void *arg, const struct err *e)
     } else if (!replied) {
         req_status(r, status_new(e && e->code == ERR_TIMEOUT ? STATUS_TIMEOUT : STATUS_BAD_GATEWAY,
                                  "error dialing backend: node \"%s\": %s", node,
-                                 e ? e->text : "no answer"));
+                                 e ? why : "no answer"));
     } else if (e) {
         r->state = REQ_DONE;
         http_reply_abort(r->http);
@@ -495,6 +514,7 @@ static void call_node(struct api_req *r, uint16_t port)
     };
     req_move(r, REQ_CONNECT);
     c->started = true;
+    c->port = port;
     http_call_start(&c->call, l->ep, &cfg, &events, r);
     if (cfg.stream_body)
         http_req_resume(r->http);

@@ -21,6 +21,9 @@ struct egress {
     struct tunnel_server *tunnels;
     struct egress_table *table;
     struct local_watch *nodes, *pods;
+    void (*on_outcome)(void *arg, const char *node, uint16_t port, const struct err *e, char *why,
+                       size_t why_bytes);
+    void *outcome_arg;
     struct list dials; /* direct ones under way */
     struct list connects;
     size_t n_connects;
@@ -64,6 +67,8 @@ void egress_new(struct egress **out, const struct egress_config *c)
     g->tunnels = c->tunnels;
     g->table = egress_table_new(c->own_node, c->mode);
     list_init(&g->dials);
+    g->on_outcome = c->on_outcome;
+    g->outcome_arg = c->outcome_arg;
     list_init(&g->connects);
     *out = g;
 }
@@ -163,6 +168,8 @@ struct connect {
     struct egress *g;
     struct http_req *req; /* NULL: the exchange is over */
     struct pump *pump;
+    char *node; /* NULL: dialed directly */
+    uint16_t port;
     bool dialing;
 };
 
@@ -185,6 +192,7 @@ static void connect_free(struct connect *c)
 
     list_remove(&c->in);
     g->n_connects--;
+    free(c->node);
     free(c);
     maybe_gone(g);
 }
@@ -206,6 +214,18 @@ static void on_pump_done(void *arg, const struct err *e)
     connect_free(c);
 }
 
+static void refuse_dial(struct connect *c, const struct err *e)
+{
+    const struct egress *g = c->g;
+    char why[512];
+
+    snprintf(why, sizeof why, "%s", e->text);
+    if (c->node && g->on_outcome)
+        g->on_outcome(g->outcome_arg, c->node, c->port, e, why, sizeof why);
+    reply_status(c->req,
+                 status_new(STATUS_BAD_GATEWAY, "egress: %s", why)); /* on_req_done frees c */
+}
+
 static void on_dialed(void *arg, struct stream *s, const struct err *e)
 {
     struct connect *c = arg;
@@ -222,8 +242,8 @@ static void on_dialed(void *arg, struct stream *s, const struct err *e)
         return;
     }
     if (e) {
-        reply_status(r, status_new(STATUS_BAD_GATEWAY, "egress: %s", e->text));
-        return; /* on_req_done frees c */
+        refuse_dial(c, e);
+        return;
     }
     c->dialing = true; /* keeps c over on_req_done, which http_upgrade calls */
     if (http_upgrade(r, 200, NULL, 0, &peer, &leftover, &why)) {
@@ -308,6 +328,8 @@ void egress_connect(struct egress *g, struct http_req *r)
     list_push(&g->connects, &c->in);
     http_req_accept(r, &req_events, c);
 
+    c->node = *route.node ? mem_strdup(route.node) : NULL;
+    c->port = route.port;
     dial_route(g, &route, DIAL_TIMEOUT_MS, on_dialed, c);
 }
 

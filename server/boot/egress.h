@@ -17,6 +17,10 @@ struct egress_config {
     struct tunnel_server *tunnels; /* borrowed */
     const char *own_node;          /* copied; "" when this server runs no agent */
     enum tunnel_egress_mode mode;  /* --egress-selector-mode */
+    /* As api_egress.on_outcome, of what CONNECT dials of a node. May be NULL. */
+    void (*on_outcome)(void *arg, const char *node, uint16_t port, const struct err *e, char *why,
+                       size_t why_bytes);
+    void *outcome_arg;
 };
 
 void egress_new(struct egress **out, const struct egress_config *c);

@@ -3,9 +3,9 @@
  *
  *   server_new:  options -> CA and files -> database -> loop objects -> listening sockets
  *   server_run:  api_start --> on_api_started: supervisor, egress, controllers, scheduler; ready
- *   server_stop: listeners -> scheduler -> controllers -> ways to nodes -> API -> HTTP -> egress ->
- *                supervisor -> tunnels -> store, each when the one before it is gone; then the loop
- * is empty
+ *   server_stop: listeners -> scheduler -> controllers -> ways to nodes -> supervisor, why (stopped)
+ *                -> API -> HTTP -> egress -> supervisor -> tunnels -> why -> store, each when the one
+ *                before it is gone; then the loop is empty
  *
  * The order of the teardown follows who uses whom: whoever makes API calls goes before the API, and
  * whoever answers requests goes before what the answers need.
@@ -28,6 +28,7 @@
 #include "server/boot/bootstrap_tokens.h"
 #include "server/boot/config_doc.h"
 #include "server/boot/egress.h"
+#include "server/boot/node_why.h"
 #include "server/boot/supervisor.h"
 #include "server/ca/ca.h"
 #include "server/controller/controllers.h"
@@ -77,6 +78,7 @@ struct server {
     struct http_server *api_http; /* of the API's own port; NULL: the supervisor's serves both */
     struct tunnel_server *tunnels;
     struct egress *egress;
+    struct node_why *why;
     struct supervisor *supervisor;
     struct bootstrap_tokens *bootstrap;
     struct controllers *controllers;
@@ -86,7 +88,7 @@ struct server {
     struct listener *listeners[LISTENERS_MAX];
     size_t n_listeners;
     bool started, stopping;
-    bool supervisor_stopped; /* one of the steps of stopping is done */
+    bool supervisor_stopped, why_stopped; /* these steps of stopping are done */
 };
 
 /* ---- what the options mean ---- */
@@ -407,13 +409,37 @@ static int open_store(struct server *s, struct err *e)
     return store_sqlite_open(&s->store, &s->loop, path, e);
 }
 
+static void on_node_news(void *arg, const char *node)
+{
+    struct server *s = arg;
+
+    if (s->controllers)
+        controllers_node_news(s->controllers, node);
+}
+
+static void make_why(struct server *s)
+{
+    auto_free char *client_ca = str_dup(ca_client_ca(s->ca));
+    struct node_why_config wc = {
+        .loop = &s->loop,
+        .own_node = s->o->disable_agent ? "" : s->node_name,
+        .disabled = strcmp(s->o->egress_selector_mode, "disabled") == 0,
+        .client_ca_pem = client_ca,
+        .on_news = on_node_news,
+        .news_arg = s,
+    };
+
+    node_why_new(&s->why, &wc);
+}
+
 static int make_api(struct server *s, struct err *e)
 {
     struct tls_client_options tls = kubelet_tls_options(s);
-    struct tunnel_server_config tc = { 0 };
+    struct tunnel_server_config tc = { .on_node = node_why_on_tunnel };
     struct egress_config ec = {
         .loop = &s->loop,
         .own_node = s->o->disable_agent ? "" : s->node_name,
+        .on_outcome = node_why_on_outcome,
     };
     auto_free char *advertise = strchr(s->advertise_ip, ':')
                                     ? mem_printf("[%s]:%u", s->advertise_ip, advertise_port(s))
@@ -423,18 +449,22 @@ static int make_api(struct server *s, struct err *e)
         return (int)e->code;
     authn_new(&s->authn);
     authn_set_passwd(s->authn, ca_passwd(s->ca));
+    make_why(s);
+    tc.arg = ec.outcome_arg = s->why;
     tunnel_server_new(&s->tunnels, &s->loop, &tc);
     ec.tunnels = s->tunnels;
     egress_new(&s->egress, &ec);
     if (tls_client_config_new(&s->kubelet_tls, &tls, e))
         return err_wrap(e, "client certificate of the API server");
+    struct node_why_ways ways = { s->tunnels, s->kubelet_tls, egress_dial, s->egress };
+    node_why_set_ways(s->why, &ways);
     struct api_config ac = {
         .loop = &s->loop,
         .store = s->store,
         .authn = s->authn,
         .service_cidr = s->o->service_cidr.v[0],
         .advertise_host_port = advertise,
-        .egress = { egress_dial, s->egress },
+        .egress = { egress_dial, s->egress, node_why_on_outcome, s->why },
         .kubelet_tls = s->kubelet_tls,
     };
     return api_new(&s->api, &ac, e);
@@ -449,6 +479,7 @@ static int make_supervisor(struct server *s, struct err *e)
         .api = s->api,
         .tunnels = s->tunnels,
         .egress = s->egress,
+        .why = s->why,
         .config_doc = buf_cstr(&s->config_doc),
     };
     size_t n_descriptors = proc_raise_descriptors();
@@ -543,12 +574,15 @@ static void stop_step(void *arg)
     } else if (s->supervisor && !s->supervisor_stopped) {
         s->supervisor_stopped = true;
         supervisor_stop(s->supervisor, stop_step, s);
-    } else if (s->api) {
-        bootstrap_tokens_free(STEAL(s->bootstrap));
+    } else if (s->why && !s->why_stopped) {
+        s->why_stopped = true;
         if (s->egress)
             egress_stop(s->egress);
         if (s->tunnels) /* no node is waited for */
             tunnel_server_stop(s->tunnels);
+        node_why_stop(s->why, stop_step, s);
+    } else if (s->api) {
+        bootstrap_tokens_free(STEAL(s->bootstrap));
         api_close(s->api, on_api_gone, s);
     } else if (s->api_http) {
         http_server_close(STEAL(s->api_http), stop_step, s);
@@ -560,6 +594,9 @@ static void stop_step(void *arg)
         supervisor_close(STEAL(s->supervisor), stop_step, s);
     } else if (s->tunnels) {
         tunnel_server_close(STEAL(s->tunnels), stop_step, s);
+    } else if (s->why) { /* tunnels told it until now */
+        node_why_free(STEAL(s->why));
+        stop_step(s);
     } else if (s->store) {
         store_close(STEAL(s->store), stop_step, s);
     } else {
@@ -599,7 +636,9 @@ static void start_controllers(struct server *s)
     struct controllers_config cc = {
         .loop = &s->loop,
         .api = s->api,
-        .tunnels = s->tunnels,
+        .why = node_why_reason,
+        .on_lease = node_why_on_lease,
+        .node_arg = s->why,
         .advertise_ip = s->advertise_ip,
         .advertise_port = advertise_port(s),
         .service_port = (uint16_t)s->o->https_listen_port,
@@ -633,6 +672,7 @@ static void on_api_started(void *arg, const struct err *e)
     authn_add(s->authn, bootstrap_tokens_check, s->bootstrap);
     supervisor_start(s->supervisor);
     egress_start(s->egress, s->api);
+    node_why_start(s->why, s->api);
     start_controllers(s);
     timer_start_ms(&s->renew_timer, 0, on_renew_timer, s);
     log_info("server is ready", kv("port", s->o->https_listen_port), kv("node", s->node_name),

@@ -13,6 +13,8 @@
 #include "base/core/rand.h"
 #include "base/data/json.h"
 #include "base/http/server.h"
+#include "base/http/url.h"
+#include "base/io/tcp.h"
 #include "base/io/tls.h"
 #include "base/kube/name.h"
 #include "base/kube/status.h"
@@ -24,6 +26,7 @@
 #include "server/auth/expired_node.h"
 #include "server/boot/egress.h"
 #include "server/boot/node_password.h"
+#include "server/boot/node_why.h"
 #include "server/ca/ca.h"
 #include "tunnel/server.h"
 
@@ -45,7 +48,7 @@ struct supervisor {
     unsigned n_refused, n_refused_before;
 };
 
-enum role { ROLE_ANYBODY, ROLE_AGENT, ROLE_NODE, ROLE_SERVER };
+enum role { ROLE_ANYBODY, ROLE_AGENT, ROLE_NODE, ROLE_SERVER, ROLE_MASTERS };
 
 struct route;
 struct ask {
@@ -245,6 +248,89 @@ static void run_unsupported(struct ask *a)
     refuse(a, STATUS_BAD_REQUEST, text);
 }
 
+/* ---- why a node is away ---- */
+
+static void address_of(const struct http_req *r, char out[TCP_ADDR_TEXT_BYTES])
+{
+    struct sockaddr_storage addr;
+    char *port;
+
+    snprintf(out, TCP_ADDR_TEXT_BYTES, "an unknown address");
+    if (!stream_peer_addr(http_req_stream(r), &addr))
+        return;
+    tcp_addr_text(out, (struct sockaddr *)&addr);
+    port = strrchr(out, ':'); /* another one each time */
+    if (port)
+        *port = '\0';
+}
+
+static void note_refusal(struct supervisor *s, const struct http_req *r)
+{
+    const struct tls_peer *peer = stream_tls_peer(http_req_stream(r));
+    const struct http_headers *h = http_req_headers(r);
+    char address[TCP_ADDR_TEXT_BYTES];
+    struct node_why_caller c = { .leaf_der = peer ? peer->leaf_der : STR(""),
+                                 .name_header = http_headers_get(h, "k3s-node-name"),
+                                 .authorization = http_headers_get(h, "authorization"),
+                                 .address = address };
+
+    address_of(r, address);
+    node_why_refused(s->c.why, &c);
+}
+
+static void on_report(struct http_req *r, void *arg, struct str body)
+{
+    struct ask *a = arg;
+    struct node_report report;
+    struct err e;
+
+    (void)r;
+    if (node_report_parse(&report, body, &e)) {
+        reply_status(a->req, status_of_err(&e));
+        return;
+    }
+    node_why_report(a->s->c.why, a->id->node, &report);
+    http_reply(a->req, 204, NULL, STR(""), NULL, 0);
+}
+
+static void run_report(struct ask *a)
+{
+    if (!a->id->node)
+        refuse(a, STATUS_FORBIDDEN, "only a node's client certificate may report, of itself");
+    else if (!str_is(http_req_method(a->req), "POST"))
+        refuse(a, STATUS_METHOD_NOT_ALLOWED, "only POST is known here");
+    else
+        http_req_read_body(a->req, NODE_REPORT_MAX_BYTES, on_report);
+}
+
+static void on_told(void *arg, json_t *doc_take)
+{
+    struct ask *a = arg;
+    json_auto_t *doc = doc_take;
+
+    if (!resume(a))
+        return;
+    if (!json_bool_at(doc, "known", true)) {
+        reply_status(a->req, status_new(STATUS_NOT_FOUND, "%s", json_str_at(doc, "line", "")));
+        return;
+    }
+    auto_free char *text = json_text(doc);
+    http_reply(a->req, 200, JSON, str_of(text), NULL, 0);
+}
+
+static void run_why(struct ask *a)
+{
+    auto_buf node = BUF(NAME_SUBDOMAIN_MAX);
+    int r = url_query_get(&node, http_req_query(a->req), "node");
+
+    if (r != ERR_NOT_FOUND && (r || name_check_subdomain(buf_str(&node)))) {
+        refuse(a, STATUS_BAD_REQUEST, "node=... cannot name a node");
+        return;
+    }
+    a->waiting = true;
+    node_why_tell(a->s->c.why, r ? NULL : buf_cstr(&node), on_told, a);
+}
+
 /* ---- certificates ---- */
 
 static int issue(struct ask *a, struct buf *pem, struct err *e)
@@ -291,16 +377,20 @@ static void on_password(void *arg, const struct err *e)
         return;
     if (!e && a->returning)
         log_info("a node came back after its certificate had expired", kv("node", a->node));
-    if (!e)
+    if (!e) {
         answer_cert(a);
-    else if (e->code == ERR_DENIED)
+    } else if (e->code == ERR_DENIED) {
+        char address[TCP_ADDR_TEXT_BYTES];
+        address_of(a->req, address);
+        node_why_password(a->s->c.why, a->node, address);
         refuse(a, STATUS_FORBIDDEN, e->text);
-    else if (e->code == ERR_NOT_FOUND)
+    } else if (e->code == ERR_NOT_FOUND) {
         refuse(a, STATUS_UNAUTHORIZED,
                "the certificate has expired and this cluster has no password of the node any more: "
                "it needs a token");
-    else
+    } else {
         refuse(a, STATUS_SERVICE_UNAVAILABLE, e->text);
+    }
 }
 
 /* Rule 6: a node identity counts only while its Node exists; the agent then shows its token again.
@@ -414,6 +504,8 @@ static const struct route routes[] = {
     { "/v1-k3s/token", ROLE_SERVER, run_unsupported, false, CERT_NONE },
     { "/db/info", ROLE_SERVER, run_no_etcd, false, CERT_NONE },
     { "/db/snapshot", ROLE_SERVER, run_no_etcd, false, CERT_NONE },
+    { "/v1-coracle/report", ROLE_NODE, run_report, false, CERT_NONE },
+    { "/v1-coracle/why", ROLE_MASTERS, run_why, false, CERT_NONE },
 };
 
 static bool has_role(const struct identity *id, enum role role)
@@ -428,6 +520,8 @@ static bool has_role(const struct identity *id, enum role role)
         return identity_in(id, "system:nodes");
     case ROLE_SERVER:
         return identity_in(id, "k3s:server");
+    case ROLE_MASTERS:
+        return identity_in(id, "system:masters");
     }
     return false;
 }
@@ -467,6 +561,7 @@ static struct identity *identify(struct supervisor *s, struct http_req *r, bool 
             *returning = true;
             return id;
         }
+        note_refusal(s, r);
         if (log_allowed(&limit))
             log_warn("credentials refused", kv("path", http_req_path(r)), kv("why", e.text));
         /* An expired token may be told so: its holder has shown the secret. */

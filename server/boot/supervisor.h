@@ -2,7 +2,8 @@
 /*
  * Supervisor: K3s's own paths on the server's port: /ping, /cacerts, /v1-k3s/... and CONNECT, what
  * an agent of any K3s generation needs before and beside the Kubernetes API
- * (docs/protocols/registration.md). All other paths are the API's.
+ * (docs/protocols/registration.md); and ours, /v1-coracle/... (docs/protocols/node-why.md). All
+ * other paths are the API's.
  *
  * Requests are authenticated (Basic first, then client certificate, then bearer tokens), checked
  * against the role of the path, counted (20 reads and 10 writes of agents at once, above that 429
@@ -18,6 +19,7 @@ struct authn;
 struct ca;
 struct egress;
 struct http_req;
+struct node_why;
 struct supervisor;
 struct tunnel_server;
 
@@ -31,6 +33,7 @@ struct supervisor_config { /* all borrowed, outlive the supervisor */
     struct api *api;
     struct tunnel_server *tunnels;
     struct egress *egress;
+    struct node_why *why;   /* learns who was refused, and answers /v1-coracle/... */
     const char *config_doc; /* the answer of /v1-k3s/config */
 };
 

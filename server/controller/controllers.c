@@ -116,6 +116,13 @@ static void on_synced(void *arg)
     start_ready(w->cs);
 }
 
+void controllers_node_news(struct controllers *cs, const char *node)
+{
+    for (size_t i = 0; i < cs->n; i++)
+        if (cs->list[i]->ops == &node_lifecycle_controller)
+            queue_add(cs->list[i]->queue, node);
+}
+
 /* ---- life ---- */
 
 static void work(void *arg, struct queue_item *it)

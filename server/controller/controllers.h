@@ -11,13 +11,16 @@
 
 struct api;
 struct controllers;
-struct tunnel_server;
 
 struct controllers_config { /* texts are copied; the rest is borrowed */
     uv_loop_t *loop;
     struct api *api;
-    struct tunnel_server *tunnels; /* conditions say why a node is out of reach */
-    const char *advertise_ip;      /* what the `kubernetes` endpoints say of this server */
+    /* What conditions say of a node whose lease is stale; "": nothing. May be NULL. */
+    void (*why)(void *arg, const char *node, char *out, size_t n_bytes);
+    /* A lease is not renewed any more (since silent_ms), or is again. May be NULL. */
+    void (*on_lease)(void *arg, const char *node, bool stale, uint64_t silent_ms);
+    void *node_arg;           /* of both */
+    const char *advertise_ip; /* what the `kubernetes` endpoints say of this server */
     uint16_t advertise_port;
     uint16_t service_port;    /* targetPort of the `kubernetes` Service: https-listen-port */
     const char *cluster_cidr; /* pod networks of nodes are cut from it, /24 (IPv6: /64) each */
@@ -31,5 +34,7 @@ struct controllers_config { /* texts are copied; the rest is borrowed */
 };
 
 void controllers_start(struct controllers **out, const struct controllers_config *c);
+/* What why would say of that node may be something else now. */
+void controllers_node_news(struct controllers *cs, const char *node);
 /* Stops all of them; calls under way are waited for; then done, and it is gone. */
 void controllers_close(struct controllers *cs, void (*done)(void *arg), void *arg);

@@ -17,7 +17,6 @@
 #include "base/data/time.h"
 #include "base/kube/metadata.h"
 #include "server/controller/controller.h"
-#include "tunnel/server.h"
 
 #include <stdio.h>
 
@@ -39,13 +38,16 @@ static json_t *condition(const json_t *node, const char *type, size_t *at)
     return NULL;
 }
 
+static char *stale_message(bool posted, const char *why)
+{
+    return mem_printf("Kubelet %s node status.%s%s", posted ? "stopped posting" : "never posted",
+                      *why ? " " : "", why);
+}
+
 static json_t *stale_condition(const json_t *node, const json_t *old, const char *type,
                                const char *why, const char *now)
 {
-    bool ready = strcmp(type, "Ready") == 0;
-    auto_free char *message =
-        mem_printf("Kubelet %s node status.%s%s", old ? "stopped posting" : "never posted",
-                   ready && *why ? " " : "", ready ? why : "");
+    auto_free char *message = stale_message(old != NULL, why);
 
     json_t *c = old ? json_deep_copy(old) : json_object();
     json_object_set_new(c, "type", json_string(type));
@@ -60,6 +62,20 @@ static json_t *stale_condition(const json_t *node, const json_t *old, const char
     return c;
 }
 
+/* A condition that we made Unknown, saying why in other words; NULL: it says so. */
+static json_t *reworded(const json_t *old, const char *why)
+{
+    bool posted = strcmp(json_str_at(old, "reason", ""), "NodeStatusUnknown") == 0;
+    auto_free char *message = stale_message(posted, why);
+    json_t *c;
+
+    if (!*why || strcmp(json_str_at(old, "message", ""), message) == 0)
+        return NULL;
+    c = json_deep_copy(old);
+    json_object_set_new(c, "message", json_string(message));
+    return c;
+}
+
 json_t *node_lifecycle_unknown(const json_t *node, const char *why, const char *now)
 {
     static const char *const types[] = { "Ready", "MemoryPressure", "DiskPressure", "PIDPressure" };
@@ -71,13 +87,17 @@ json_t *node_lifecycle_unknown(const json_t *node, const char *why, const char *
         conditions = json_array();
     }
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        const char *say = strcmp(types[i], "Ready") == 0 ? why : "";
         size_t at = json_array_size(conditions);
         json_t *old = condition(node, types[i], &at), *c;
 
         if (old && strcmp(json_str_at(old, "status", ""), "Unknown") == 0)
+            c = reworded(old, say);
+        else
+            c = stale_condition(node, old, types[i], say, now);
+        if (!c)
             continue;
         changed = true;
-        c = stale_condition(node, old, types[i], why, now);
         if (old)
             json_array_set_new(conditions, at, c);
         else
@@ -237,25 +257,6 @@ static void on_event(struct controller *c, enum watched w, enum local_event ev, 
     queue_add(c->queue, name);
 }
 
-/* "tunnel: ..." for the message; "" when there is nothing to tell. */
-static void tunnel_text(const struct node_lifecycle *nl, const char *node, char *out, size_t n)
-{
-    const struct controllers_config *cfg = &nl->c.env->config;
-    struct tunnel_node_state s;
-    char since[TIME_TEXT_BYTES];
-
-    *out = '\0';
-    if (!cfg->tunnels || strcmp(node, cfg->own_node) == 0)
-        return; /* our own node needs none */
-    if (!tunnel_server_node(cfg->tunnels, node, &s)) {
-        snprintf(out, n, "tunnel: not connected since this server started");
-        return;
-    }
-    time_text_s(since, s.since_unix_s);
-    snprintf(out, n, "tunnel: %s since %s%s%s", s.connected ? "connected" : "disconnected", since,
-             !s.connected && *s.last_error ? ": " : "", s.connected ? "" : s.last_error);
-}
-
 static void work(struct controller *c, struct queue_item *it)
 {
     struct node_lifecycle *nl = (struct node_lifecycle *)c;
@@ -263,7 +264,8 @@ static void work(struct controller *c, struct queue_item *it)
     const json_t *node = controller_node(c, name);
     uint64_t now_ms = controller_now_ms(c), grace_ms = c->env->config.node_grace_ms;
     struct local_ref ref = { .resource = "nodes", .name = name };
-    char now[TIME_TEXT_BYTES], why[400];
+    const struct controllers_config *cfg = &c->env->config;
+    char now[TIME_TEXT_BYTES], why[400] = "";
     json_t *patch = NULL;
 
     if (!node) {
@@ -275,13 +277,17 @@ static void work(struct controller *c, struct queue_item *it)
     if (b->due_ms && now_ms > b->due_ms + STALL_MS)
         b->seen_ms = now_ms;
     b->due_ms = 0;
+    bool was_stale = b->stale;
     b->stale = now_ms - b->seen_ms >= grace_ms;
+    if (b->stale != was_stale && cfg->on_lease)
+        cfg->on_lease(cfg->node_arg, name, b->stale, now_ms - b->seen_ms);
     time_now_s(now);
     if (b->stale) {
-        tunnel_text(nl, name, why, sizeof why);
+        if (cfg->why)
+            cfg->why(cfg->node_arg, name, why, sizeof why);
         patch = node_lifecycle_unknown(node, why, now);
         ref.subresource = "status";
-        if (patch)
+        if (!was_stale)
             log_warn("node does not renew its lease, it is NotReady now", kv("node", name),
                      kv("silent_ms", now_ms - b->seen_ms), kv("why", why));
     }

@@ -7,7 +7,8 @@
 #include <stdbool.h>
 
 /* The merge patch of nodes/status that says nobody heard of the node; NULL: it says so already.
- * why (may be "") is appended to Ready's message; now is a Time. */
+ * why (may be "") is appended to Ready's message, which follows it when it changes; now is a
+ * Time. */
 json_t *node_lifecycle_unknown(const json_t *node, const char *why, const char *now);
 
 /* The merge patch that gives node the taints its conditions and spec.unschedulable ask for; NULL:

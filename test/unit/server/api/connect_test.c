@@ -148,7 +148,7 @@ static int setup(void **state)
     static const char pod[] = "{\"metadata\":{\"name\":\"%s\"},\"spec\":{%s\"containers\":[{"
                               "\"name\":\"c\",\"image\":\"i\"}"
                               "%s]}}";
-    struct api_egress egress = { dial, NULL };
+    struct api_egress egress = { .dial = dial };
     struct http_server_config hc = { .on_request = on_kubelet };
     struct err e = { 0 };
 

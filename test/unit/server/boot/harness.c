@@ -72,8 +72,10 @@ static void open_ca(struct harness *h)
 
 void harness_open(struct harness *h, enum tunnel_egress_mode mode)
 {
-    struct egress_config ec = { .own_node = OWN_NODE, .mode = mode };
-    struct tunnel_server_config tc = { 0 };
+    struct egress_config ec = { .own_node = OWN_NODE,
+                                .mode = mode,
+                                .on_outcome = node_why_on_outcome };
+    struct tunnel_server_config tc = { .on_node = node_why_on_tunnel };
     struct http_server_config hc = { .on_request = on_request, .arg = h };
     struct err e = { 0 };
 
@@ -87,17 +89,32 @@ void harness_open(struct harness *h, enum tunnel_egress_mode mode)
     assert_int_equal(store_sqlite_open(&h->store, &h->loop, h->db, &e), 0);
     authn_new(&h->authn);
     authn_set_passwd(h->authn, ca_passwd(h->ca));
+    auto_free char *client_ca = str_dup(ca_client_ca(h->ca));
+    struct node_why_config wc = { .loop = &h->loop,
+                                  .own_node = OWN_NODE,
+                                  .disabled = mode == TUNNEL_EGRESS_DISABLED,
+                                  .client_ca_pem = client_ca };
+    node_why_new(&h->why, &wc);
+    tc.arg = ec.outcome_arg = h->why;
     tunnel_server_new(&h->tunnels, &h->loop, &tc);
     ec.loop = &h->loop;
     ec.tunnels = h->tunnels;
     egress_new(&h->egress, &ec);
+    struct tls_client_options kubelet = { .ca_pem = ca_cacerts(h->ca),
+                                          .cert_chain_pem =
+                                              ca_client_cert(h->ca, CA_CLIENT_API_SERVER),
+                                          .key_pem = ca_client_key(h->ca, CA_CLIENT_API_SERVER) };
+    assert_int_equal(tls_client_config_new(&h->kubelet_tls, &kubelet, &e), 0);
+    struct node_why_ways ways = { h->tunnels, h->kubelet_tls, egress_dial, h->egress };
+    node_why_set_ways(h->why, &ways);
     struct api_config ac = { .loop = &h->loop,
                              .store = h->store,
                              .authn = h->authn,
                              .service_cidr = "10.43.0.0/16",
                              .version = "test",
                              .advertise_host_port = "127.0.0.1:6443",
-                             .egress = { egress_dial, h->egress } };
+                             .egress = { egress_dial, h->egress, node_why_on_outcome, h->why },
+                             .kubelet_tls = h->kubelet_tls };
     assert_int_equal(api_new(&h->api, &ac, &e), 0);
     struct supervisor_config sc = { .loop = &h->loop,
                                     .ca = h->ca,
@@ -105,6 +122,7 @@ void harness_open(struct harness *h, enum tunnel_egress_mode mode)
                                     .api = h->api,
                                     .tunnels = h->tunnels,
                                     .egress = h->egress,
+                                    .why = h->why,
                                     .config_doc = CONFIG_DOC };
     supervisor_new(&h->supervisor, &sc);
     http_server_new(&h->http, &h->loop, &hc);
@@ -118,6 +136,7 @@ void harness_open(struct harness *h, enum tunnel_egress_mode mode)
     bootstrap_tokens_new(&h->bootstrap, h->api);
     authn_add(h->authn, bootstrap_tokens_check, h->bootstrap);
     egress_start(h->egress, h->api);
+    node_why_start(h->why, h->api);
 }
 
 void harness_start_supervisor(struct harness *h)
@@ -140,8 +159,11 @@ void harness_close(struct harness *h)
     h->flag = false;
     supervisor_stop(h->supervisor, raise_flag, h);
     harness_wait(h, &h->flag);
-    bootstrap_tokens_free(h->bootstrap);
     harness_stop_dials(h);
+    h->flag = false;
+    node_why_stop(h->why, raise_flag, h);
+    harness_wait(h, &h->flag);
+    bootstrap_tokens_free(h->bootstrap);
     h->flag = false;
     api_close(h->api, raise_flag, h);
     harness_wait(h, &h->flag);
@@ -157,6 +179,8 @@ void harness_close(struct harness *h)
     h->flag = false;
     tunnel_server_close(h->tunnels, raise_flag, h);
     harness_wait(h, &h->flag);
+    node_why_free(h->why);
+    tls_client_config_free(h->kubelet_tls);
     h->flag = false;
     store_close(h->store, raise_flag, h);
     harness_wait(h, &h->flag);
@@ -366,4 +390,26 @@ void node_cert(struct harness *h, const char *node, char **cert_pem, char **key_
         fail_msg("%s", e.text);
     *cert_pem = buf_take(&cert);
     *key_pem = buf_take(&pem);
+}
+
+void stranger_cert(const char *node, char **cert, char **key)
+{
+    struct harness other = { 0 };
+    static const char *const ips[] = { "127.0.0.1" };
+    char dir[64] = "/tmp/boot-test-XXXXXX";
+    assert_non_null(mkdtemp(dir));
+    auto_free char *kubeconfig = mem_printf("%s/k", dir);
+    auto_free char *cmd = mem_printf("rm -rf %s", dir);
+    struct ca_options o = { .data_dir = dir,
+                            .node_name = "x",
+                            .node_ips = ips,
+                            .n_node_ips = 1,
+                            .kubeconfig_default = kubeconfig };
+    struct err e = { 0 };
+
+    if (ca_open(&other.ca, &o, &e))
+        fail_msg("%s", e.text);
+    node_cert(&other, node, cert, key);
+    ca_free(other.ca);
+    assert_int_equal(system(cmd), 0);
 }

@@ -25,6 +25,7 @@
 #include "server/boot/bootstrap_tokens.h"
 #include "server/boot/egress.h"
 #include "server/boot/node_password.h"
+#include "server/boot/node_why.h"
 #include "server/boot/supervisor.h"
 #include "server/ca/ca.h"
 #include "server/store/store.h"
@@ -35,6 +36,7 @@
 #define CONFIG_DOC      "{\"ClusterDNS\":\"10.43.0.10\"}\n"
 #define OWN_NODE        "own-1"
 
+struct tls_client_config;
 struct tls_server_config;
 
 struct harness {
@@ -46,6 +48,8 @@ struct harness {
     struct api *api;
     struct tunnel_server *tunnels;
     struct egress *egress;
+    struct node_why *why;
+    struct tls_client_config *kubelet_tls;
     struct bootstrap_tokens *bootstrap;
     struct supervisor *supervisor;
     struct tls_server_config *tls;
@@ -101,3 +105,5 @@ void delete (struct harness *h, const char *resource, const char *ns, const char
 
 /* A node's client certificate of this cluster; texts are heap. */
 void node_cert(struct harness *h, const char *node, char **cert_pem, char **key_pem);
+/* The same, of a cluster that is not ours. */
+void stranger_cert(const char *node, char **cert_pem, char **key_pem);

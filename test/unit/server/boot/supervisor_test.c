@@ -36,29 +36,6 @@ static void add_bootstrap_token(void)
     harness_turns(&h, 30);
 }
 
-/* A certificate of a cluster that is not ours. */
-static void stranger(char **cert, char **key)
-{
-    struct harness other = { 0 };
-    static const char *const ips[] = { "127.0.0.1" };
-    char dir[64] = "/tmp/boot-test-XXXXXX";
-    assert_non_null(mkdtemp(dir));
-    auto_free char *kubeconfig = mem_printf("%s/k", dir);
-    auto_free char *cmd = mem_printf("rm -rf %s", dir);
-    struct ca_options o = { .data_dir = dir,
-                            .node_name = "x",
-                            .node_ips = ips,
-                            .n_node_ips = 1,
-                            .kubeconfig_default = kubeconfig };
-    struct err e = { 0 };
-
-    if (ca_open(&other.ca, &o, &e))
-        fail_msg("%s", e.text);
-    node_cert(&other, "edge-1", cert, key);
-    ca_free(other.ca);
-    assert_int_equal(system(cmd), 0);
-}
-
 static int setup(void **state)
 {
     char *cert, *key;
@@ -74,7 +51,7 @@ static int setup(void **state)
     callers[NODE].key_pem = keep(key);
     callers[ADMIN].cert_pem = keep(str_dup(ca_client_cert(h.ca, CA_CLIENT_ADMIN)));
     callers[ADMIN].key_pem = keep(str_dup(ca_client_key(h.ca, CA_CLIENT_ADMIN)));
-    stranger(&cert, &key);
+    stranger_cert("edge-1", &cert, &key);
     callers[STRANGER].cert_pem = keep(cert);
     callers[STRANGER].key_pem = keep(key);
     add_bootstrap_token();
@@ -117,6 +94,12 @@ static void each_path_has_its_role(void **state)
         { "GET", "/v1-k3s/encrypt/status", { 403, 403, 400, 401, 403, 403, 403, 401 } },
         { "PUT", "/v1-k3s/token", { 403, 403, 400, 401, 403, 403, 403, 401 } },
         { "GET", "/db/info", { 403, 403, 400, 401, 403, 403, 403, 401 } },
+        /* ours: an empty report is none */
+        { "POST", "/v1-coracle/report", { 403, 403, 403, 401, 400, 403, 403, 401 } },
+        { "GET", "/v1-coracle/report", { 403, 403, 403, 401, 405, 403, 403, 401 } },
+        { "GET", "/v1-coracle/why", { 403, 403, 403, 401, 403, 403, 200, 401 } },
+        { "GET", "/v1-coracle/why?node=ghost", { 403, 403, 403, 401, 403, 403, 404, 401 } },
+        { "GET", "/v1-coracle/why?node=..", { 403, 403, 403, 401, 403, 403, 400, 401 } },
         /* all else is the API's: anonymous is 401 there */
         { "GET", "/v1-k3s/configs", { 401, 403, 403, 401, 403, 403, 404, 401 } },
         { "GET", "/v1-k3s/config/", { 401, 403, 403, 401, 403, 403, 404, 401 } },

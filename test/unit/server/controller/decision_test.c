@@ -148,6 +148,14 @@ static void silent_nodes_become_unknown(void **state)
         "'message':'Kubelet never posted node status.','lastTransitionTime':'" NOW "',"
         "'lastHeartbeatTime':'2026-11-22T09:00:00Z'}]");
     assert_null(node_lifecycle_unknown(after, "tunnel: gone", NOW));
+    assert_null(node_lifecycle_unknown(after, "", NOW)); /* nothing better to say */
+    /* what is said follows what is known; since when does not change */
+    json_auto_t *later = patched(
+        after, node_lifecycle_unknown(after, "password: not the one", "2026-11-22T10:00:00Z"));
+    assert_string_equal(json_str_at(later, "status.conditions[3].message", ""),
+                        "Kubelet stopped posting node status. password: not the one");
+    assert_string_equal(json_str_at(later, "status.conditions[3].lastTransitionTime", ""), NOW);
+    assert_int_equal(json_array_size(json_at(later, "status.conditions")), 5);
 }
 
 /* ---- cloud node ---- */
