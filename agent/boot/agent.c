@@ -177,6 +177,14 @@ static void on_servers_change(void *arg)
         check_ready(a);
 }
 
+static void on_tunnel(void *arg, const struct tunnel_client_status *st)
+{
+    struct agent *a = arg;
+
+    if (!a->stopping)
+        reporter_on_tunnel(a->reporter, st);
+}
+
 static struct port_tls port_tls(const struct agent *a)
 {
     return (struct port_tls){ buf_str(&a->credentials.pairs[CRED_SERVING].cert_pem),
@@ -218,6 +226,7 @@ static int start_servers(struct agent *a, struct err *e)
                                 .authorizer = &a->authorizer,
                                 .seed = a->seed,
                                 .on_change = on_servers_change,
+                                .on_tunnel = on_tunnel,
                                 .arg = a };
 
     return servers_start(&a->servers, &c, e);
@@ -231,6 +240,19 @@ static void on_server_time(void *arg, int64_t unix_s)
         join_heard_time(a->join, unix_s);
 }
 
+static void on_node_error(void *arg, const char *text)
+{
+    struct agent *a = arg;
+    bool is_lease = strncmp(text, "renew the lease", 15) == 0;
+
+    if (!a->stopping)
+        reporter_note(a->reporter, "node",
+                      !*text     ? CAUSE_NONE
+                      : is_lease ? CAUSE_LEASE
+                                 : CAUSE_NODE,
+                      text);
+}
+
 static int start_node(struct agent *a, struct err *e)
 {
     struct node_config c = { .loop = &a->loop,
@@ -240,6 +262,7 @@ static int start_node(struct agent *a, struct err *e)
                              .data_dir = a->o->data_dir,
                              .on_state = on_node_state,
                              .on_server_time = on_server_time,
+                             .on_error = on_node_error,
                              .arg = a };
     static const struct informer_events events = { .on_add = on_own_node,
                                                    .on_update = on_own_node_update };
@@ -390,6 +413,8 @@ static void on_cause(void *arg, enum cause c, const char *text)
 {
     struct agent *a = arg;
 
+    if (!a->stopping)
+        reporter_note(a->reporter, "joining", c, text);
     a->cause = c;
     a->since_unix_s = clock_wall_s();
     snprintf(a->why, sizeof a->why, "%s", text);
@@ -534,8 +559,13 @@ static int build(struct agent *a, struct err *e)
     a->status_path = mem_printf("%s/agent/" REPORT_SOCKET, a->o->data_dir);
     a->since_unix_s = clock_wall_s();
     describe_node(a);
-    if (start_balancer(a, e) ||
-        report_start(&a->report, &a->loop, a->status_path, account_make, a, e) ||
+    if (start_balancer(a, e))
+        return (int)e->code;
+    struct reporter_config rc = { .loop = &a->loop,
+                                  .balancer = a->balancer,
+                                  .credentials = &a->credentials };
+    reporter_new(&a->reporter, &rc);
+    if (report_start(&a->report, &a->loop, a->status_path, account_make, a, e) ||
         start_runtime(a, e))
         return (int)e->code;
     return start_join(a, e);
@@ -611,6 +641,8 @@ static void stop_step(void *arg)
         node_close(STEAL(a->node), stop_step, a);
     } else if (a->servers) {
         servers_close(STEAL(a->servers), stop_step, a);
+    } else if (a->reporter) {
+        reporter_close(STEAL(a->reporter), stop_step, a);
     } else if (a->report) {
         report_close(STEAL(a->report), stop_step, a);
     } else if (a->join) {

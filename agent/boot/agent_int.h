@@ -7,6 +7,7 @@
 #include "agent/boot/join.h"
 #include "agent/boot/reach.h"
 #include "agent/boot/report.h"
+#include "agent/boot/reporter.h"
 #include "agent/boot/servers.h"
 #include "agent/node/node.h"
 #include "agent/pod/pods.h"
@@ -51,6 +52,7 @@ struct agent {
     struct balancer *balancer;
     struct balancer *api_balancer; /* NULL unless supervisor and API server have different ports */
     struct report *report;
+    struct reporter *reporter;
     struct runtime *runtime;
     struct join *join;
     struct client kubelet, controller;

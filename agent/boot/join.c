@@ -316,6 +316,8 @@ static void ask(struct join *j)
         }
         headers[n++] = (struct http_header){ STR("Authorization"), buf_str(&auth) };
     }
+    if (j->state == JOIN_CONFIG) /* should the token be refused, the server can say for whom */
+        headers[n++] = (struct http_header){ STR("k3s-Node-Name"), str_of(j->c.node_name) };
     if (s->node_headers) {
         bool both = s->credential == CRED_SERVING && *j->c.node_external_ips;
         ips = mem_printf("%s%s%s", j->c.node_ips, both ? "," : "",

@@ -282,6 +282,8 @@ static void on_tunnel_state(void *arg, const struct tunnel_client_status *st)
     else if (st->state == TUNNEL_CLIENT_WAITING && st->failure != TUNNEL_OK)
         log_debug("tunnel down", kv("server", st->address),
                   kv("cause", tunnel_failure_name(st->failure)), kv("err", st->error));
+    if (s->c.on_tunnel)
+        s->c.on_tunnel(s->c.arg, st);
     s->c.on_change(s->c.arg);
 }
 

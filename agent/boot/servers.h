@@ -33,6 +33,8 @@ struct servers_config { /* borrowed */
     const char *seed; /* host:port of --server */
     /* A tunnel came or went: the status page changed. */
     void (*on_change)(void *arg);
+    /* The same, and which. May be NULL. */
+    void (*on_tunnel)(void *arg, const struct tunnel_client_status *st);
     void *arg;
     bool remotedialer;                  /* as in struct tunnel_client_options */
     const struct tunnel_dialer *dialer; /* of the tunnels; NULL: as the balancer dials. Copied */

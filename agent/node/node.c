@@ -51,12 +51,16 @@ static void note(struct node *n, const char *what, const struct err *e)
 {
     if (!e) {
         n->last_error[0] = '\0';
+        if (n->c.on_error)
+            n->c.on_error(n->c.arg, "");
         return;
     }
     if (strncmp(n->last_error + strlen(what) + 2, e->text, 64) != 0) /* one line per cause */
         log_warn("node is not up to date in the cluster, will retry", kv("step", what),
                  kv("err", e->text));
     snprintf(n->last_error, sizeof n->last_error, "%s: %.200s", what, e->text);
+    if (n->c.on_error)
+        n->c.on_error(n->c.arg, n->last_error);
 }
 
 static void move(struct node *n, enum node_state s)

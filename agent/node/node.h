@@ -28,6 +28,8 @@ struct node_config {
                      enum node_state st); /* NODE_RUNNING: registered and status written */
     /* The Date of an answer to a renewed lease. May be NULL. */
     void (*on_server_time)(void *arg, int64_t unix_s);
+    /* A call failed, with node_last_error's text, or succeeds again: "". May be NULL. */
+    void (*on_error)(void *arg, const char *text);
     void *arg;
     uint64_t lease_interval_ms;  /* 0: 10 s */
     uint64_t status_interval_ms; /* 0: 5 min */
