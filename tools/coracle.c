@@ -16,6 +16,7 @@
 #include "base/io/notify.h"
 #include "base/io/proc.h"
 #include "base/pki/token.h"
+#include "server/boot/node_ask.h"
 #include "server/boot/server.h"
 #include "tools/coracle_options.h"
 
@@ -480,6 +481,65 @@ static int cmd_token(int argc, char **argv)
     return 0;
 }
 
+/* As kubectl and K3s's token commands find it; of a list of files the first. */
+static const char *default_kubeconfig(char *list)
+{
+    if (!list || !*list)
+        return DEFAULT_KUBECONFIG;
+    list[strcspn(list, ":")] = '\0';
+    return list;
+}
+
+static int cmd_node(int argc, char **argv)
+{
+    struct {
+        char *kubeconfig, *server, *output;
+    } o = { 0 };
+    const struct flag table[] = {
+        { .name = "kubeconfig",
+          .type = FLAG_STR,
+          .offset = 0,
+          .env = "KUBECONFIG",
+          .help = "an admin's (default: " DEFAULT_KUBECONFIG ")" },
+        { .name = "server",
+          .alias = 's',
+          .type = FLAG_STR,
+          .offset = sizeof(char *),
+          .help = "the server to ask (default: that of the kubeconfig)" },
+        { .name = "output",
+          .alias = 'o',
+          .type = FLAG_STR,
+          .offset = 2 * sizeof(char *),
+          .dflt = "text",
+          .help = "text or json",
+          .one_of = "text|json" },
+    };
+    struct flag_list names = { 0 };
+    auto_buf out = BUF(NODE_ASK_MAX_BYTES);
+    struct err e = { 0 };
+    int code = 0;
+
+    if (argc < 1 || strcmp(argv[0], "why") != 0) {
+        fprintf(stderr, "Usage: coracle node why [NAME] [--output json]\n");
+        return 1;
+    }
+    if (wants_help(argc, argv))
+        return show_help("node why [NAME]", table, ARRAY_LEN(table));
+    int r = flags_parse(table, ARRAY_LEN(table), &o, argc - 1, argv + 1, &names, &e);
+    if (!r && names.n > 1)
+        r = err_set(&e, ERR_INVALID, "one name, or none for all nodes");
+    struct node_ask q = { .kubeconfig = default_kubeconfig(o.kubeconfig),
+                          .server = o.server,
+                          .node = names.n ? names.v[0] : NULL,
+                          .as_json = o.output && strcmp(o.output, "json") == 0 };
+    if (r || node_ask(&q, &out, &e))
+        code = die("node why", &e);
+    fputs(buf_cstr(&out), stdout);
+    flag_list_free(&names);
+    flags_deinit(table, ARRAY_LEN(table), &o);
+    return code;
+}
+
 static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -487,6 +547,7 @@ static const struct command {
 } commands[] = {
     { "server", cmd_server, "run a server, with a node of its own unless --disable-agent" },
     { "agent", cmd_agent, "run a node; `agent status` and `agent lb status` ask it how it is" },
+    { "node", cmd_node, "why [NAME]: why a node cannot be reached, and its last transitions" },
     { "token", cmd_token, "generate: print a bootstrap token" },
 };
 
