@@ -99,6 +99,7 @@ static void tick(struct etcd *q, bool link_came_up)
 {
     uint64_t now_ms = uv_now(q->loop);
 
+    q->n_ticks++;
     etcd_write_tick(q, now_ms, link_came_up);
     etcd_read_tick(q, now_ms, link_came_up);
     etcd_log_tick(q, now_ms);
@@ -146,6 +147,7 @@ static void on_down(void *arg)
 static void etcd_free(struct etcd *q)
 {
     etcd_order_deinit(&q->order);
+    etcd_marks_deinit(&q->marks);
     tls_client_config_free(q->tls);
     etcd_endpoints_deinit(&q->endpoints);
     buf_deinit(&q->key_end);
@@ -307,6 +309,7 @@ static struct etcd *etcd_new(uv_loop_t *loop, const struct store_etcd_options *o
     list_init(&q->logs);
     list_init(&q->ready_tasks);
     etcd_order_init(&q->order, 0);
+    etcd_marks_init(&q->marks, o->writer);
     return q;
 }
 

@@ -4,7 +4,7 @@
  * server/store/etcd*.c; all of it on the loop thread.
  *
  *   etcd_link    the way there: one member at a time          etcd_endpoints, etcd_fault, etcd_msg
- *   etcd_write   commits, each one transaction; many at once  etcd_order
+ *   etcd_write   commits, each one transaction; many at once  etcd_order, etcd_mark
  *   etcd_read    gets and lists, always asked of etcd
  *   etcd_feed    one watch on all our keys: what feeds the hub and acknowledges writes
  *   etcd_log     events older than the hub's window
@@ -18,14 +18,10 @@
  *
  * Writes are compared and written by etcd in one transaction, and acknowledged in the order of
  * their revisions once the feed has told of them: whoever is acknowledged finds his event in the
- * hub and his revision in store_revision. A write whose answer got lost is in doubt:
- *
- *   - with a precondition (create; update or delete of a known revision) the same transaction is
- *     sent again. It can succeed once only, for its success ends its precondition. If etcd refuses
- *     it, either ours happened before or another's did: the feed tells which, for it shows the
- * event that replaced the very revision, and whether the bytes are ours.
- *   - without one it is not sent again; the feed may show it.
- *   - what stays in doubt until its deadline is answered with ERR_TIMEOUT, which says so.
+ * hub and his revision in store_revision. A write whose answer got lost is in doubt: it is sent
+ * again, to another member if need be, and cannot happen twice, for it carries a mark that tells it
+ * apart (etcd_mark.h); the mark also tells whether it happened before. What stays in doubt until
+ * its deadline is answered with ERR_TIMEOUT, which says so. Commits to one key keep their order.
  *
  * When the link is down, what is new waits PATIENCE_MS for it and is then refused with ERR_CLOSED
  * and the reason. Leases are objects like any other: every server has to see them.
@@ -33,6 +29,7 @@
 #include "base/core/buf.h"
 #include "base/io/timer.h"
 #include "server/store/etcd_link.h"
+#include "server/store/etcd_mark.h"
 #include "server/store/etcd_order.h"
 
 enum {
@@ -61,12 +58,13 @@ struct etcd {
 
     struct list flights; /* writes, by age */
     struct etcd_order order;
-    size_t n_doubts; /* flights of which nobody knows yet whether they happened */
+    struct etcd_marks marks;
 
     struct list asks; /* reads, by deadline */
     struct list logs; /* reads of old events, by age */
     size_t n_log_streams;
     struct timer tick;
+    uint64_t n_ticks;
 
     struct grpc_call *feed; /* NULL: it is down */
     struct timer feed_timer;
@@ -110,8 +108,8 @@ void etcd_maybe_close(struct etcd *q);
 /* ---- etcd_write.c ---- */
 void etcd_write_start(struct etcd *q, struct store_write *w);
 void etcd_write_tick(struct etcd *q, uint64_t now_ms, bool link_came_up);
-/* The feed is about to hand out these. */
-void etcd_write_saw(struct etcd *q, int64_t rev, const struct store_ev *evs, size_t n);
+/* The feed is about to hand out rev, whose first key is key; none: progress. */
+void etcd_write_saw(struct etcd *q, int64_t rev, struct str key);
 void etcd_write_settle(struct etcd *q); /* answers what is due, after on_txn and the feed */
 
 /* ---- etcd_read.c ---- */

@@ -59,7 +59,7 @@ static void hand_out(struct etcd *q)
         return;
     if (b->rev > q->feed_rev) { /* else: told twice */
         q->feed_rev = q->feed_event_rev = b->rev;
-        etcd_write_saw(q, b->rev, b->evs, b->n);
+        etcd_write_saw(q, b->rev, store_ev_key(&b->evs[0]));
         for (size_t i = 0; i < b->n && !history; i++)
             q->n_objects += !b->evs[i].prev - !b->evs[i].now;
         store_publish(q->store, b->rev, b->evs, b->n, history);
@@ -97,6 +97,8 @@ static void on_canceled(struct etcd *q, const struct etcd_answer *a)
         if (log_allowed(&limit))
             log_warn("etcd ended our watch, will retry", kv("reason", a->text));
         q->feed_refused = true;
+        err_set(&e, ERR_AGAIN, "%s", a->text);
+        etcd_call_failed(q, &e); /* the token may be void */
         grpc_cancel(q->feed);
     }
 }
@@ -126,7 +128,7 @@ static void on_answer(struct etcd *q, const struct etcd_answer *a)
      * for it, for before 3.4.25 and 3.5.8 it answers before the events are out. */
     if (!a->created && !a->fragment && a->n_events == 0 && a->rev > q->feed_rev) {
         q->feed_rev = a->rev;
-        etcd_order_seen(&q->order, a->rev, STR(""));
+        etcd_write_saw(q, a->rev, STR(""));
         store_publish(q->store, a->rev, NULL, 0, a->rev <= q->open_rev);
     }
 }
@@ -196,7 +198,7 @@ static void on_fresh(void *arg, const struct etcd_answer *a, const struct err *e
     q->feed_rev = q->open_rev = q->feed_event_rev = a->rev;
     q->n_objects = a->count;
     store_know(q->store, a->rev);
-    etcd_order_seen(&q->order, a->rev, STR(""));
+    etcd_write_saw(q, a->rev, STR(""));
     store_skip(q->store, a->rev, &why);
     etcd_write_settle(q);
     etcd_feed_start(q);

@@ -259,28 +259,51 @@ static void txn_look(struct txn *t, size_t i, struct str key)
     t->failure[i].request_range = &t->range[i];
 }
 
-int etcd_pack_commit(struct buf *out, const struct store_write *w)
+static void txn_expect(struct txn *t, size_t i, struct str key, int64_t mod_rev, bool any_live)
+{
+    PB(Compare) *c = &t->compare[i];
+
+    c->key = bytes_of(key);
+    c->target = ETCDSERVERPB__COMPARE__COMPARE_TARGET__MOD;
+    c->target_union_case = ETCDSERVERPB__COMPARE__TARGET_UNION_MOD_REVISION;
+    c->result = any_live ? ETCDSERVERPB__COMPARE__COMPARE_RESULT__GREATER
+                         : ETCDSERVERPB__COMPARE__COMPARE_RESULT__EQUAL;
+    c->mod_revision = mod_rev;
+}
+
+int etcd_pack_commit(struct buf *out, const struct store_write *w, const struct etcd_mark *mark)
 {
     auto_arena a = ARENA(SIZE_MAX);
     struct txn t;
 
-    txn_init(&t, &a, w->n_ops);
+    txn_init(&t, &a, w->n_ops + (mark != NULL));
     for (size_t i = 0; i < w->n_ops; i++) {
         const struct store_write_op *op = &w->ops[i];
-        PB(Compare) *c = &t.compare[i];
-        bool any = op->kind != STORE_CREATE && !op->if_mod_rev;
-        c->key = bytes_of(op->key);
-        c->target = ETCDSERVERPB__COMPARE__COMPARE_TARGET__MOD;
-        c->target_union_case = ETCDSERVERPB__COMPARE__TARGET_UNION_MOD_REVISION;
-        c->result = any ? ETCDSERVERPB__COMPARE__COMPARE_RESULT__GREATER
-                        : ETCDSERVERPB__COMPARE__COMPARE_RESULT__EQUAL;
-        c->mod_revision = op->kind == STORE_CREATE ? 0 : op->if_mod_rev;
+        txn_expect(&t, i, op->key, op->kind == STORE_CREATE ? 0 : op->if_mod_rev,
+                   op->kind != STORE_CREATE && !op->if_mod_rev);
         if (op->kind == STORE_DELETE)
             txn_remove(&t, i, op->key);
         else
             txn_put(&t, i, op->key, store_obj_value(op->now));
         txn_look(&t, i, op->key);
     }
+    if (mark) {
+        txn_expect(&t, w->n_ops, str_of(mark->key), mark->mod_rev, false);
+        txn_put(&t, w->n_ops, str_of(mark->key), str_of(mark->value));
+        txn_look(&t, w->n_ops, str_of(mark->key));
+    }
+    return protobuf_pack(out, &t.m.base);
+}
+
+int etcd_pack_fence(struct buf *out, const struct etcd_mark *mark, struct str value)
+{
+    auto_arena a = ARENA(SIZE_MAX);
+    struct txn t;
+
+    txn_init(&t, &a, 1);
+    txn_expect(&t, 0, str_of(mark->key), mark->mod_rev, false);
+    txn_put(&t, 0, str_of(mark->key), value);
+    txn_look(&t, 0, str_of(mark->key));
     return protobuf_pack(out, &t.m.base);
 }
 

@@ -9,6 +9,7 @@
 #include "base/core/arena.h"
 #include "base/core/buf.h"
 #include "base/core/err.h"
+#include "server/store/etcd_mark.h"
 #include "server/store/store_impl.h"
 
 /* One answer may not need more memory than this, whatever its bytes claim. */
@@ -78,8 +79,12 @@ struct etcd_range {
 };
 MUST_USE int etcd_pack_range(struct buf *out, const struct etcd_range *r);
 /* The commit as one transaction: every precondition is a comparison; when one does not hold, the
- * live objects of all its keys are the answer. */
-MUST_USE int etcd_pack_commit(struct buf *out, const struct store_write *w);
+ * live objects of all its keys are the answer, and the mark's state behind them. mark NULL: none.
+ */
+MUST_USE int etcd_pack_commit(struct buf *out, const struct store_write *w,
+                              const struct etcd_mark *mark);
+/* The mark moves on if nothing moved it; else its state is the answer. */
+MUST_USE int etcd_pack_fence(struct buf *out, const struct etcd_mark *mark, struct str value);
 /* If key's version is version, it becomes value; else its state is the answer. version 0: absent.
  */
 MUST_USE int etcd_pack_claim(struct buf *out, struct str key, int64_t version, struct str value);

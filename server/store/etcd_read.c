@@ -25,6 +25,7 @@ struct ask {
     struct store_read *r;
     struct etcd_call *call;
     uint64_t deadline_ms, retry_ms;
+    uint64_t tick; /* in which it began */
     bool expired;
     struct buf next, end; /* what is left of the range */
     int64_t rev;          /* of the list; 0: its first page tells */
@@ -200,6 +201,7 @@ void etcd_read_start(struct etcd *q, struct store_read *r)
 
     k->q = q;
     k->r = r;
+    k->tick = q->n_ticks;
     k->page = PAGE_FIRST;
     k->next = BUF(KEY_BYTES_MAX);
     k->end = BUF(KEY_BYTES_MAX);
@@ -226,6 +228,8 @@ void etcd_read_tick(struct etcd *q, uint64_t now_ms, bool link_came_up)
     struct err e;
 
     list_each (k, &q->asks, struct ask, link) { /* callbacks may add others, no more */
+        if (k->tick == q->n_ticks)
+            break; /* these, and for a later tick */
         if (now_ms >= k->deadline_ms && !k->expired) {
             k->expired = true;
             if (k->call)

@@ -1,11 +1,16 @@
 /*
  * Commits.
  *
- *   started --> [waits for the link] --> SENT --> landed --> (feed, order) --> acknowledged
- *                  ^                      |  \--> refused: answered
- *                  +--(not done, or in    |
- *                      doubt and guarded)-+
- *                  in doubt and refused --> TORN: the feed tells whose the change was
+ *   started --> [waits: for the link, for the one before it on its key] --> SENT --> landed
+ *                  ^                                                         |         |
+ *                  +--(not done; or no answer: in doubt, sent again)---------+     (feed, order)
+ *                                            refused: answered  <------------+         v
+ *                                               ^                            |    acknowledged
+ *                                               +--- FENCED <--(in doubt)----+
+ *
+ * Every transaction carries a mark (etcd_mark.h), so that it happens once at most and the mark
+ * tells whether it did. One that is refused while an earlier attempt is in doubt could still happen
+ * later, should its preconditions hold again: so its mark is moved first, which ends all attempts.
  *
  * The deadline of a flight ends it wherever it is: landed is a success, in doubt is ERR_TIMEOUT,
  * else nothing happened.
@@ -26,27 +31,25 @@ struct flight {
     struct etcd *q;
     struct store_write *w;
     struct etcd_ticket ticket;
+    struct etcd_mark mark;  /* not taken: the commit has no room for one */
     struct etcd_call *call; /* the attempt that runs */
     uint64_t deadline_ms, retry_ms;
-    bool landed, doubtful, torn;
-    bool replaced;     /* somebody else's event ended the precondition of the first operation */
-    bool expired;      /* the deadline is over, the attempt is being called off */
-    int64_t shown_rev; /* the feed showed ours at this revision */
-    int64_t torn_rev;  /* TORN: when the feed is here without showing ours, it was another's */
-    struct err err;    /* TORN: the refusal; else the last failure */
+    uint64_t tick; /* in which it began */
+    bool landed;
+    bool doubtful; /* an attempt ended without an answer */
+    bool fencing;  /* it is refused, with err, once its mark has moved */
+    bool expired;  /* the deadline is over, the attempt is being called off; or it cannot be sent */
+    struct err err; /* the last failure */
 };
-
-static bool is_guarded(const struct store_write *w)
-{
-    for (size_t i = 0; i < w->n_ops; i++)
-        if (w->ops[i].kind != STORE_CREATE && !w->ops[i].if_mod_rev)
-            return false;
-    return true;
-}
 
 /* ---- attempts ---- */
 
 static void on_txn(void *arg, const struct etcd_answer *a, const struct err *e);
+
+static bool is_void(const struct flight *f, struct str value)
+{
+    return value.n == strlen(f->mark.value) + 1 && str_starts(value, str_of(f->mark.value));
+}
 
 static void attempt(struct flight *f)
 {
@@ -54,8 +57,15 @@ static void attempt(struct flight *f)
     auto_buf b = BUF(REQUEST_MAX_BYTES);
     uint64_t now_ms = uv_now(q->loop);
     uint64_t left_ms = f->deadline_ms > now_ms ? f->deadline_ms - now_ms : 1;
+    char void_value[sizeof f->mark.value + 1];
+    int rc;
 
-    if (etcd_pack_commit(&b, f->w)) {
+    if (!f->mark.taken && f->w->n_ops < STORE_OPS_MAX) /* etcd's --max-txn-ops is the same */
+        etcd_mark_take(&q->marks, &f->mark);
+    snprintf(void_value, sizeof void_value, "%s!", f->mark.value);
+    rc = f->fencing ? etcd_pack_fence(&b, &f->mark, str_of(void_value))
+                    : etcd_pack_commit(&b, f->w, f->mark.taken ? &f->mark : NULL);
+    if (rc) {
         err_set(&f->err, ERR_LIMIT, "a commit of more than %u bytes", REQUEST_MAX_BYTES);
         f->expired = true; /* the tick answers it */
         return;
@@ -64,11 +74,11 @@ static void attempt(struct flight *f)
                              MIN((uint64_t)ETCD_ATTEMPT_MS, left_ms), on_txn, f);
 }
 
-/* Sent again only what cannot happen twice. */
+/* In doubt and without a mark it might happen twice. */
 static bool may_send(const struct flight *f)
 {
-    return etcd_order_is_first(&f->ticket) && !f->call && !f->landed && !f->torn && !f->expired &&
-           (!f->doubtful || is_guarded(f->w));
+    return etcd_order_is_first(&f->ticket) && !f->call && !f->landed && !f->expired &&
+           (!f->doubtful || f->mark.taken) && etcd_link_is_up(f->q->link);
 }
 
 static void send_next(struct etcd *q, struct str key)
@@ -76,7 +86,7 @@ static void send_next(struct etcd *q, struct str key)
     struct etcd_ticket *t = etcd_order_first(&q->order, key);
     struct flight *f = t ? container_of(t, struct flight, ticket) : NULL;
 
-    if (f && may_send(f) && etcd_link_is_up(q->link))
+    if (f && may_send(f))
         attempt(f);
 }
 
@@ -92,103 +102,129 @@ static void finish(struct flight *f, const struct err *e)
         w->err = *e;
     else
         w->failed = 0;
-    q->n_doubts -= f->doubtful && !f->landed;
+    etcd_mark_give(&q->marks, &f->mark);
     etcd_order_leave(&q->order, &f->ticket);
     list_remove(&f->link);
     if (!f->landed)
         send_next(q, w->ops[0].key);
     free(f);
-    if (!e) { /* a refusal that the feed set right */
-        store_obj_unref(w->current);
-        w->current = NULL;
-    }
     store_answer_write(q->store, w);
 }
 
+/* It happened, at rev. */
 static void land(struct flight *f, int64_t rev)
 {
     struct etcd *q = f->q;
 
-    q->n_doubts -= f->doubtful;
     f->landed = true;
     f->w->rev = rev;
+    store_obj_unref(f->w->current); /* of a refusal that was none */
+    f->w->current = NULL;
+    f->mark.mod_rev = rev;
+    etcd_mark_give(&q->marks, &f->mark);
     etcd_order_landed(&q->order, &f->ticket, rev);
     send_next(q, f->w->ops[0].key);
     if (rev > q->feed_rev && !q->feed_late_ms)
         q->feed_late_ms = uv_now(q->loop);
 }
 
-/* ---- refusals ---- */
+void etcd_write_settle(struct etcd *q)
+{
+    struct etcd_ticket *t;
 
-/* Fills the answer from the state of all keys that came with the refusal. */
-static void refusal(struct flight *f, const struct etcd_answer *a)
+    while ((t = etcd_order_next(&q->order)))
+        finish(container_of(t, struct flight, ticket), NULL);
+    if (list_empty(&q->order.landed))
+        q->feed_late_ms = 0;
+    etcd_maybe_close(q);
+}
+
+void etcd_write_saw(struct etcd *q, int64_t rev, struct str key)
+{
+    etcd_order_seen(&q->order, rev, key);
+    q->feed_late_ms = uv_now(q->loop); /* it lives; settle says whether it is waited for */
+}
+
+/* ---- answers ---- */
+
+/* From the state of all keys that came with it; false: every precondition holds. for_ever: it will
+ * not hold again. */
+static bool is_refused(struct flight *f, const struct etcd_answer *a, bool *for_ever)
 {
     struct store_write *w = f->w;
+    bool found = false;
 
-    for (size_t i = 0; i < w->n_ops && i < a->n; i++) {
+    *for_ever = false;
+    for (size_t i = 0; i < w->n_ops; i++) {
         const struct store_write_op *op = &w->ops[i];
         const struct etcd_kv *kv = &a->kvs[i];
         bool live = kv->key.n > 0;
+        bool gone = op->kind != STORE_CREATE && op->if_mod_rev && op->if_mod_rev != kv->mod_rev;
 
-        if (op->kind == STORE_CREATE && live)
+        *for_ever |= gone;
+        if (found || (op->kind == STORE_CREATE ? !live : live && !gone))
+            continue;
+        found = true;
+        if (op->kind == STORE_CREATE)
             err_set(&f->err, ERR_EXISTS, "key " STR_FMT " exists already", STR_ARG(op->key));
-        else if (op->kind != STORE_CREATE && !live)
+        else if (!live)
             err_set(&f->err, ERR_NOT_FOUND, "key " STR_FMT " does not exist", STR_ARG(op->key));
-        else if (op->kind != STORE_CREATE && op->if_mod_rev && op->if_mod_rev != kv->mod_rev)
+        else
             err_set(&f->err, ERR_CONFLICT, "key " STR_FMT " is at revision %lld, not %lld",
                     STR_ARG(op->key), (long long)kv->mod_rev, (long long)op->if_mod_rev);
-        else
-            continue;
         w->failed = i;
         store_obj_unref(w->current);
         w->current = NULL;
         if (live && !etcd_check_value(kv->key, kv->value, &f->err))
             w->current = etcd_obj(kv);
+    }
+    return found;
+}
+
+/* What the mark tells; true: f has landed. Attempts that compared an older state of it are over. */
+static bool look_at_mark(struct flight *f, const struct etcd_kv *kv)
+{
+    if (str_is(kv->value, f->mark.value)) {
+        land(f, kv->mod_rev);
+        return true;
+    }
+    if (kv->mod_rev != f->mark.mod_rev || is_void(f, kv->value))
+        f->doubtful = false;
+    f->mark.mod_rev = kv->mod_rev;
+    return false;
+}
+
+static void on_not_done(struct flight *f, const struct etcd_answer *a)
+{
+    size_t n_expected = f->fencing ? 1 : f->w->n_ops + f->mark.taken;
+    bool for_ever = false, was_moved;
+    int64_t mark_rev = f->mark.mod_rev;
+    struct err e;
+
+    if (a->n != n_expected) {
+        err_set(&e, ERR_PROTOCOL, "etcd: Txn: %zu answers to %zu questions", a->n, n_expected);
+        f->err = e;
+        f->expired = true;
         return;
     }
-    err_set(&f->err, ERR_PROTOCOL, "etcd refused a write whose conditions hold");
-}
-
-/* In doubt: has the feed told enough? */
-static void doubt_look(struct flight *f)
-{
-    struct etcd *q = f->q;
-
-    if (f->call || f->landed || !f->doubtful)
+    if (f->mark.taken && look_at_mark(f, &a->kvs[a->n - 1]))
         return;
-    if (f->shown_rev)
-        land(f, f->shown_rev);
-    else if (f->torn && (f->replaced || (f->torn_rev && q->feed_rev >= f->torn_rev)))
-        finish(f, &f->err); /* copied before f goes */
-}
-
-void etcd_write_settle(struct etcd *q)
-{
-    struct etcd_ticket *t;
-
-    if (q->n_doubts) /* callbacks may add flights, no more */
-        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): one that ends takes out itself only
-        list_each (f, &q->flights, struct flight, link)
-            doubt_look(f);
-    while ((t = etcd_order_next(&q->order)))
-        finish(container_of(t, struct flight, ticket), NULL);
-    etcd_maybe_close(q);
-}
-
-static void on_refused(struct flight *f, const struct etcd_answer *a)
-{
-    refusal(f, a);
-    if (!f->doubtful) {
+    was_moved = mark_rev != f->mark.mod_rev;
+    if (f->fencing) { /* somebody moved it before us: an attempt of ours, or of who had the slot */
         finish(f, &f->err);
-        return;
-    }
-    /* Ours, if it happened, lies at or before the last change of each of its live keys. */
-    for (size_t i = 0; i < a->n; i++)
-        f->torn_rev = MAX(f->torn_rev, a->kvs[i].mod_rev);
-    f->torn = true; /* who calls settles */
+    } else if (!is_refused(f, a, &for_ever)) {
+        if (was_moved && may_send(f))
+            attempt(f); /* an old write of the slot's had come through */
+        else
+            f->retry_ms = uv_now(f->q->loop) + rand_jitter_ms(ETCD_RETRY_MS, 50);
+    } else if (!f->doubtful || for_ever) {
+        finish(f, &f->err);
+    } else if (f->mark.taken) {
+        f->fencing = true;
+        if (may_send(f))
+            attempt(f);
+    } /* else: in doubt until the deadline */
 }
-
-/* ---- answers ---- */
 
 /* Nothing runs for f, and it may not be tried again, or not in time. */
 static void end_late(struct flight *f)
@@ -215,15 +251,13 @@ static void on_failed(struct flight *f, const struct err *failure)
     struct err e = *failure;
     enum etcd_fate fate = etcd_call_failed(q, &e);
 
-    f->err = e;
+    if (!f->fencing)
+        f->err = e;
     if (fate == ETCD_REFUSED && !f->doubtful) {
         finish(f, &e);
         return;
     }
-    if (fate == ETCD_UNKNOWN && !f->doubtful) {
-        f->doubtful = true;
-        q->n_doubts++;
-    }
+    f->doubtful |= fate == ETCD_UNKNOWN;
     f->retry_ms = uv_now(q->loop) + rand_jitter_ms(ETCD_RETRY_MS, 50);
     if (f->expired)
         end_late(f);
@@ -235,14 +269,20 @@ static void on_txn(void *arg, const struct etcd_answer *a, const struct err *e)
     struct etcd *q = f->q;
 
     f->call = NULL;
-    if (e)
+    if (e) {
         on_failed(f, e);
-    else if (a->succeeded)
+    } else if (!a->succeeded) {
+        on_not_done(f, a);
+    } else if (f->fencing) {
+        f->mark.mod_rev = a->rev;
+        finish(f, &f->err);
+    } else {
         land(f, a->rev);
-    else
-        on_refused(f, a);
+    }
     etcd_write_settle(q);
 }
+
+/* ---- start and deadlines ---- */
 
 void etcd_write_start(struct etcd *q, struct store_write *w)
 {
@@ -250,6 +290,7 @@ void etcd_write_start(struct etcd *q, struct store_write *w)
 
     f->q = q;
     f->w = w;
+    f->tick = q->n_ticks;
     f->deadline_ms = uv_now(q->loop) + ETCD_REQUEST_MS;
     list_push(&q->flights, &f->link);
     etcd_order_enter(&q->order, &f->ticket, w->ops[0].key);
@@ -260,64 +301,26 @@ void etcd_write_start(struct etcd *q, struct store_write *w)
     etcd_need_tick(q);
     if (f->err.code)
         f->expired = true; /* the tick answers it */
-    else if (may_send(f) && etcd_link_is_up(q->link))
+    else if (may_send(f))
         attempt(f);
 }
 
 void etcd_write_tick(struct etcd *q, uint64_t now_ms, bool link_came_up)
 {
     list_each (f, &q->flights, struct flight, link) { /* callbacks may add others, no more */
+        if (f->tick == q->n_ticks)
+            break; /* these, and for a later tick */
         if (now_ms >= f->deadline_ms && !f->expired) {
             f->expired = true;
             if (f->call)
                 etcd_call_cancel(f->call);
         }
-        if (!f->call && f->expired) {
+        if (f->call)
+            continue;
+        if (f->expired || (!f->doubtful && !f->landed && etcd_is_out_of_patience(q)))
             end_late(f);
-        } else if (!f->call && !f->doubtful && !f->landed && etcd_is_out_of_patience(q)) {
-            end_late(f);
-        } else if (may_send(f) && etcd_link_is_up(q->link) &&
-                   (link_came_up || now_ms >= f->retry_ms)) {
+        else if (may_send(f) && (link_came_up || now_ms >= f->retry_ms))
             attempt(f);
-        }
     }
     etcd_write_settle(q);
-}
-
-/* ---- what the feed tells ---- */
-
-static bool is_ours(const struct store_write *w, const struct store_ev *evs, size_t n)
-{
-    if (n != w->n_ops)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        const struct store_write_op *op = &w->ops[i];
-        const struct store_ev *ev = &evs[i];
-        int64_t was = ev->prev ? ev->prev->mod_rev : 0;
-
-        if ((op->kind == STORE_DELETE) != (ev->now == NULL) ||
-            (op->kind == STORE_CREATE ? was != 0 : op->if_mod_rev && op->if_mod_rev != was) ||
-            !str_eq(op->key, store_ev_key(ev)) ||
-            (ev->now && !str_eq(store_obj_value(op->now), store_obj_value(ev->now))))
-            return false;
-    }
-    return true;
-}
-
-/* Before the hub's watchers hear of it: what they write then is no candidate. */
-void etcd_write_saw(struct etcd *q, int64_t rev, const struct store_ev *evs, size_t n)
-{
-    struct str key = store_ev_key(&evs[0]);
-    int64_t was = evs[0].prev ? evs[0].prev->mod_rev : 0;
-    struct etcd_ticket *t = etcd_order_first(&q->order, key);
-    struct flight *f = t ? container_of(t, struct flight, ticket) : NULL;
-
-    if (f && !f->call && !f->doubtful)
-        f = NULL; /* not sent yet */
-    if (f && !f->shown_rev && is_ours(f->w, evs, n))
-        f->shown_rev = rev;
-    else if (f && was && was == f->w->ops[0].if_mod_rev)
-        f->replaced = true;
-    etcd_order_seen(&q->order, rev, key);
-    q->feed_late_ms = list_empty(&q->order.landed) ? 0 : uv_now(q->loop);
 }

@@ -165,6 +165,7 @@ struct store_etcd_options {
     const char *ca_file;              /* whom to trust for https; NULL: the host's trust store */
     const char *cert_file, *key_file; /* who we are; NULL: no certificate */
     const char *prefix;  /* what is ours in this etcd; NULL: "/registry/"; "": everything */
+    const char *writer;  /* this server's name and no other's; NULL: one of this start only */
     uint64_t timeout_ms; /* for the first answer; 0: 10 s */
     const struct store_limits *limits; /* NULL: the defaults */
 };

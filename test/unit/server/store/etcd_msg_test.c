@@ -299,9 +299,60 @@ static void a_commit_is_one_transaction(void **state)
         sub(&want, 2, &ok[i]);
     for (int i = 0; i < 3; i++)
         sub(&want, 3, &look[i]);
-    assert_int_equal(etcd_pack_commit(&got, &w), 0);
+    assert_int_equal(etcd_pack_commit(&got, &w, NULL), 0);
     assert_int_equal(got.n, want.n);
     assert_memory_equal(got.p, want.p, want.n);
+    store_obj_unref(o);
+}
+
+static struct pb one_txn(const struct pb *compare, const struct pb *ok, const struct pb *look)
+{
+    struct pb b = { .n = 0 };
+
+    sub(&b, 1, compare);
+    sub(&b, 2, ok);
+    sub(&b, 3, look);
+    return b;
+}
+
+/* A put of key and value, should its revision be rev; else a look at it. */
+static struct pb guarded_put(const char *key, uint64_t rev, const char *value)
+{
+    struct pb c = { .n = 0 }, put = { .n = 0 }, ok = { .n = 0 }, range = { .n = 0 },
+              look = { .n = 0 };
+
+    num(&c, 2, 2);
+    text(&c, 3, key);
+    num(&c, 6, rev);
+    text(&put, 1, key);
+    text(&put, 2, value);
+    sub(&ok, 2, &put);
+    text(&range, 1, key);
+    sub(&look, 1, &range);
+    return one_txn(&c, &ok, &look);
+}
+
+static void a_mark_is_one_more_operation_and_a_fence_moves_it_alone(void **state)
+{
+    struct store_obj *o = store_obj_new(STR("/a"), STR("v"), 0, 0);
+    struct store_write_op op = {
+        .kind = STORE_UPDATE, .key = STR("/a"), .now = o, .if_mod_rev = 9
+    };
+    struct store_write w = { .n_ops = 1, .ops = &op };
+    const struct etcd_mark mark = { .mod_rev = 5, .key = "m/0", .value = "id" };
+    struct pb plain = guarded_put("/a", 9, "v"), with = guarded_put("m/0", 5, "id"),
+              fence = guarded_put("m/0", 5, "id!");
+    auto_buf got = BUF(1024), alone = BUF(1024), fenced = BUF(1024);
+    (void)state;
+
+    assert_int_equal(etcd_pack_commit(&alone, &w, NULL), 0);
+    assert_int_equal(alone.n, plain.n);
+    assert_memory_equal(alone.p, plain.p, plain.n);
+    assert_int_equal(etcd_pack_commit(&got, &w, &mark), 0);
+    assert_int_equal(got.n, plain.n + with.n); /* the same fields, in turn */
+    assert_int_equal(etcd_pack_fence(&fenced, &mark, STR("id!")), 0);
+    assert_int_equal(fenced.n, fence.n);
+    assert_memory_equal(fenced.p, fence.p, fence.n);
     store_obj_unref(o);
 }
 
@@ -334,6 +385,7 @@ int main(void)
         cmocka_unit_test(broken_answers_are_refused),
         cmocka_unit_test(the_end_of_a_prefix),
         cmocka_unit_test(a_commit_is_one_transaction),
+        cmocka_unit_test(a_mark_is_one_more_operation_and_a_fence_moves_it_alone),
         cmocka_unit_test(a_watch_asks_for_previous_values_in_fragments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

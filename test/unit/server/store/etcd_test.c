@@ -12,7 +12,7 @@ static char procs_place[64];
 static int open_etcd(struct store **out, uv_loop_t *loop, const char *place,
                      const struct store_limits *l, struct err *e)
 {
-    struct store_etcd_options o = { .prefix = "", .limits = l, .timeout_ms = 30000 };
+    struct store_etcd_options o = { .prefix = "/", .limits = l, .timeout_ms = 30000 };
 
     if (strcmp(procs_place, place) != 0) {
         procs = (struct etcd_procs){ .n = 0 };
