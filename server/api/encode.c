@@ -73,6 +73,10 @@ int encode_parse(json_t **out, const struct schema_kind *k, struct str value, in
         err_wrap(e, "stored object is damaged");
         return e->code = ERR_IO;
     }
+    if (!json_is_object(j)) {
+        json_decref(j);
+        return err_set(e, ERR_IO, "stored object is damaged: it is no JSON object");
+    }
     json_object_set_new(j, "kind", json_string(k->kind));
     json_object_set_new(j, "apiVersion", json_string(schema_api_version(k, api)));
     meta_set_resource_version(j, rev);

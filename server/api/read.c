@@ -185,8 +185,10 @@ static void send_more(struct api_req *r)
             if (r->sink->queued(r) > STREAM_HIGH_BYTES)
                 return; /* read_drain goes on */
         }
-        if (encode_list_item(&b, &f, store_obj_value(o), o->mod_rev, r->at_obj == 0, &e))
+        if (encode_list_item(&b, &f, store_obj_value(o), o->mod_rev, r->at_obj == 0, &e)) {
+            err_wrap(&e, "%s", o->key);
             goto fail;
+        }
         r->at_obj++;
         store_obj_unref(o);
     }

@@ -183,6 +183,7 @@ bool write_parse_old(struct api_req *r)
     r->old_doc = NULL;
     if (!encode_parse(&r->old_doc, r->kind, store_obj_value(r->old), r->old->mod_rev, &e))
         return true;
+    err_wrap(&e, "%s", r->key);
     req_err(r, &e);
     return false;
 }
