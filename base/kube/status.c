@@ -64,10 +64,10 @@ enum status_reason status_reason_of_err(enum err_code code)
         return STATUS_TOO_MANY_REQUESTS;
     case ERR_TIMEOUT:
         return STATUS_TIMEOUT;
-    case ERR_CANCELED:
-        return STATUS_SERVICE_UNAVAILABLE; /* only our own shutdown cancels */
+    case ERR_CANCELED: /* only our own shutdown cancels */
+    case ERR_CLOSED:   /* who we need for it is not there, so nothing was done */
+        return STATUS_SERVICE_UNAVAILABLE;
     case ERR_OK:
-    case ERR_CLOSED:
     case ERR_PROTOCOL:
     case ERR_IO:
         break;

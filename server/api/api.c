@@ -253,22 +253,29 @@ const json_t *api_lend(struct api *a, json_t *doc_take)
 struct check {
     struct list link;
     char *name;
-    bool ok, live;
+    char *why; /* NULL: it is well */
+    bool live;
 };
 
-void api_check_set(struct api *a, const char *name, bool ok, bool live)
+static void check_why(struct check *c, const char *why)
+{
+    free(c->why);
+    c->why = why ? mem_strdup(why) : NULL;
+}
+
+void api_check_set(struct api *a, const char *name, const char *why, bool live)
 {
     struct check *c;
 
     list_each (x, &a->checks, struct check, link) {
         if (strcmp(x->name, name) != 0)
             continue;
-        x->ok = ok;
+        check_why(x, why);
         return;
     }
     c = mem_alloc(sizeof *c);
     c->name = mem_strdup(name);
-    c->ok = ok;
+    check_why(c, why);
     c->live = live;
     list_push(&a->checks, &c->link);
 }
@@ -278,7 +285,7 @@ bool api_is_ready(const struct api *a)
     if (!a->serving || a->closing)
         return false;
     list_each (x, &((struct api *)a)->checks, struct check, link)
-        if (!x->ok)
+        if (x->why)
             return false;
     return true;
 }
@@ -294,8 +301,11 @@ bool api_checks_text(struct api *a, bool live, struct buf *b)
     list_each (x, &a->checks, struct check, link) {
         if (live && !x->live)
             continue;
-        ok = ok && x->ok;
-        err_ignore(buf_addf(b, x->ok ? "[+]%s ok\n" : "[-]%s failed: not ready\n", x->name));
+        ok = ok && !x->why;
+        if (x->why)
+            err_ignore(buf_addf(b, "[-]%s failed: %s\n", x->name, x->why));
+        else
+            err_ignore(buf_addf(b, "[+]%s ok\n", x->name));
     }
     if (!live && store_trouble(a->store, &e)) {
         ok = false;
@@ -470,6 +480,17 @@ static void on_pod(void *arg, enum local_event ev, const json_t *pod)
         node_graph_set_pod(a->graph, pod);
 }
 
+/* What other servers gave out, and what they took back. */
+static void on_service(void *arg, enum local_event ev, const json_t *service)
+{
+    struct api *a = arg;
+
+    if (ev == LOCAL_DELETED)
+        service_ips_release(a->env.service_ips, service, NULL);
+    else
+        service_ips_hold(a->env.service_ips, service);
+}
+
 static void on_pods_synced(void *arg)
 {
     started_step(arg, NULL);
@@ -480,7 +501,8 @@ void api_start(struct api *a, void (*done)(void *arg, const struct err *e), void
     static const struct local_watch_events events = { .on_event = on_pod,
                                                       .on_synced = on_pods_synced,
                                                       .no_cache = true };
-    struct local_ref pods = { .resource = "pods" };
+    static const struct local_watch_events of_services = { .on_event = on_service };
+    struct local_ref pods = { .resource = "pods" }, services = { .resource = "services" };
     auto_free char *prefix =
         resource_prefix(schema_find(a->schema, STR(""), STR("v1"), STR("services")), "");
 
@@ -489,6 +511,8 @@ void api_start(struct api *a, void (*done)(void *arg, const struct err *e), void
     a->n_starting = 2;
     store_list(a->store, str_of(prefix), &(struct store_list_opts){ 0 }, on_services, a);
     local_watch_start(&a->pods_watch, a, &pods, NULL, &events, a);
+    if (store_is_shared(a->store))
+        local_watch_start(&a->services_watch, a, &services, NULL, &of_services, a);
 }
 
 /* ---- end ---- */
@@ -507,6 +531,7 @@ static void api_free(struct api *a)
         struct check *c = container_of(l, struct check, link);
 
         free(c->name);
+        free(c->why);
         free(c);
     }
     json_decref(a->lent);
@@ -574,7 +599,9 @@ void api_close(struct api *a, void (*done)(void *arg), void *arg)
     a->close_deadline_ms = uv_now(a->loop) + CLOSE_MS;
     if (a->pods_watch)
         local_watch_stop(a->pods_watch);
-    a->pods_watch = NULL;
+    if (a->services_watch)
+        local_watch_stop(a->services_watch);
+    a->pods_watch = a->services_watch = NULL;
     list_move_all(&reqs, &a->reqs);
     while ((l = list_pop(&reqs))) {
         struct api_req *r = container_of(l, struct api_req, link);

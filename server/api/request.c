@@ -212,6 +212,8 @@ void req_object(struct api_req *r, int code, struct str value, int64_t rev)
     struct err e;
 
     if (encode_object(&b, &f, value, rev, &e)) {
+        if (r->key)
+            err_wrap(&e, "%s", r->key);
         req_err(r, &e);
         return;
     }
@@ -308,7 +310,8 @@ void req_read(struct api_req *r)
     json_decref(r->old_doc);
     r->old_doc = NULL;
     r->err = (struct err){ 0 };
-    r->old = store_peek(r->api->store, str_of(r->key));
+    /* Others write into a shared store: what is in memory may be older than what the client saw. */
+    r->old = store_is_shared(r->api->store) ? NULL : store_peek(r->api->store, str_of(r->key));
     if (r->state != REQ_READ)
         req_move(r, REQ_READ);
     if (r->old) {
@@ -528,6 +531,21 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
         req_move(r, REQ_BODY); /* the http side steps us when it has come */
 }
 
+static void on_refreshed(void *arg)
+{
+    struct api_req *r = arg;
+
+    r->n_pending--;
+    api_step(r);
+}
+
+/* The client has seen a newer state than we know of, from another server perhaps: look first. */
+static bool is_ahead(const struct api_req *r)
+{
+    return r->state == REQ_START && !r->refreshed && store_is_shared(r->api->store) &&
+           r->params.resource_version > store_revision(r->api->store);
+}
+
 /* What we waited for has ended; r->err has its outcome. */
 void api_step(struct api_req *r)
 {
@@ -537,6 +555,12 @@ void api_step(struct api_req *r)
     }
     if (r->err.code && r->state != REQ_COMMIT && r->state != REQ_LIST) {
         req_err(r, &r->err);
+        return;
+    }
+    if (is_ahead(r)) {
+        r->refreshed = true;
+        r->n_pending++;
+        store_refresh(r->api->store, on_refreshed, r);
         return;
     }
     switch (r->verb) {

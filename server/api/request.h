@@ -99,6 +99,7 @@ struct api_req {
     void *local_arg;
     bool gone;          /* nobody hears the answer any more */
     bool answered;      /* reply or start was called */
+    bool refreshed;     /* the store was asked for its newest revision */
     unsigned n_pending; /* store operations and child requests under way */
     struct err err;     /* outcome of the last one, code 0: fine */
     uint64_t began_ms;
@@ -230,7 +231,8 @@ struct api {
     struct map *nodes;   /* node name -> struct node_link (connect.c) */
     struct list checks;
     bool serving;
-    struct local_watch *pods_watch; /* feeds graph */
+    struct local_watch *pods_watch;     /* feeds graph */
+    struct local_watch *services_watch; /* feeds env.service_ips when the store is shared */
     void (*started)(void *arg, const struct err *e);
     void *started_arg;
     struct err start_err;

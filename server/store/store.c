@@ -441,6 +441,30 @@ void store_get(struct store *s, struct str key, store_get_fn done, void *arg)
     read_ready(s, r);
 }
 
+struct refresh {
+    void (*done)(void *arg);
+    void *arg;
+};
+
+static void on_refreshed(void *arg, struct store_obj *o, int64_t rev, const struct err *e)
+{
+    struct refresh r = *(struct refresh *)arg;
+    (void)o;
+    (void)rev; /* store_answer_read took note of it */
+    (void)e;
+
+    free(arg);
+    r.done(r.arg);
+}
+
+void store_refresh(struct store *s, void (*done)(void *arg), void *arg)
+{
+    struct refresh *r = mem_alloc(sizeof *r);
+
+    *r = (struct refresh){ done, arg };
+    store_get(s, STR("/registry/"), on_refreshed, r); /* no object has that key */
+}
+
 static void on_list(struct store_read *r)
 {
     struct store_list l = {

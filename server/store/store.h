@@ -43,6 +43,9 @@ static inline struct str store_obj_value(const struct store_obj *o)
 int64_t store_revision(const struct store *s);
 /* Other servers write into it: what is in our memory may have been replaced a moment ago. */
 bool store_is_shared(const struct store *s);
+/* Asks for the newest revision; afterwards store_revision knows every write that was acknowledged
+ * before the call, by whichever server. done comes once, later, also when nobody could be asked. */
+void store_refresh(struct store *s, void (*done)(void *arg), void *arg);
 
 /* ---- reads ---- */
 /* The live object if it is in memory now: one reference, yours; NULL: unknown, use store_get. When
