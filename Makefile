@@ -33,7 +33,7 @@ CFLAGS   += -std=gnu17 -fno-common -fstack-protector-strong -O2 -g -ffunction-se
 CFLAGS   += -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 \
             -Wwrite-strings -Wpointer-arith -Wcast-align -Wundef -Wvla -Wconversion -Wno-sign-conversion
 LDFLAGS  += -Wl,--gc-sections -Wl,--as-needed -Wl,-z,relro,-z,now
-LDLIBS   += -luv -lssl -lcrypto -lnghttp2 -ljansson -lyaml -lsqlite3 -lprotobuf-c -lpthread -lm
+LDLIBS   += -luv -lssl -lcrypto -lnghttp2 -ljansson -lyaml -lsqlite3 -lz -lprotobuf-c -lpthread -lm
 
 ifeq ($(SAN),1)
 CFLAGS  += -fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=all

@@ -3,7 +3,7 @@
 # installed, and no package may start a service on the user's machine (tools/deps.sh).
 
 DEPS_BUILD := gcc make git pkg-config libc6-dev libuv1-dev libssl-dev libnghttp2-dev node-llhttp \
-              libjansson-dev libyaml-dev libsqlite3-dev \
+              libjansson-dev libyaml-dev libsqlite3-dev zlib1g-dev \
               libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
 DEPS_RUN   := procps containerd runc containernetworking-plugins iptables iproute2 busybox-static ca-certificates
 DEPS_TEST  := socat libcmocka-dev bats jq curl openssl dnsmasq-base nftables netcat-openbsd sqlite3 etcd-server
