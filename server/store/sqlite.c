@@ -3,6 +3,7 @@
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "server/store/sqlite_format.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,19 +12,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define APPLICATION_ID 0x436f7263 /* "Corc" */
-#define FORMAT_VERSION 2
-#define REV_MAX        ((int64_t)1 << 54)
-#define STR_(x)        #x
-#define STRING_OF(x)   STR_(x)
+_Static_assert(STORE_SEQ_BITS == SQLITE_FORMAT_SEQ_BITS, "it is in the file");
+#define STR_(x)      #x
+#define STRING_OF(x) STR_(x)
 
 #define LEASE_TABLE                                                                                \
     "CREATE TABLE lease (id INTEGER PRIMARY KEY, pos INTEGER NOT NULL, value BLOB NOT NULL) "      \
     "STRICT;"
 #define MARKS                                                                                      \
-    "PRAGMA application_id=" STRING_OF(APPLICATION_ID) ";"                                         \
-                                                       "PRAGMA user_version=" STRING_OF(           \
-                                                           FORMAT_VERSION) ";"
+    "PRAGMA application_id=" STRING_OF(                                                            \
+        SQLITE_FORMAT_APPLICATION_ID) ";"                                                          \
+                                      "PRAGMA user_version=" STRING_OF(SQLITE_FORMAT_VERSION) ";"
 
 static const char schema[] =
     "BEGIN;"
@@ -78,17 +77,17 @@ static int schema_check(struct sqlite *q, struct err *e)
         return e->code;
     if (n_tables == 0 && app == 0)
         return db_exec(d, schema, e);
-    if (app != APPLICATION_ID)
+    if (app != SQLITE_FORMAT_APPLICATION_ID)
         return err_set(e, ERR_INVALID,
                        "database %s was not made by coracle: move it away, or name another",
                        q->path);
     if (version == 1)
         return db_exec(d, schema_from_1, e);
-    if (version != FORMAT_VERSION)
+    if (version != SQLITE_FORMAT_VERSION)
         return err_set(e, ERR_INVALID,
                        "database %s has format %lld, this coracle knows %d: run the newer coracle "
                        "that made it",
-                       q->path, (long long)version, FORMAT_VERSION);
+                       q->path, (long long)version, SQLITE_FORMAT_VERSION);
     return 0;
 }
 
@@ -104,8 +103,8 @@ static int state_load(struct sqlite *q, struct err *e)
         db_query_i64(d, "SELECT count(*) FROM live", &st->n_objects, e))
         return e->code;
     st->durable = store_pos_rev(newest);
-    if (newest < 0 || reserved < 0 || compacted < 0 || st->durable > REV_MAX ||
-        reserved > REV_MAX || compacted > MAX(reserved, st->durable))
+    if (newest < 0 || reserved < 0 || compacted < 0 || st->durable > SQLITE_FORMAT_REV_MAX ||
+        reserved > SQLITE_FORMAT_REV_MAX || compacted > MAX(reserved, st->durable))
         return db_malformed(d, e, "revisions %lld, %lld, %lld", (long long)st->durable,
                             (long long)reserved, (long long)compacted);
     st->reserved = reserved;
@@ -319,6 +318,7 @@ static void sqlite_close(void *impl)
 
 static const struct store_ops sqlite_ops = {
     .name = "sqlite",
+    .copies = true,
     .write = sqlite_write,
     .flush = sqlite_flush,
     .read = sqlite_read,

@@ -80,6 +80,7 @@ struct reader {
     uv_thread_t thread;
     struct db *db;
     struct db_stmt *newest, *compacted, *get, *lease, *list, *count, *list_past, *log, *log_next;
+    struct db_stmt *copy;
 };
 
 struct sqlite {

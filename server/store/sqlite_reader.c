@@ -8,6 +8,7 @@
 #include "base/core/mem.h"
 
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -50,7 +51,8 @@ int reader_open(struct reader *r, struct sqlite *q, struct err *e)
         db_prepare(&r->log_next, r->db,
                    "SELECT prev_create_rev, prev_mod_rev, prev_value, prev_value IS NULL FROM log "
                    "INDEXED BY log_key WHERE key=?1 AND id>?2 ORDER BY id LIMIT 1",
-                   e))
+                   e) ||
+        db_prepare(&r->copy, r->db, "VACUUM INTO ?1", e))
         return e->code;
     return 0;
 }
@@ -66,6 +68,7 @@ void reader_close(struct reader *r)
     db_stmt_free(r->list_past);
     db_stmt_free(r->log);
     db_stmt_free(r->log_next);
+    db_stmt_free(r->copy);
     db_close(r->db);
 }
 
@@ -529,12 +532,34 @@ static int read_log(struct reader *r, struct store_read *req, struct snap *s, st
     return rc ? rc : log_overlay(r, req, s, up_to, e);
 }
 
+/* ---- COPY ---- */
+
+static int read_copy(struct reader *r, struct store_read *req, struct err *e)
+{
+    struct stat st;
+    int rc;
+
+    if (!lstat(req->key.p, &st)) /* SQLite takes an empty one, and that is somebody's too */
+        return err_set(e, ERR_EXISTS, "%s exists already", req->key.p);
+    db_bind_text(r->copy, 1, str_of(req->key.p));
+    rc = db_run(r->copy, e);
+    if (rc && unlink(req->key.p))
+        return rc; /* it was not even begun */
+    if (!rc && !stat(req->key.p, &st))
+        budget_add(r->q->budget, STR("snapshot"), (uint64_t)st.st_size);
+    return rc;
+}
+
 /* ---- the thread ---- */
 
 static void run(struct reader *r, struct store_read *req)
 {
     struct snap s;
 
+    if (req->kind == STORE_READ_COPY) { /* its snapshot is its own */
+        err_ignore(read_copy(r, req, &req->err));
+        return;
+    }
     if (snap_open(&s, r, req, &req->err))
         return;
     req->rev = s.rev;
@@ -547,6 +572,8 @@ static void run(struct reader *r, struct store_read *req)
         break;
     case STORE_READ_LOG:
         err_ignore(read_log(r, req, &s, &req->err));
+        break;
+    case STORE_READ_COPY:
         break;
     }
     snap_close(&s, r);

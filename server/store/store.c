@@ -389,6 +389,8 @@ static void read_start(struct store *s, struct store_read *r)
 {
     if (s->closing)
         err_set(&r->err, ERR_CANCELED, "the store is closing");
+    else if (r->err.code)
+        ; /* its maker has refused it */
     else if (s->n_reads >= s->limits.read_queue)
         err_set(&r->err, ERR_LIMIT, "too many reads wait for the store (%zu)", s->n_reads);
     else if (r->key.n > KEY_MAX || r->after.n > KEY_MAX)
@@ -491,6 +493,26 @@ void store_list(struct store *s, struct str prefix, const struct store_list_opts
     r->done = on_list;
     r->fn.list = done;
     r->arg = arg;
+    read_start(s, r);
+}
+
+static void on_copied(struct store_read *r)
+{
+    r->fn.copy(r->arg, r->err.code ? &r->err : NULL);
+    store_read_free(r);
+}
+
+void store_copy(struct store *s, const char *path, void (*done)(void *arg, const struct err *e),
+                void *arg)
+{
+    struct store_read *r = read_new(STORE_READ_COPY, str_n(path, strlen(path) + 1), STR(""));
+
+    r->done = on_copied;
+    r->fn.copy = done;
+    r->arg = arg;
+    if (!s->ops->copies)
+        err_set(&r->err, ERR_INVALID, "a datastore of kind %s has snapshots of its own",
+                s->ops->name);
     read_start(s, r);
 }
 

@@ -149,6 +149,12 @@ struct store_written {
 };
 size_t store_written(const struct store *s, struct store_written out[STORE_WRITERS_MAX]);
 
+/* Everything as it is now as one file, which must not exist; reads and writes go on beside it.
+ * server/store/snapshot.h makes a snapshot of it. Renewals of leases of the last minute may be
+ * missing. Nothing is left behind on failure. ERR_INVALID: the datastore is not ours to copy. */
+void store_copy(struct store *s, const char *path, void (*done)(void *arg, const struct err *e),
+                void *arg);
+
 /* Writes out what is in memory only (leases), ends reads and watches with ERR_CANCELED, closes. */
 void store_close(struct store *s, void (*done)(void *arg), void *arg);
 

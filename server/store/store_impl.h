@@ -77,11 +77,11 @@ struct store_write {
     void *arg;
 };
 
-enum store_read_kind { STORE_READ_GET, STORE_READ_LIST, STORE_READ_LOG };
+enum store_read_kind { STORE_READ_GET, STORE_READ_LIST, STORE_READ_LOG, STORE_READ_COPY };
 struct store_read {
     struct list link;
     enum store_read_kind kind;
-    struct str key, after; /* key or prefix; behind the request */
+    struct str key, after; /* key, prefix, or COPY: the path with a '\0'; behind the request */
     int64_t at_rev;        /* LIST */
     int64_t from_pos;      /* LOG: events behind this one, in order, at most limit */
     size_t limit;          /* LIST: 0 none */
@@ -98,6 +98,7 @@ struct store_read {
     union {
         store_get_fn get;
         store_list_fn list;
+        void (*copy)(void *arg, const struct err *e);
     } fn;
     void *arg;
 };
@@ -115,6 +116,7 @@ struct store_task { /* a compaction */
 struct store_ops {
     const char *name;
     bool shared;
+    bool copies; /* it answers COPY */
     void (*write)(void *impl, struct store_write *w);
     void (*flush)(void *impl); /* all writes of this turn of the loop are in: start */
     void (*read)(void *impl, struct store_read *r);
