@@ -285,8 +285,8 @@ int yaml_parse_next(json_t **out, struct str text, size_t *offset, struct err *e
         map_free(b.anchors);
         return err_set(e, ERR_LIMIT, "YAML parser: out of memory");
     }
-    yaml_parser_set_input_string(&b.parser, (const unsigned char *)text.p + *offset,
-                                 text.n - *offset);
+    const char *rest = text.n ? text.p + *offset : "";
+    yaml_parser_set_input_string(&b.parser, (const unsigned char *)rest, text.n - *offset);
     yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
     while (!r && !end && (r = next(&b, &ev, e)) == 0) {
         if (ev.type == YAML_STREAM_END_EVENT) {
