@@ -46,6 +46,54 @@ static const char *atomic_flag(const struct type *t)
     return t->atomic ? " | SCHEMA_ATOMIC" : "";
 }
 
+/* Where a field begins on the wire: its number, or those of the messages that it is embedded in. */
+static void wire_path(const struct field *f, unsigned out[EMBED_MAX + 1])
+{
+    unsigned n = 0;
+
+    memset(out, 0, (EMBED_MAX + 1) * sizeof *out);
+    while (n < EMBED_MAX && f->embed[n]) {
+        out[n] = f->embed[n];
+        n++;
+    }
+    out[n] = f->number;
+}
+
+static const struct field *sorted_fields; /* qsort has no argument to hand through */
+
+static int by_number(const void *a, const void *b)
+{
+    unsigned x[EMBED_MAX + 1], y[EMBED_MAX + 1];
+
+    wire_path(&sorted_fields[*(const unsigned *)a], x);
+    wire_path(&sorted_fields[*(const unsigned *)b], y);
+    for (int i = 0; i <= EMBED_MAX; i++)
+        if (x[i] != y[i])
+            return x[i] < y[i] ? -1 : 1;
+    return 0;
+}
+
+/* N<i>: the fields of type i that are on the protobuf wire, in its order. Their number. */
+static size_t put_numbers(const struct compiler *c, size_t i, FILE *o, bool print)
+{
+    const struct type *t = &c->types[i];
+    unsigned index[FLAT_MAX];
+    size_t n = 0;
+
+    for (unsigned j = 0; j < t->n_flat; j++)
+        if (c->flat[t->first_flat + j].number)
+            index[n++] = j;
+    if (!print || !n)
+        return n;
+    sorted_fields = &c->flat[t->first_flat];
+    qsort(index, n, sizeof *index, by_number);
+    fprintf(o, "static const uint16_t N%zu[] = { ", i);
+    for (size_t j = 0; j < n; j++)
+        fprintf(o, "%u, ", index[j]);
+    fputs("};\n", o);
+    return n;
+}
+
 static void put_types(const struct compiler *c, FILE *o)
 {
     fprintf(o, "static const struct schema_type T[%zu];\n", c->n_types);
@@ -82,6 +130,8 @@ static void put_types(const struct compiler *c, FILE *o)
         if (c->types[i].item >= 0)
             fprintf(o, "static const struct schema_field I%zu = { .type = &T[%d], .flags = 0%s };\n",
                     i, c->types[i].item, atomic_flag(&c->types[c->types[i].item]));
+    for (size_t i = 0; i < c->n_types; i++)
+        put_numbers(c, i, o, true);
     fprintf(o, "static const struct schema_type T[%zu] = {\n", c->n_types);
     for (size_t i = 0; i < c->n_types; i++) {
         const struct type *t = &c->types[i];
@@ -92,6 +142,8 @@ static void put_types(const struct compiler *c, FILE *o)
             fprintf(o, ", .item = &I%zu", i);
         if (t->n_flat)
             fprintf(o, ", .fields = &F[%zu], .n_fields = %zu", t->first_flat, t->n_flat);
+        if (put_numbers(c, i, o, false))
+            fprintf(o, ", .by_number = N%zu, .n_by_number = %zu", i, put_numbers(c, i, o, false));
         if (t->variants)
             fprintf(o, ", .variants = V%zu", i);
         fputs(" },\n", o);

@@ -47,39 +47,35 @@ static struct clause parse_clause(struct str s)
     return c;
 }
 
-static bool serves(const struct clause *c, enum accept_as *out)
+static bool serves(const struct clause *c, struct accept *out)
 {
-    if (!str_eq_nocase(c->type, STR("application/json")) && !str_is(c->type, "application/*") &&
-        !str_is(c->type, "*/*"))
+    *out = (struct accept){ .proto = str_eq_nocase(c->type,
+                                                   STR("application/vnd.kubernetes.protobuf")) };
+    if (!out->proto && !str_eq_nocase(c->type, STR("application/json")) &&
+        !str_is(c->type, "application/*") && !str_is(c->type, "*/*"))
         return false;
-    if (c->as.n == 0) {
-        *out = ACCEPT_OBJECT;
+    if (c->as.n == 0)
         return true;
-    }
     if (!str_is(c->g, "meta.k8s.io") || !str_is(c->v, "v1"))
         return false; /* v1beta1 is what kubectl lists behind v1 for servers before 1.15 */
     if (str_is(c->as, "Table")) {
-        *out = ACCEPT_TABLE;
-        return true;
+        out->as = ACCEPT_TABLE;
+        return !out->proto; /* handlers/rest.go, AllowsMediaTypeTransform */
     }
-    if (str_is(c->as, "PartialObjectMetadata") || str_is(c->as, "PartialObjectMetadataList")) {
-        *out = ACCEPT_PARTIAL;
-        return true;
-    }
-    return false;
+    out->as = ACCEPT_PARTIAL;
+    return str_is(c->as, "PartialObjectMetadata") || str_is(c->as, "PartialObjectMetadataList");
 }
 
-bool accept_parse(enum accept_as *out, struct str accept)
+bool accept_parse(struct accept *out, struct str accept)
 {
     struct clause best = { .q = 0 };
-    enum accept_as as = ACCEPT_OBJECT;
+    struct accept as;
     struct str item, rest = accept;
     bool more = true, found = false;
 
-    if (str_trim(accept).n == 0) {
-        *out = ACCEPT_OBJECT;
+    *out = (struct accept){ 0 };
+    if (str_trim(accept).n == 0)
         return true;
-    }
     for (size_t n = 0; more && n < CLAUSES_MAX; n++) {
         more = str_cut(rest, ',', &item, &rest);
         struct clause c = parse_clause(item);

@@ -7,14 +7,18 @@
 
 enum accept_as { ACCEPT_OBJECT, ACCEPT_TABLE, ACCEPT_PARTIAL };
 
-/* accept: the header, may be empty. False: nothing in it can be served (406). Protobuf is
- * read, not written: clients that list JSON behind it get JSON. */
-MUST_USE bool accept_parse(enum accept_as *out, struct str accept);
+struct accept {
+    enum accept_as as;
+    bool proto; /* the Kubernetes protobuf encoding (proto.h), else JSON */
+};
+/* accept: the header, may be empty. False: nothing in it can be served (406). Tables are never
+ * protobuf. */
+MUST_USE bool accept_parse(struct accept *out, struct str accept);
 
 enum content_type {
     CONTENT_JSON,
     CONTENT_YAML,
-    CONTENT_PROTOBUF, /* proto_body.h */
+    CONTENT_PROTOBUF, /* proto.h */
     CONTENT_JSON_PATCH,
     CONTENT_MERGE_PATCH,
     CONTENT_STRATEGIC_PATCH,

@@ -191,10 +191,10 @@ static void local_sink_end(struct api_req *r)
 static const struct req_sink local_sink = { local_sink_reply,  local_sink_start, local_sink_write,
                                             local_sink_queued, local_sink_end,   local_sink_end };
 
-struct local_job {
+struct local_job { /* for the next turn of the loop */
     struct list link;
     struct api_req *req;
-    char *method, *content_type;
+    char *method, *content_type; /* NULL: a request that is under way steps again */
 };
 
 static void on_local_idle(uv_idle_t *h)
@@ -212,31 +212,46 @@ static void on_local_idle(uv_idle_t *h)
 
         free(j);
         r->n_pending--;
-        if (a->closing)
+        if (!method)
+            api_step(r);
+        else if (a->closing)
             req_status(r, status_new(STATUS_SERVICE_UNAVAILABLE, "the server is shutting down"));
         else
             req_begin(r, method, (struct str){ 0 }, str_of(type));
     }
 }
 
+static struct local_job *add_job(struct api_req *r)
+{
+    struct local_job *j = mem_alloc(sizeof *j);
+
+    j->req = r;
+    r->n_pending++;
+    list_push(&r->api->local_queue, &j->link);
+    uv_idle_start(&r->api->local_idle, on_local_idle);
+    return j;
+}
+
+void req_step_later(struct api_req *r)
+{
+    add_job(r);
+}
+
 void api_call(struct api *a, struct identity *id_take, const char *method, const char *target,
               const char *content_type, const json_t *body,
               void (*done)(void *arg, int code, json_t *doc), void *arg)
 {
-    struct local_job *j = mem_alloc(sizeof *j);
     struct str path, query;
 
     str_cut(str_of(target), '?', &path, &query);
-    j->req = req_new(a, &local_sink, method, path, query);
-    j->req->id = id_take;
-    j->req->local_done = done;
-    j->req->local_arg = arg;
-    j->req->in = body ? json_deep_copy(body) : NULL;
-    j->req->n_pending = 1;
+    struct api_req *r = req_new(a, &local_sink, method, path, query);
+    r->id = id_take;
+    r->local_done = done;
+    r->local_arg = arg;
+    r->in = body ? json_deep_copy(body) : NULL;
+    struct local_job *j = add_job(r);
     j->method = mem_strdup(method);
     j->content_type = mem_strdup(content_type ? content_type : "application/json");
-    list_push(&a->local_queue, &j->link);
-    uv_idle_start(&a->local_idle, on_local_idle);
 }
 
 const json_t *api_lend(struct api *a, json_t *doc_take)
@@ -526,6 +541,7 @@ static void api_free(struct api *a)
         store_obj_unref(a->parsed[i].o);
         json_decref(a->parsed[i].doc);
     }
+    watch_frame_free(a->frame);
     struct list *l;
     while ((l = list_pop(&a->checks))) {
         struct check *c = container_of(l, struct check, link);

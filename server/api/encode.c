@@ -4,6 +4,7 @@
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/kube/metadata.h"
+#include "server/api/proto.h"
 
 #include <inttypes.h>
 
@@ -101,6 +102,81 @@ static json_t *partial_of(const json_t *obj)
     return p;
 }
 
+/* ---- protobuf ---- */
+
+static const struct schema_type *proto_type(const struct encode_form *f)
+{
+    return f->as == ACCEPT_PARTIAL ? schema_builtin_type("meta/v1", "PartialObjectMetadata")
+                                   : f->kind->type;
+}
+
+/* The object, or its partial metadata. */
+static int proto_shown(json_t **out, const struct encode_form *f, struct str value, int64_t rev,
+                       struct err *e)
+{
+    json_auto_t *obj = NULL;
+
+    if (encode_parse(&obj, f->kind, value, rev, e))
+        return e->code;
+    *out = f->as == ACCEPT_PARTIAL ? partial_of(obj) : json_incref(obj);
+    return 0;
+}
+
+static int proto_list_head(struct buf *b, const struct encode_form *f, const char *kind,
+                           const char *version, int64_t rev, const char *continue_,
+                           int64_t n_remaining, struct err *e)
+{
+    auto_free char *list_kind = mem_printf("%sList", kind);
+    json_auto_t *meta = json_object();
+    struct proto_list l = {
+        .api_version = version, .kind = list_kind, .meta = meta, .items_bytes = f->items_bytes
+    };
+
+    json_object_set_new(meta, "resourceVersion", json_sprintf("%" PRId64, rev));
+    json_object_set_new(meta, "continue", json_string(continue_));
+    if (n_remaining >= 0)
+        json_object_set_new(meta, "remainingItemCount", json_integer(n_remaining));
+    return proto_write_list_head(b, &l, e);
+}
+
+static int proto_event(struct buf *b, const struct encode_form *f, const char *type,
+                       struct str value, int64_t rev, struct err *e)
+{
+    json_auto_t *shown = NULL;
+
+    if (proto_shown(&shown, f, value, rev, e))
+        return e->code;
+    return proto_write_event(b, type, proto_type(f), shown, e);
+}
+
+static int proto_bookmark(struct buf *b, const struct encode_form *f, int64_t rev, bool initial_end,
+                          struct err *e)
+{
+    char api[SCHEMA_API_VERSION_MAX];
+    bool partial = f->as == ACCEPT_PARTIAL;
+    json_auto_t *obj = json_pack(
+        "{s:s, s:s, s:{}}", "kind", partial ? "PartialObjectMetadata" : f->kind->kind, "apiVersion",
+        partial ? "meta.k8s.io/v1" : schema_api_version(f->kind, api), "metadata");
+
+    meta_set_resource_version(obj, rev);
+    if (initial_end)
+        json_object_set_new(meta_of(obj), "annotations",
+                            json_pack("{s:s}", "k8s.io/initial-events-end", "true"));
+    return proto_write_event(b, "BOOKMARK", proto_type(f), obj, e);
+}
+
+/* ---- the doors ---- */
+
+int encode_doc(struct buf *b, const struct encode_form *f, const json_t *doc, struct err *e)
+{
+    bool is_status = strcmp(json_str_at(doc, "kind", ""), "Status") == 0;
+
+    if (f->proto)
+        return proto_write(b, is_status ? schema_builtin_type("meta/v1", "Status") : f->kind->type,
+                           doc, e);
+    return write_json(b, doc, false, e);
+}
+
 /* The object, partial metadata, or a whole one-row table. */
 static int add_form(struct buf *b, const struct encode_form *f, struct str value, int64_t rev,
                     bool with_columns, struct err *e)
@@ -129,6 +205,13 @@ static int add_form(struct buf *b, const struct encode_form *f, struct str value
 int encode_object(struct buf *b, const struct encode_form *f, struct str value, int64_t rev,
                   struct err *e)
 {
+    json_auto_t *shown = NULL;
+
+    if (f->proto) {
+        if (proto_shown(&shown, f, value, rev, e))
+            return e->code;
+        return proto_write(b, proto_type(f), shown, e);
+    }
     if (add_form(b, f, value, rev, true, e))
         return e->code;
     return buf_addc(b, '\n') ? limit(e) : 0;
@@ -144,6 +227,8 @@ int encode_list_head(struct buf *b, const struct encode_form *f, int64_t rev, co
     const char *version =
         f->as == ACCEPT_OBJECT ? schema_api_version(f->kind, api) : "meta.k8s.io/v1";
 
+    if (f->proto)
+        return proto_list_head(b, f, kind, version, rev, continue_, n_remaining, e);
     if (buf_addf(b,
                  "{\"kind\":\"%s%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":"
                  "\"%" PRId64 "\"",
@@ -167,6 +252,11 @@ int encode_list_item(struct buf *b, const struct encode_form *f, struct str valu
 {
     json_auto_t *obj = NULL, *shown = NULL;
 
+    if (f->proto) {
+        if (proto_shown(&shown, f, value, rev, e))
+            return e->code;
+        return proto_write_item(b, proto_type(f), shown, e);
+    }
     if (!first && buf_addc(b, ','))
         return limit(e);
     if (f->as == ACCEPT_OBJECT)
@@ -178,8 +268,10 @@ int encode_list_item(struct buf *b, const struct encode_form *f, struct str valu
     return write_json(b, shown, false, e);
 }
 
-int encode_list_tail(struct buf *b, struct err *e)
+int encode_list_tail(struct buf *b, const struct encode_form *f, struct err *e)
 {
+    if (f->proto)
+        return proto_write_list_tail(b, e);
     return buf_adds(b, "]}\n") ? limit(e) : 0;
 }
 
@@ -188,6 +280,8 @@ int encode_event(struct buf *b, const struct encode_form *f, const char *type, s
 {
     struct encode_form line = *f;
 
+    if (f->proto)
+        return proto_event(b, f, type, value, rev, e);
     line.pretty = false; /* an event is one line */
     if (buf_addf(b, "{\"type\":\"%s\",\"object\":", type))
         return limit(e);
@@ -204,6 +298,8 @@ int encode_bookmark(struct buf *b, const struct encode_form *f, int64_t rev, boo
     const char *end =
         initial_end ? ",\"annotations\":{\"k8s.io/initial-events-end\":\"true\"}" : "";
 
+    if (f->proto)
+        return proto_bookmark(b, f, rev, initial_end, e);
     if (f->as == ACCEPT_TABLE) {
         if (buf_addf(b,
                      "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Table\",\"apiVersion\":\"meta."
@@ -225,8 +321,11 @@ int encode_bookmark(struct buf *b, const struct encode_form *f, int64_t rev, boo
     return 0;
 }
 
-int encode_error_event(struct buf *b, const json_t *status, struct err *e)
+int encode_error_event(struct buf *b, const struct encode_form *f, const json_t *status,
+                       struct err *e)
 {
+    if (f->proto)
+        return proto_write_event(b, "ERROR", schema_builtin_type("meta/v1", "Status"), status, e);
     if (buf_adds(b, "{\"type\":\"ERROR\",\"object\":") || json_write(b, status) ||
         buf_adds(b, "}\n"))
         return limit(e);

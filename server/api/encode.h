@@ -5,7 +5,8 @@
  * A stored value always begins {"kind":"K","apiVersion":"V","metadata":{ followed by at least one
  * member, and holds no resourceVersion: the version is spliced in right behind that brace, and the
  * front is written anew (so one stored object may be served by several groups). In a list upstream
- * leaves kind and apiVersion out of the items; so do we. Sans-I/O. Any thread.
+ * leaves kind and apiVersion out of the items; so do we. Answers in protobuf are made from the
+ * parsed value. Sans-I/O. Any thread.
  */
 #include "base/core/buf.h"
 #include "base/core/err.h"
@@ -19,6 +20,8 @@ struct encode_form {
     enum accept_as as;
     enum table_include include; /* tables: what each row carries */
     bool pretty;
+    bool proto;         /* as proto.h writes it; never for a table */
+    size_t items_bytes; /* of a list in protobuf: what encode_list_item adds for all its items */
 };
 
 /* A document as it is stored. Heap, yours. metadata must have a member. */
@@ -28,6 +31,9 @@ MUST_USE int encode_parse(json_t **out, const struct schema_kind *k, struct str 
                           struct err *e);
 
 /* All append to b. ERR_LIMIT, and ERR_IO for a damaged value. */
+/* A document that is no stored object: a Status, or one of f->kind. */
+MUST_USE int encode_doc(struct buf *b, const struct encode_form *f, const json_t *doc,
+                        struct err *e);
 MUST_USE int encode_object(struct buf *b, const struct encode_form *f, struct str value,
                            int64_t rev, struct err *e);
 /* continue_ may be "" and n_remaining below 0: absent. */
@@ -35,10 +41,11 @@ MUST_USE int encode_list_head(struct buf *b, const struct encode_form *f, int64_
                               const char *continue_, int64_t n_remaining, struct err *e);
 MUST_USE int encode_list_item(struct buf *b, const struct encode_form *f, struct str value,
                               int64_t rev, bool first, struct err *e);
-MUST_USE int encode_list_tail(struct buf *b, struct err *e);
-/* One line of a watch. with_columns: the first event of a table watch. */
+MUST_USE int encode_list_tail(struct buf *b, const struct encode_form *f, struct err *e);
+/* One line of a watch, or one frame. with_columns: the first event of a table watch. */
 MUST_USE int encode_event(struct buf *b, const struct encode_form *f, const char *type,
                           struct str value, int64_t rev, bool with_columns, struct err *e);
 MUST_USE int encode_bookmark(struct buf *b, const struct encode_form *f, int64_t rev,
                              bool initial_end, struct err *e);
-MUST_USE int encode_error_event(struct buf *b, const json_t *status, struct err *e);
+MUST_USE int encode_error_event(struct buf *b, const struct encode_form *f, const json_t *status,
+                                struct err *e);

@@ -163,12 +163,50 @@ static void answer_expired(struct api_req *r)
     req_status(r, s);
 }
 
+/* Protobuf puts the length of a list before its items. So that a long list is never in memory as a
+ * whole, each item is encoded twice: here, to be measured, and again when it goes out. */
+struct list_size {
+    size_t at_obj, items_bytes;
+};
+
+/* False: answered, or there is more to measure in the next turn. */
+static bool measure(struct api_req *r)
+{
+    struct encode_form f = req_form(r);
+    auto_buf b = BUF(API_ANSWER_MAX_BYTES);
+    size_t read_bytes = 0;
+    struct err e;
+
+    if (!r->size)
+        r->size = mem_alloc(sizeof *r->size);
+    for (; r->size->at_obj < r->n_objs; r->size->at_obj++) {
+        struct store_obj *o = r->objs[r->size->at_obj];
+
+        if (read_bytes >= LIST_PIECE_BYTES) {
+            req_step_later(r);
+            return false;
+        }
+        buf_clear(&b);
+        if (encode_list_item(&b, &f, store_obj_value(o), o->mod_rev, false, &e)) {
+            req_err(r, &e);
+            return false;
+        }
+        r->size->items_bytes += b.n;
+        read_bytes += store_obj_value(o).n;
+    }
+    return true;
+}
+
 /* Sends what fits; the whole answer at once when it is short. */
 static void send_more(struct api_req *r)
 {
     struct encode_form f = req_form(r);
     auto_buf b = BUF(API_ANSWER_MAX_BYTES);
     struct err e;
+
+    if (f.proto && !r->answered && !measure(r))
+        return;
+    f.items_bytes = r->size ? r->size->items_bytes : 0;
 
     if (!r->sent_any &&
         encode_list_head(&b, &f, r->list_rev, r->continue_ ? r->continue_ : "", r->n_remaining, &e))
@@ -178,7 +216,7 @@ static void send_more(struct api_req *r)
 
         if (b.n >= LIST_PIECE_BYTES && r->http) {
             if (!r->answered)
-                r->sink->start(r, 200, "application/json");
+                r->sink->start(r, 200, req_media_type(r));
             r->answered = r->sent_any = true;
             r->sink->write(r, buf_str(&b));
             buf_clear(&b);
@@ -192,10 +230,10 @@ static void send_more(struct api_req *r)
         r->at_obj++;
         store_obj_unref(o);
     }
-    if (encode_list_tail(&b, &e))
+    if (encode_list_tail(&b, &f, &e))
         goto fail;
     if (!r->answered) {
-        req_text(r, 200, "application/json", buf_str(&b));
+        req_text(r, 200, req_media_type(r), buf_str(&b));
         return;
     }
     r->sink->write(r, buf_str(&b));
@@ -262,6 +300,9 @@ static void list_step(struct api_req *r)
             req_move(r, REQ_SEND);
             send_more(r);
         }
+        return;
+    case REQ_SEND:
+        send_more(r);
         return;
     default:
         return;

@@ -198,14 +198,21 @@ static void answer_list(struct api_req *r)
     struct encode_form f = req_form(r);
     auto_buf b = BUF(API_ANSWER_MAX_BYTES);
     struct err e;
-    int rc = encode_list_head(&b, &f, r->list_rev, "", -1, &e);
+    auto_buf items = BUF(API_ANSWER_MAX_BYTES);
+    int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < r->n_objs; i++)
-        rc = encode_list_item(&b, &f, store_obj_value(r->objs[i]), r->objs[i]->mod_rev, i == 0, &e);
-    if (rc || encode_list_tail(&b, &e))
+        rc = encode_list_item(&items, &f, store_obj_value(r->objs[i]), r->objs[i]->mod_rev, i == 0,
+                              &e);
+    f.items_bytes = items.n;
+    if (rc == 0)
+        rc = encode_list_head(&b, &f, r->list_rev, "", -1, &e);
+    if (rc == 0 && buf_add_str(&b, buf_str(&items)))
+        rc = err_set(&e, ERR_LIMIT, "answer is too large");
+    if (rc || encode_list_tail(&b, &f, &e))
         req_err(r, &e);
     else
-        req_text(r, 200, "application/json", buf_str(&b));
+        req_text(r, 200, req_media_type(r), buf_str(&b));
 }
 
 static void delete_next(struct api_req *r)

@@ -77,6 +77,7 @@ static void req_free(struct api_req *r)
     for (size_t i = r->at_obj; i < r->n_objs; i++)
         store_obj_unref(r->objs[i]);
     free(r->objs);
+    free(r->size);
     store_obj_unref(r->old);
     json_decref(r->in);
     json_decref(r->opts);
@@ -118,6 +119,15 @@ const char *req_ns(const struct api_req *r)
 
 /* ---- answers ---- */
 
+/* What an answer to r is, in the encoding that the client wants. False: it does not fit. */
+static bool encode_answer(struct buf *b, const struct api_req *r, const json_t *doc)
+{
+    struct encode_form f = req_form(r);
+    struct err e;
+
+    return encode_doc(b, &f, doc, &e) == 0;
+}
+
 static void reply(struct api_req *r, int code, const char *content_type, struct str body,
                   const struct http_header *extra, size_t n_extra)
 {
@@ -135,22 +145,30 @@ void req_text(struct api_req *r, int code, const char *content_type, struct str 
 
 void req_doc(struct api_req *r, int code, json_t *doc_take)
 {
-    auto_free char *text = json_text(doc_take);
+    json_auto_t *doc = doc_take;
+    auto_buf b = BUF(API_ANSWER_MAX_BYTES);
 
-    json_decref(doc_take);
-    reply(r, code, "application/json", str_of(text), NULL, 0);
+    if (!encode_answer(&b, r, doc)) {
+        req_status(r, status_new(STATUS_INTERNAL_ERROR, "the answer cannot be encoded"));
+        return;
+    }
+    reply(r, code, req_media_type(r), buf_str(&b), NULL, 0);
 }
 
 void req_status(struct api_req *r, json_t *status_take)
 {
     json_auto_t *status = status_take;
-    auto_free char *text = json_text(status);
+    auto_buf b = BUF(API_ANSWER_MAX_BYTES);
     int code = status_code(status);
     int64_t retry = json_i64_at(status, "details.retryAfterSeconds", 0);
     auto_free char *seconds = mem_printf("%lld", (long long)retry);
     struct http_header after = { STR("Retry-After"), str_of(seconds) };
 
-    reply(r, code, "application/json", str_of(text), &after, retry > 0);
+    if (!encode_answer(&b, r, status)) { /* texts of ours that some type does not hold */
+        r->accept.proto = false;
+        err_ignore(!encode_answer(&b, r, status));
+    }
+    reply(r, code, req_media_type(r), buf_str(&b), &after, retry > 0);
 }
 
 void req_err(struct api_req *r, const struct err *e)
@@ -194,11 +212,20 @@ void req_invalid_as(struct api_req *r, const char *group, const char *kind, cons
 
 struct encode_form req_form(const struct api_req *r)
 {
-    struct encode_form f = { .kind = r->kind, .as = r->as, .pretty = r->params.pretty };
+    struct encode_form f = {
+        .kind = r->kind, .as = r->accept.as, .proto = r->accept.proto, .pretty = r->params.pretty
+    };
 
     err_ignore(
         !table_include_of(&f.include, str_of(r->params.include_object))); /* checked before */
     return f;
+}
+
+const char *req_media_type(const struct api_req *r)
+{
+    return !r->accept.proto        ? "application/json"
+           : r->verb == VERB_WATCH ? "application/vnd.kubernetes.protobuf;stream=watch"
+                                   : "application/vnd.kubernetes.protobuf";
 }
 
 #define WARNINGS_MAX 32
@@ -226,7 +253,7 @@ void req_object(struct api_req *r, int code, struct str value, int64_t rev)
     }
     for (size_t i = 0, at = 0; i < n; at = ends[i++])
         extra[i] = (struct http_header){ STR("Warning"), str_n(warnings.p + at, ends[i] - at) };
-    reply(r, code, "application/json", buf_str(&b), extra, n);
+    reply(r, code, req_media_type(r), buf_str(&b), extra, n);
 }
 
 /* ---- what verbs share ---- */
@@ -465,6 +492,7 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
     struct str path, query;
     const struct method *m = NULL;
     enum table_include include;
+    bool acceptable;
     struct err e;
 
     str_cut(str_of(r->target), '?', &path, &query);
@@ -479,6 +507,9 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
         req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
         return;
     }
+    acceptable = !r->route.is_resource || accept_parse(&r->accept, accept);
+    if (!acceptable)
+        r->accept = (struct accept){ 0 };
     r->verb = *r->route.name ? m->one : m->many;
     if (r->route.old_watch || (r->params.watch && (r->verb == VERB_LIST || r->verb == VERB_GET) &&
                                !*r->route.subresource))
@@ -509,9 +540,10 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
         }
         return;
     }
-    if (!accept_parse(&r->as, accept)) {
+    if (!acceptable) {
         req_status(r, status_new(STATUS_NOT_ACCEPTABLE,
-                                 "only the following media types are accepted: application/json"));
+                                 "only the following media types are accepted: application/json, "
+                                 "application/vnd.kubernetes.protobuf"));
         return;
     }
     if (!table_include_of(&include, str_of(r->params.include_object))) {

@@ -84,6 +84,8 @@ struct req_sink {
 };
 
 struct watch;
+struct watch_frame;
+struct list_size;
 struct connect;
 struct label_selector;
 struct field_selector;
@@ -108,7 +110,7 @@ struct api_req {
     char *target; /* path and query: routes and parameters point into it */
     struct route route;
     struct params params;
-    enum accept_as as;
+    struct accept accept;
     enum content_type content_type;
     const struct schema_kind *kind; /* NULL: a plain path */
     const struct schema_sub *sub;
@@ -139,6 +141,7 @@ struct api_req {
     int64_t list_rev;
     bool more;
     int64_t n_remaining;
+    struct list_size *size; /* read.c: of a list in protobuf */
     char *continue_;
     struct buf after; /* list from behind this key */
     bool sent_any;
@@ -173,6 +176,7 @@ void req_invalid(struct api_req *r, const char *name, const struct field_errors 
 void req_invalid_as(struct api_req *r, const char *group, const char *kind, const char *name,
                     const struct field_errors *fe);
 struct encode_form req_form(const struct api_req *r);
+const char *req_media_type(const struct api_req *r); /* of objects, lists, Status and watches */
 
 /* Selectors of params into r->labels and r->fields. False: answered with 400. */
 bool req_selectors(struct api_req *r);
@@ -182,6 +186,8 @@ void req_listed(struct api_req *r, const struct store_list *l,
                 bool (*matches)(struct api_req *r, struct store_obj *o), const struct err *e);
 /* Parsed, borrowed until the next turn; shared by all watchers of one event. NULL: damaged. */
 const json_t *req_parsed(struct api *a, struct store_obj *o, const struct schema_kind *k);
+/* Steps again in the next turn of the loop: long work lets others have theirs. */
+void req_step_later(struct api_req *r);
 /* Reads r->key into r->old (NULL: absent) and steps again in READ; at once when in memory. */
 void req_read(struct api_req *r);
 void req_authz_attrs(const struct api_req *r, struct authz_attrs *out);
@@ -198,6 +204,7 @@ void plain_step(struct api_req *r);   /* plain.c: paths that are no resources */
 void read_drain(struct api_req *r);
 void watch_drain(struct api_req *r);
 void watch_stop(struct api_req *r);
+void watch_frame_free(struct watch_frame *f);
 void connect_stop(struct api_req *r);
 void connect_body(struct api_req *r, const char *p, size_t n);
 void connect_body_end(struct api_req *r);
@@ -226,9 +233,10 @@ struct api {
         json_t *doc;
     } parsed[API_PARSED_N];
     unsigned parsed_at;
-    json_t *lent;        /* array of documents that callers use until the next turn */
-    struct map *metrics; /* "verb,resource,code" -> counter */
-    struct map *nodes;   /* node name -> struct node_link (connect.c) */
+    struct watch_frame *frame; /* watch.c: the last event in protobuf */
+    json_t *lent;              /* array of documents that callers use until the next turn */
+    struct map *metrics;       /* "verb,resource,code" -> counter */
+    struct map *nodes;         /* node name -> struct node_link (connect.c) */
     struct list checks;
     bool serving;
     struct local_watch *pods_watch;     /* feeds graph */

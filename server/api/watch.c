@@ -1,5 +1,6 @@
 /*
- * Watch: one JSON event per line, until the timeout, the peer or the store ends it.
+ * Watch: one JSON event per line, or one protobuf frame, until the timeout, the peer or the store
+ * ends it.
  *
  *   START --(rv N)-------------------------------> WATCH
  *     +--(rv 0/none, sendInitialEvents)--> LIST --> SEND --> WATCH      state as ADDED events first
@@ -83,14 +84,61 @@ static bool matches(struct api_req *r, struct store_obj *o)
     return req_matches(r, o);
 }
 
-static bool send_event(struct api_req *r, const char *type, struct str value, int64_t rev)
+/* The last event in protobuf: the next watcher of it gets the same bytes. */
+struct watch_frame {
+    struct store_obj *o;
+    const struct schema_kind *kind;
+    const char *type; /* a literal */
+    int64_t rev;
+    enum accept_as as;
+    struct buf bytes;
+};
+
+void watch_frame_free(struct watch_frame *f)
+{
+    if (!f)
+        return;
+    store_obj_unref(f->o);
+    buf_deinit(&f->bytes);
+    free(f);
+}
+
+/* NULL: it cannot be encoded. */
+static const struct watch_frame *frame_of(struct api_req *r, const char *type, struct store_obj *o,
+                                          int64_t rev)
+{
+    struct watch_frame *c = r->api->frame;
+    struct encode_form f = req_form(r);
+    struct err e;
+
+    if (c && c->o == o && c->rev == rev && c->kind == f.kind && c->as == f.as &&
+        strcmp(c->type, type) == 0)
+        return c;
+    watch_frame_free(c);
+    r->api->frame = c = mem_alloc(sizeof *c);
+    *c = (struct watch_frame){ store_obj_ref(o), f.kind, type, rev, f.as, BUF(EVENT_MAX_BYTES) };
+    if (encode_event(&c->bytes, &f, type, store_obj_value(o), rev, false, &e) == 0)
+        return c;
+    watch_frame_free(c);
+    r->api->frame = NULL;
+    return NULL;
+}
+
+static bool send_event(struct api_req *r, const char *type, struct store_obj *o, int64_t rev)
 {
     struct watch *w = r->watch;
     struct encode_form f = req_form(r);
     auto_buf line = BUF(EVENT_MAX_BYTES);
     struct err e;
 
-    if (encode_event(&line, &f, type, value, rev, !w->columns_sent, &e))
+    if (f.proto) {
+        const struct watch_frame *c = frame_of(r, type, o, rev);
+
+        if (c)
+            r->sink->write(r, buf_str(&c->bytes));
+        return c != NULL;
+    }
+    if (encode_event(&line, &f, type, store_obj_value(o), rev, !w->columns_sent, &e))
         return false;
     w->columns_sent = true;
     r->sink->write(r, buf_str(&line));
@@ -123,9 +171,9 @@ static bool on_event(void *arg, const struct store_event *ev)
     was = ev->prev && matches(r, ev->prev);
     is = ev->now && matches(r, ev->now);
     if (is)
-        ok = send_event(r, was ? "MODIFIED" : "ADDED", store_obj_value(ev->now), ev->rev);
+        ok = send_event(r, was ? "MODIFIED" : "ADDED", ev->now, ev->rev);
     else if (was) /* deleted, or it matches no longer: the last state that matched */
-        ok = send_event(r, "DELETED", store_obj_value(ev->prev), ev->rev);
+        ok = send_event(r, "DELETED", ev->prev, ev->rev);
     w->sent_rev = ev->rev;
     if (!ok)
         broken(r);
@@ -157,7 +205,9 @@ static void on_end(void *arg, const struct err *e)
             status_new(STATUS_EXPIRED, "too old resource version: %" PRId64 " (%" PRId64 ")",
                        w->sent_rev, store_compacted_rev(r->api->store));
 
-        if (encode_error_event(&line, s, &ignored) == 0)
+        struct encode_form f = req_form(r);
+
+        if (encode_error_event(&line, &f, s, &ignored) == 0)
             r->sink->write(r, buf_str(&line));
     }
     finish(r);
@@ -197,7 +247,7 @@ static void send_initial(struct api_req *r)
 
         if (r->sink->queued(r) > STREAM_HIGH_BYTES)
             return; /* watch_drain goes on */
-        if (!send_event(r, "ADDED", store_obj_value(o), o->mod_rev)) {
+        if (!send_event(r, "ADDED", o, o->mod_rev)) {
             broken(r);
             return;
         }
@@ -259,7 +309,7 @@ static void start(struct api_req *r)
                              : TIMEOUT_MIN_S + (int64_t)rand_below(TIMEOUT_MIN_S);
     timer_start_ms(&w->timer, (uint64_t)timeout_s * 1000, on_timeout, r);
     r->answered = true;
-    r->sink->start(r, 200, "application/json"); /* at once: clients wait for the head */
+    r->sink->start(r, 200, req_media_type(r)); /* at once: clients wait for the head */
     if (p->has_send_initial_events ? p->send_initial_events : p->resource_version == 0) {
         req_move(r, REQ_LIST);
         r->n_pending++;

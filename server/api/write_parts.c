@@ -3,7 +3,7 @@
 #include "base/data/yaml.h"
 #include "base/kube/status.h"
 #include "server/admission/admission.h"
-#include "server/api/proto_body.h"
+#include "server/api/proto.h"
 #include "server/api/write.h"
 
 /* The body as a document in r->in. False: answered. */
@@ -22,7 +22,7 @@ bool write_body(struct api_req *r, const struct schema_type *t, bool required)
         rc = yaml_parse(&r->in, buf_str(&r->body), &e);
         break;
     case CONTENT_PROTOBUF:
-        rc = t ? proto_body_parse(&r->in, t, buf_str(&r->body), &e)
+        rc = t ? proto_read(&r->in, t, buf_str(&r->body), &e)
                : err_set(&e, ERR_INVALID, "no protobuf form is known for this body");
         break;
     default:

@@ -5,6 +5,7 @@
  */
 #include "base/core/err.h"
 #include "base/data/json.h"
+#include "base/data/wire.h"
 #include "server/schema/openapi.h"
 
 enum { DOC_MAX_BYTES = 16 * 1024 * 1024 };
@@ -35,25 +36,11 @@ enum { /* message Schema */
        SCHEMA_PB_EXTENSION = 31
 };
 
-static int varint(struct buf *b, uint64_t v)
-{
-    for (; v >= 0x80; v >>= 7)
-        if (buf_addc(b, (char)(v | 0x80)))
-            return ERR_LIMIT;
-    return buf_addc(b, (char)v);
-}
-
-static int bytes(struct buf *b, unsigned field, struct str s)
-{
-    if (varint(b, field << 3 | 2) || varint(b, s.n))
-        return ERR_LIMIT;
-    return buf_add_str(b, s);
-}
-
 static int text(struct buf *b, unsigned field, const json_t *v)
 {
-    return json_is_string(v) ? bytes(b, field, str_n(json_string_value(v), json_string_length(v)))
-                             : 0;
+    return json_is_string(v)
+               ? wire_add_bytes(b, field, str_n(json_string_value(v), json_string_length(v)))
+               : 0;
 }
 
 static int schema(struct buf *b, const json_t *s);
@@ -63,9 +50,9 @@ static int wrapped_schema(struct buf *b, unsigned field, const json_t *s)
 {
     auto_buf one = BUF(DOC_MAX_BYTES), wrapper = BUF(DOC_MAX_BYTES);
 
-    if (schema(&one, s) || bytes(&wrapper, ONLY, buf_str(&one)))
+    if (schema(&one, s) || wire_add_bytes(&wrapper, ONLY, buf_str(&one)))
         return ERR_LIMIT;
-    return bytes(b, field, buf_str(&wrapper));
+    return wire_add_bytes(b, field, buf_str(&wrapper));
 }
 
 static int named_schemas(struct buf *b, unsigned field, const json_t *map)
@@ -77,21 +64,23 @@ static int named_schemas(struct buf *b, unsigned field, const json_t *map)
     json_object_foreach((json_t *)map, name, s)
     {
         auto_buf one = BUF(DOC_MAX_BYTES), named = BUF(DOC_MAX_BYTES);
-        if (schema(&one, s) || bytes(&named, NAMED_NAME, str_of(name)) ||
-            bytes(&named, NAMED_VALUE, buf_str(&one)) || bytes(&all, ONLY, buf_str(&named)))
+        if (schema(&one, s) || wire_add_bytes(&named, NAMED_NAME, str_of(name)) ||
+            wire_add_bytes(&named, NAMED_VALUE, buf_str(&one)) ||
+            wire_add_bytes(&all, ONLY, buf_str(&named)))
             return ERR_LIMIT;
     }
-    return bytes(b, field, buf_str(&all));
+    return wire_add_bytes(b, field, buf_str(&all));
 }
 
 static int extension(struct buf *b, unsigned field, const char *name, const json_t *v)
 {
     auto_buf yaml = BUF(DOC_MAX_BYTES), any = BUF(DOC_MAX_BYTES), named = BUF(DOC_MAX_BYTES);
 
-    if (json_write(&yaml, v) || bytes(&any, ANY_YAML, buf_str(&yaml)) ||
-        bytes(&named, NAMED_NAME, str_of(name)) || bytes(&named, NAMED_VALUE, buf_str(&any)))
+    if (json_write(&yaml, v) || wire_add_bytes(&any, ANY_YAML, buf_str(&yaml)) ||
+        wire_add_bytes(&named, NAMED_NAME, str_of(name)) ||
+        wire_add_bytes(&named, NAMED_VALUE, buf_str(&any)))
         return ERR_LIMIT;
-    return bytes(b, field, buf_str(&named));
+    return wire_add_bytes(b, field, buf_str(&named));
 }
 
 static int type_item(struct buf *b, const json_t *type)
@@ -100,7 +89,7 @@ static int type_item(struct buf *b, const json_t *type)
 
     if (!type)
         return 0;
-    return text(&item, ONLY, type) || bytes(b, SCHEMA_PB_TYPE, buf_str(&item));
+    return text(&item, ONLY, type) || wire_add_bytes(b, SCHEMA_PB_TYPE, buf_str(&item));
 }
 
 static int schema(struct buf *b, const json_t *s)
@@ -138,11 +127,11 @@ static int parameter(struct buf *b, const json_t *p)
     auto_buf query = BUF(1024), non_body = BUF(1024), param = BUF(1024), item = BUF(1024);
 
     if (text(&query, QUERY_NAME, json_object_get(p, "name")) ||
-        bytes(&non_body, NON_BODY_QUERY, buf_str(&query)) ||
-        bytes(&param, PARAMETER_NON_BODY, buf_str(&non_body)) ||
-        bytes(&item, ONLY, buf_str(&param)))
+        wire_add_bytes(&non_body, NON_BODY_QUERY, buf_str(&query)) ||
+        wire_add_bytes(&param, PARAMETER_NON_BODY, buf_str(&non_body)) ||
+        wire_add_bytes(&item, ONLY, buf_str(&param)))
         return ERR_LIMIT;
-    return bytes(b, OPERATION_PARAMETERS, buf_str(&item));
+    return wire_add_bytes(b, OPERATION_PARAMETERS, buf_str(&item));
 }
 
 static int paths(struct buf *out, const json_t *all)
@@ -164,11 +153,13 @@ static int paths(struct buf *out, const json_t *all)
                 return ERR_LIMIT;
         }
         if (extension(&op, OPERATION_EXTENSION, gvk, json_object_get(patch, gvk)) ||
-            bytes(&one, PATH_PATCH, buf_str(&op)) || bytes(&named, NAMED_NAME, str_of(path)) ||
-            bytes(&named, NAMED_VALUE, buf_str(&one)) || bytes(&list, PATHS_PATH, buf_str(&named)))
+            wire_add_bytes(&one, PATH_PATCH, buf_str(&op)) ||
+            wire_add_bytes(&named, NAMED_NAME, str_of(path)) ||
+            wire_add_bytes(&named, NAMED_VALUE, buf_str(&one)) ||
+            wire_add_bytes(&list, PATHS_PATH, buf_str(&named)))
             return ERR_LIMIT;
     }
-    return bytes(out, DOC_PATHS, buf_str(&list));
+    return wire_add_bytes(out, DOC_PATHS, buf_str(&list));
 }
 
 int openapi_v2_pb(struct buf *out, const struct schema *s, const char *git_version)
@@ -176,9 +167,10 @@ int openapi_v2_pb(struct buf *out, const struct schema *s, const char *git_versi
     json_auto_t *doc = openapi_v2(s, git_version);
     auto_buf info = BUF(1024);
 
-    if (bytes(out, DOC_SWAGGER, STR("2.0")) || bytes(&info, INFO_TITLE, STR("Kubernetes")) ||
-        bytes(&info, INFO_VERSION, str_of(git_version)) || bytes(out, DOC_INFO, buf_str(&info)) ||
-        paths(out, json_object_get(doc, "paths")))
+    if (wire_add_bytes(out, DOC_SWAGGER, STR("2.0")) ||
+        wire_add_bytes(&info, INFO_TITLE, STR("Kubernetes")) ||
+        wire_add_bytes(&info, INFO_VERSION, str_of(git_version)) ||
+        wire_add_bytes(out, DOC_INFO, buf_str(&info)) || paths(out, json_object_get(doc, "paths")))
         return ERR_LIMIT;
     return named_schemas(out, DOC_DEFINITIONS, json_object_get(doc, "definitions"));
 }

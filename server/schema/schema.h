@@ -90,6 +90,8 @@ struct schema_type {
     const struct schema_field *item;   /* LIST, MAP: one element */
     const struct schema_field *fields; /* STRUCT: sorted by name */
     uint16_t n_fields;
+    uint16_t n_by_number;
+    const uint16_t *by_number; /* STRUCT: the fields on the protobuf wire, in its order */
     const char *const
         *variants;         /* STRING: the allowed values, sorted, NULL-terminated; NULL: any */
     bool preserve_unknown; /* STRUCT: unknown fields are kept (CRDs) */

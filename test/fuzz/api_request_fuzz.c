@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct str target, accept, token, path, query, rest = str_n(data, n);
     struct route r;
     struct params p;
-    enum accept_as as;
+    struct accept as;
     struct err e;
     int64_t rev;
 

@@ -148,32 +148,43 @@ static void accept_headers_choose_the_form(void **state)
         const char *accept;
         bool ok;
         enum accept_as as;
+        bool proto;
     } rows[] = {
-        { "", true, ACCEPT_OBJECT },
-        { "*/*", true, ACCEPT_OBJECT },
-        { "application/json", true, ACCEPT_OBJECT },
-        { "application/json;as=Table;v=v1;g=meta.k8s.io,application/json", true, ACCEPT_TABLE },
+        { "", true, ACCEPT_OBJECT, false },
+        { "*/*", true, ACCEPT_OBJECT, false },
+        { "application/json", true, ACCEPT_OBJECT, false },
+        { "application/json;as=Table;v=v1;g=meta.k8s.io,application/json", true, ACCEPT_TABLE,
+          false },
         /* kubectl: v1, then v1beta1, then plain */
-        { "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", true,
-          ACCEPT_OBJECT },
-        { "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", true,
-          ACCEPT_PARTIAL },
-        { "application/vnd.kubernetes.protobuf,application/json", true, ACCEPT_OBJECT },
-        { "application/vnd.kubernetes.protobuf, */*", true, ACCEPT_OBJECT },
-        { "application/vnd.kubernetes.protobuf", false, ACCEPT_OBJECT },
-        { "text/html", false, ACCEPT_OBJECT },
+        { "application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json", true, ACCEPT_OBJECT,
+          false },
+        { "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", true, ACCEPT_PARTIAL,
+          false },
+        { "application/vnd.kubernetes.protobuf,application/json", true, ACCEPT_OBJECT, true },
+        { "application/vnd.kubernetes.protobuf, */*", true, ACCEPT_OBJECT, true },
+        { "application/json,application/vnd.kubernetes.protobuf", true, ACCEPT_OBJECT, false },
+        { "application/json;q=0.9,application/vnd.kubernetes.protobuf", true, ACCEPT_OBJECT, true },
+        { "application/vnd.kubernetes.protobuf;stream=watch", true, ACCEPT_OBJECT, true },
+        { "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", true,
+          ACCEPT_PARTIAL, true },
+        /* a table is JSON or nothing */
+        { "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1", false, ACCEPT_OBJECT,
+          false },
+        { "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1,application/json", true,
+          ACCEPT_OBJECT, false },
+        { "text/html", false, ACCEPT_OBJECT, false },
         { "application/json;q=0.1,application/json;as=Table;v=v1;g=meta.k8s.io;q=0.9", true,
-          ACCEPT_TABLE },
+          ACCEPT_TABLE, false },
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        enum accept_as as = ACCEPT_OBJECT;
+        struct accept a;
 
-        if (accept_parse(&as, str_of(rows[i].accept)) != rows[i].ok)
+        if (accept_parse(&a, str_of(rows[i].accept)) != rows[i].ok)
             fail_msg("%s", rows[i].accept);
-        if (rows[i].ok)
-            assert_int_equal(as, rows[i].as);
+        if (rows[i].ok && (a.as != rows[i].as || a.proto != rows[i].proto))
+            fail_msg("%s: as %d, protobuf %d", rows[i].accept, a.as, a.proto);
     }
 }
 

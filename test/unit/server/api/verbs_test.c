@@ -240,8 +240,10 @@ static void other_encodings_than_json_are_taken_or_refused(void **state)
     expect(ask_as(&h, "admin+system:masters", "POST", CM, "application/yaml", NULL,
                   "metadata:\n  name: yaml\ndata:\n  a: b\n"),
            201, "data.a", "b");
+    expect(ask_as(&h, "admin+system:masters", "GET", CM, NULL, "text/html", NULL), 406, "reason",
+           "NotAcceptable");
     expect(ask_as(&h, "admin+system:masters", "GET", CM, NULL,
-                  "application/vnd.kubernetes.protobuf", NULL),
+                  "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1", NULL),
            406, "reason", "NotAcceptable");
 }
 

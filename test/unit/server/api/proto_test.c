@@ -7,7 +7,7 @@
 /* clang-format on */
 
 #include "base/data/json.h"
-#include "server/api/proto_body.h"
+#include "server/api/proto.h"
 
 #include <string.h>
 
@@ -50,8 +50,7 @@ static void messages_become_documents(void **state)
     struct err e = { 0 };
 
     (void)state;
-    if (proto_body_parse(&doc, schema_builtin_type("core/v1", "Pod"), str_n(pod, sizeof pod - 1),
-                         &e))
+    if (proto_read(&doc, schema_builtin_type("core/v1", "Pod"), str_n(pod, sizeof pod - 1), &e))
         fail_msg("%s", e.text);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         assert_string_equal(json_str_at(doc, rows[i].path, "absent"), rows[i].text);
@@ -69,7 +68,7 @@ static void every_cut_is_refused_or_an_object(void **state)
         json_t *doc = NULL;
         struct err e = { 0 };
 
-        if (proto_body_parse(&doc, schema_builtin_type("core/v1", "Pod"), str_n(pod, n), &e)) {
+        if (proto_read(&doc, schema_builtin_type("core/v1", "Pod"), str_n(pod, n), &e)) {
             assert_int_equal(e.code, ERR_INVALID);
             assert_null(doc);
         } else {
@@ -99,9 +98,8 @@ static void broken_bodies_are_refused(void **state)
         json_t *doc = NULL;
         struct err e = { 0 };
 
-        assert_int_equal(
-            proto_body_parse(&doc, schema_builtin_type("core/v1", "Pod"), rows[i].body, &e),
-            ERR_INVALID);
+        assert_int_equal(proto_read(&doc, schema_builtin_type("core/v1", "Pod"), rows[i].body, &e),
+                         ERR_INVALID);
         assert_string_equal(e.text, rows[i].why);
     }
 }

@@ -1,30 +1,15 @@
 /*
- * Wire format: protobuf.dev/programming-guides/encoding. A field is a key (number << 3 | wire type)
- * and a value: varint (0), 8 bytes (1), length and bytes (2), 4 bytes (5). Types with an encoding
- * of their own: Time {1: seconds, 2: nanos}, Quantity {1: text}, IntOrString {1: kind, 2: int,
- * 3: text}, Duration {1: nanoseconds}, raw extensions {1: bytes of JSON}. Embedded Go structs are
- * messages on the wire and flat in JSON (schema_field.embed).
+ * Types with an encoding of their own: Time {1: seconds, 2: nanos}, Quantity {1: text}, IntOrString
+ * {1: kind, 2: int, 3: text}, raw extensions {1: bytes of JSON}.
+ * Embedded Go structs are messages on the wire and flat in JSON (schema_field.embed).
  */
-#include "server/api/proto_body.h"
+#include "server/api/proto.h"
 
 #include "base/core/mem.h"
 #include "base/data/base64.h"
 #include "base/data/json.h"
 #include "base/data/time.h"
-
-#include <inttypes.h>
-#include <stdio.h>
-
-struct cursor {
-    const unsigned char *p, *end;
-};
-
-struct item {
-    uint32_t number;
-    unsigned wire;
-    uint64_t n;       /* wire 0, 1 and 5 */
-    struct str bytes; /* wire 2 */
-};
+#include "base/data/wire.h"
 
 struct walk {
     struct err *e;
@@ -36,79 +21,15 @@ static int malformed(struct walk *w, const char *what)
     return err_set(w->e, ERR_INVALID, "protobuf: %s", what);
 }
 
-static bool varint(struct cursor *c, uint64_t *out)
-{
-    uint64_t v = 0;
-
-    for (unsigned shift = 0; shift < 64 && c->p < c->end; shift += 7) {
-        unsigned char b = *c->p++;
-
-        v |= (uint64_t)(b & 0x7f) << shift;
-        if (!(b & 0x80)) {
-            *out = v;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool fixed(struct cursor *c, size_t n, uint64_t *out)
-{
-    uint64_t v = 0;
-
-    if ((size_t)(c->end - c->p) < n)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        v |= (uint64_t)c->p[i] << (8 * i);
-    c->p += n;
-    *out = v;
-    return true;
-}
-
-static struct cursor cursor_of(struct str s)
-{
-    const unsigned char *p = (const unsigned char *)(s.p ? s.p : "");
-
-    return (struct cursor){ p, p + s.n };
-}
-
-/* 1: an item, 0: the end, below 0: malformed. */
-static int next(struct cursor *c, struct item *it)
-{
-    uint64_t key, n;
-
-    if (c->p == c->end)
-        return 0;
-    if (!varint(c, &key) || key >> 3 == 0 || key >> 3 > UINT32_MAX)
-        return -1;
-    *it = (struct item){ .number = (uint32_t)(key >> 3), .wire = key & 7 };
-    switch (it->wire) {
-    case 0:
-        return varint(c, &it->n) ? 1 : -1;
-    case 1:
-        return fixed(c, 8, &it->n) ? 1 : -1;
-    case 2:
-        if (!varint(c, &n) || n > (uint64_t)(c->end - c->p))
-            return -1;
-        it->bytes = str_n(c->p, (size_t)n);
-        c->p += n;
-        return 1;
-    case 5:
-        return fixed(c, 4, &it->n) ? 1 : -1;
-    default:
-        return -1; /* groups are not used */
-    }
-}
-
 /* The last item of that number in a small message; number 0 in *out when absent. */
-static int pick(struct walk *w, struct str message, uint32_t number, struct item *out)
+static int pick(struct walk *w, struct str message, uint32_t number, struct wire_item *out)
 {
-    struct cursor c = cursor_of(message);
-    struct item it;
+    struct wire_cursor c = wire_over(message);
+    struct wire_item it;
     int rc;
 
-    *out = (struct item){ 0 };
-    while ((rc = next(&c, &it)) > 0)
+    *out = (struct wire_item){ 0 };
+    while ((rc = wire_next(&c, &it)) > 0)
         if (it.number == number)
             *out = it;
     return rc < 0 ? malformed(w, "broken message") : 0;
@@ -119,7 +40,7 @@ static int pick(struct walk *w, struct str message, uint32_t number, struct item
 static int add_struct(struct walk *w, const struct schema_type *t, const uint16_t *path,
                       unsigned n_path, struct str bytes, json_t *into, unsigned depth);
 
-static int add_value(struct walk *w, const struct schema_type *t, const struct item *it,
+static int add_value(struct walk *w, const struct schema_type *t, const struct wire_item *it,
                      json_t **out, unsigned depth);
 
 static int text_value(struct walk *w, struct str s, json_t **out)
@@ -132,7 +53,7 @@ static int text_value(struct walk *w, struct str s, json_t **out)
 
 static int time_value(struct walk *w, struct str m, bool micro, json_t **out)
 {
-    struct item s, ns;
+    struct wire_item s, ns;
     char text[TIME_TEXT_BYTES];
 
     if (m.n == 0) /* Go's zero time */
@@ -152,7 +73,7 @@ static int time_value(struct walk *w, struct str m, bool micro, json_t **out)
 
 static int intstr_value(struct walk *w, struct str m, json_t **out)
 {
-    struct item kind, n, s;
+    struct wire_item kind, n, s;
 
     if (pick(w, m, 1, &kind) || pick(w, m, 2, &n) || pick(w, m, 3, &s))
         return w->e->code;
@@ -164,7 +85,7 @@ static int intstr_value(struct walk *w, struct str m, json_t **out)
 
 static int raw_value(struct walk *w, struct str m, json_t **out)
 {
-    struct item raw;
+    struct wire_item raw;
 
     if (pick(w, m, 1, &raw))
         return w->e->code;
@@ -183,7 +104,7 @@ static int bytes_value(struct walk *w, struct str s, json_t **out)
     return 0;
 }
 
-static int number_value(const struct item *it, bool is_double, json_t **out)
+static int number_value(const struct wire_item *it, bool is_double, json_t **out)
 {
     double d;
 
@@ -196,17 +117,16 @@ static int number_value(const struct item *it, bool is_double, json_t **out)
     return 0;
 }
 
-static int add_value(struct walk *w, const struct schema_type *t, const struct item *it,
+static int add_value(struct walk *w, const struct schema_type *t, const struct wire_item *it,
                      json_t **out, unsigned depth)
 {
-    struct item in;
-    char text[40];
+    struct wire_item in;
 
     if (++w->n_nodes > PROTO_NODES_MAX)
         return err_set(w->e, ERR_LIMIT, "protobuf: more than %d values", PROTO_NODES_MAX);
     bool scalar = t->shape == SCHEMA_BOOL || t->shape == SCHEMA_INT32 || t->shape == SCHEMA_INT64 ||
                   t->shape == SCHEMA_NUMBER;
-    if (scalar ? it->wire == 2 : it->wire != 2)
+    if (scalar ? it->type == WIRE_BYTES : it->type != WIRE_BYTES)
         return malformed(w, "a field has another type than in the schema");
     switch (t->shape) {
     case SCHEMA_STRING:
@@ -221,7 +141,7 @@ static int add_value(struct walk *w, const struct schema_type *t, const struct i
         *out = json_integer((int64_t)it->n);
         return 0;
     case SCHEMA_NUMBER:
-        return number_value(it, it->wire == 1, out);
+        return number_value(it, it->type == WIRE_FIXED64, out);
     case SCHEMA_BYTES:
         return bytes_value(w, it->bytes, out);
     case SCHEMA_TIME:
@@ -231,12 +151,6 @@ static int add_value(struct walk *w, const struct schema_type *t, const struct i
         if (pick(w, it->bytes, 1, &in))
             return w->e->code;
         return text_value(w, in.bytes, out);
-    case SCHEMA_DURATION:
-        if (pick(w, it->bytes, 1, &in))
-            return w->e->code;
-        snprintf(text, sizeof text, "%" PRId64 "ns", (int64_t)in.n);
-        *out = json_string(text);
-        return 0;
     case SCHEMA_INT_OR_STRING:
         return intstr_value(w, it->bytes, out);
     case SCHEMA_ANY:
@@ -245,6 +159,7 @@ static int add_value(struct walk *w, const struct schema_type *t, const struct i
     case SCHEMA_STRUCT:
         *out = json_object();
         return add_struct(w, t, NULL, 0, it->bytes, *out, depth + 1);
+    case SCHEMA_DURATION: /* in custom resources only, which have no protobuf form */
     case SCHEMA_LIST:
     case SCHEMA_MAP:
         break; /* only by way of add_field */
@@ -256,12 +171,12 @@ static int add_value(struct walk *w, const struct schema_type *t, const struct i
 static int list_message(struct walk *w, const struct schema_type *t, struct str m, json_t **out,
                         unsigned depth)
 {
-    struct cursor c = cursor_of(m);
-    struct item it;
+    struct wire_cursor c = wire_over(m);
+    struct wire_item it;
     int rc;
 
     *out = json_array();
-    while ((rc = next(&c, &it)) > 0) {
+    while ((rc = wire_next(&c, &it)) > 0) {
         json_t *v = NULL;
 
         if (it.number != 1)
@@ -280,7 +195,7 @@ static int add_entry(struct walk *w, const struct schema_type *t, struct str m, 
                      unsigned depth)
 {
     const struct schema_type *vt = t->item->type;
-    struct item key, val;
+    struct wire_item key, val;
     json_t *v = NULL;
     int rc;
 
@@ -289,7 +204,7 @@ static int add_entry(struct walk *w, const struct schema_type *t, struct str m, 
     if (val.number == 0) { /* a zero value may be left out */
         bool scalar = vt->shape == SCHEMA_BOOL || vt->shape == SCHEMA_INT32 ||
                       vt->shape == SCHEMA_INT64 || vt->shape == SCHEMA_NUMBER;
-        val = (struct item){ .number = 2, .wire = scalar ? 0 : 2 };
+        val = (struct wire_item){ .number = 2, .type = scalar ? WIRE_VARINT : WIRE_BYTES };
     }
     rc = vt->shape == SCHEMA_LIST ? list_message(w, vt, val.bytes, &v, depth)
                                   : add_value(w, vt, &val, &v, depth);
@@ -309,13 +224,13 @@ static int add_entry(struct walk *w, const struct schema_type *t, struct str m, 
 /* Numbers of a list may come packed into one field. */
 static int add_packed(struct walk *w, const struct schema_type *t, struct str bytes, json_t *list)
 {
-    struct cursor c = cursor_of(bytes);
+    struct wire_cursor c = wire_over(bytes);
     json_t *v = NULL;
 
     while (c.p < c.end) {
-        struct item it = { .number = 1, .wire = 0 };
+        struct wire_item it = { .number = 1, .type = WIRE_VARINT };
 
-        if (!varint(&c, &it.n))
+        if (!wire_varint(&c, &it.n))
             return malformed(w, "broken packed list");
         if (add_value(w, t, &it, &v, 0))
             return w->e->code;
@@ -324,7 +239,7 @@ static int add_packed(struct walk *w, const struct schema_type *t, struct str by
     return 0;
 }
 
-static int add_field(struct walk *w, const struct schema_field *f, const struct item *it,
+static int add_field(struct walk *w, const struct schema_field *f, const struct wire_item *it,
                      json_t *into, unsigned depth)
 {
     const struct schema_type *t = f->type;
@@ -336,10 +251,10 @@ static int add_field(struct walk *w, const struct schema_field *f, const struct 
             json_object_set_new(into, f->name, whole);
         }
         if (t->shape == SCHEMA_MAP)
-            return it->wire == 2 ? add_entry(w, t, it->bytes, whole, depth)
-                                 : malformed(w, "a map entry is no message");
+            return it->type == WIRE_BYTES ? add_entry(w, t, it->bytes, whole, depth)
+                                          : malformed(w, "a map entry is no message");
         enum schema_shape s = t->item->type->shape;
-        if (it->wire == 2 && (s == SCHEMA_INT32 || s == SCHEMA_INT64 || s == SCHEMA_BOOL))
+        if (it->type == WIRE_BYTES && (s == SCHEMA_INT32 || s == SCHEMA_INT64 || s == SCHEMA_BOOL))
             return add_packed(w, t->item->type, it->bytes, whole);
         if (add_value(w, t->item->type, it, &v, depth)) {
             json_decref(v);
@@ -370,13 +285,13 @@ static int lies_in(const struct schema_field *f, const uint16_t *path, unsigned 
 static int add_struct(struct walk *w, const struct schema_type *t, const uint16_t *path,
                       unsigned n_path, struct str bytes, json_t *into, unsigned depth)
 {
-    struct cursor c = cursor_of(bytes);
-    struct item it;
+    struct wire_cursor c = wire_over(bytes);
+    struct wire_item it;
     int rc;
 
     if (depth > PROTO_DEPTH_MAX)
         return err_set(w->e, ERR_LIMIT, "protobuf: nested deeper than %d", PROTO_DEPTH_MAX);
-    while ((rc = next(&c, &it)) > 0) {
+    while ((rc = wire_next(&c, &it)) > 0) {
         const struct schema_field *f = NULL;
         uint16_t inner[ARRAY_LEN(f->embed)];
         bool embedded = false;
@@ -391,7 +306,7 @@ static int add_struct(struct walk *w, const struct schema_type *t, const uint16_
         if (f) {
             if (add_field(w, f, &it, into, depth))
                 return w->e->code;
-        } else if (embedded && it.wire == 2) {
+        } else if (embedded && it.type == WIRE_BYTES) {
             if (n_path)
                 memcpy(inner, path, n_path * sizeof *inner);
             inner[n_path] = (uint16_t)it.number;
@@ -413,10 +328,10 @@ static int set_type(struct walk *w, json_t *doc, const char *key, struct str tex
     return json_object_set_new(doc, key, v);
 }
 
-int proto_body_parse(json_t **out, const struct schema_type *t, struct str body, struct err *e)
+int proto_read(json_t **out, const struct schema_type *t, struct str body, struct err *e)
 {
     struct walk w = { .e = e };
-    struct item type, raw, version, kind, encoding;
+    struct wire_item type, raw, version, kind, encoding;
     json_auto_t *doc = json_object();
 
     if (body.n < 4 || memcmp(body.p, "k8s\0", 4) != 0)
