@@ -13,8 +13,8 @@
 
 void write_by_init(struct write_by *w, const struct api_req *r)
 {
-    struct str agent = r->http ? http_headers_get(http_req_headers(r->http), "user-agent")
-                               : STR(LOCAL_MANAGER);
+    struct str agent =
+        r->http ? http_headers_get(http_req_headers(r->http), "user-agent") : STR(LOCAL_MANAGER);
 
     managed_name(w->name, agent);
     time_text_s(w->now, clock_wall_s());
@@ -117,11 +117,11 @@ json_t *write_applied(struct api_req *r)
     }
     if (decode_object(r->kind, obj, (struct str){ 0 }, DECODE_IGNORE, &r->notes, &e)) {
         char api[SCHEMA_API_VERSION_MAX];
-        json_t *s = status_new(
-            STATUS_INTERNAL_ERROR,
-            "failed to convert new typed object (%s/%s; %s%s, Kind=%s) to object: %s",
-            meta_namespace(r->in), meta_name(r->in), *r->kind->group ? "" : "/",
-            schema_api_version(r->kind, api), r->kind->kind, e.text);
+        json_t *s =
+            status_new(STATUS_INTERNAL_ERROR,
+                       "failed to convert new typed object (%s/%s; %s%s, Kind=%s) to object: %s",
+                       meta_namespace(r->in), meta_name(r->in), *r->kind->group ? "" : "/",
+                       schema_api_version(r->kind, api), r->kind->kind, e.text);
 
         json_object_del(s, "reason"); /* not one of the API's own errors, as upstream answers */
         req_status(r, s);

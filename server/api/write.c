@@ -606,9 +606,8 @@ static void update_apply(struct api_req *r)
     json_t *obj;
 
     if (!r->old) {
-        bool creates = write_is_apply(r) ||
-                       (r->verb == VERB_UPDATE && r->kind->create_on_update &&
-                        !*meta_str(r->in, "resourceVersion"));
+        bool creates = write_is_apply(r) || (r->verb == VERB_UPDATE && r->kind->create_on_update &&
+                                             !*meta_str(r->in, "resourceVersion"));
 
         if (!creates || r->sub)
             req_not_found(r, r->name);

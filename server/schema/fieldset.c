@@ -379,6 +379,7 @@ struct reader {
     struct arena *a;
     struct err *e;
     size_t n_nodes;
+    bool ours;
 };
 
 /* A key in its one form. NULL: no key. */
@@ -410,10 +411,11 @@ static int read_element(struct reader *r, const char *s, const char **out)
     if (n < 2 || s[1] != ':')
         return err_set(r->e, ERR_INVALID, "\"%.40s\" is no element of a path: no type and colon",
                        s);
-    switch (s[0]) {
-    case 'f':
+    if (s[0] == 'f' || r->ours) {
         *out = s;
         return 0;
+    }
+    switch (s[0]) {
     case 'k':
         if (json_parse(&v, str_of(s + 2), &ignored) == 0)
             *out = normal_key(r->a, v);
@@ -474,10 +476,10 @@ static int read_set(struct reader *r, const json_t *j, unsigned depth, const str
     return 0;
 }
 
-int fieldset_read(const struct fieldset **out, struct arena *a, const json_t *fields_v1,
+int fieldset_read(const struct fieldset **out, struct arena *a, const json_t *fields_v1, bool ours,
                   struct err *e)
 {
-    struct reader r = { .a = a, .e = e };
+    struct reader r = { .a = a, .e = e, .ours = ours };
     bool self;
 
     return read_set(&r, fields_v1, 0, out, &self);

@@ -44,9 +44,9 @@ int fieldset_order(const char *a, const char *b);
 
 /* ---- JSON ---- */
 /* Elements of a type that we do not know are left out, as upstream does. Keys and values are
- * brought to their one form. ERR_INVALID, ERR_LIMIT. */
+ * brought to their one form, unless the JSON is ours and has it. ERR_INVALID, ERR_LIMIT. */
 MUST_USE int fieldset_read(const struct fieldset **out, struct arena *a, const json_t *fields_v1,
-                           struct err *e);
+                           bool ours, struct err *e);
 json_t *fieldset_json(const struct fieldset *s); /* new reference; {} for the empty set */
 
 struct fieldset_part { /* one field of a key */

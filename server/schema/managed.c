@@ -68,7 +68,7 @@ static void set_list(struct write *w, json_t *obj)
 static void changes_of(struct write *w, const json_t *live, const json_t *obj,
                        struct typed_changes *c)
 {
-    const struct fieldset *reset = managed_reset(&w->a, w->kind, w->by->subresource);
+    const struct fieldset *reset = managed_reset(w->kind, w->by->subresource);
     json_auto_t *none = live ? NULL : json_object();
 
     typed_compare(c, &w->a, w->kind->type, live ? live : none, obj);
@@ -95,8 +95,8 @@ static void give(struct write *w, const char *manager, const struct typed_change
 {
     struct managed_entry like = entry_of(w, manager, false);
     struct managed_entry *have = managed_find(&w->list, &like);
-    const struct fieldset *took = fieldset_difference(
-        &w->a, fieldset_union(&w->a, c->modified, c->added), managed_never(&w->a));
+    const struct fieldset *took =
+        fieldset_difference(&w->a, fieldset_union(&w->a, c->modified, c->added), &managed_never);
 
     take_away(w, c, have);
     if (have) {
@@ -150,7 +150,7 @@ void managed_update(const struct schema_kind *k, const struct managed_by *by, co
     write_init(&w, k, by);
     read_entries(&w, live, sent);
     json_object_del(meta_of(obj), "managedFields");
-    if (w.list.n || !live) {
+    if (w.list.n || (!live && !k->ephemeral)) {
         changes_of(&w, live, obj, &c);
         give(&w, by->manager, &c);
         set_list(&w, obj);
@@ -359,7 +359,7 @@ static json_t *apply(struct write *w, json_t **out, bool force, const json_t *li
         last = NULL; /* of a version that is gone */
     if (!self)
         self = managed_add(&w->list, &like);
-    reset = managed_reset(&w->a, w->kind, w->by->subresource);
+    reset = managed_reset(w->kind, w->by->subresource);
     *self = (struct managed_entry){
         .manager = like.manager,
         .api_version = like.api_version,
@@ -367,6 +367,7 @@ static json_t *apply(struct write *w, json_t **out, bool force, const json_t *li
         .time = self->time,
         .set = fieldset_difference_deep(&w->a, typed_fields(&w->a, w->kind->type, config), reset),
         .as_read = self->as_read,
+        .as_read_time = self->as_read_time,
         .json = self->json,
         .applied = true,
     };
@@ -380,7 +381,7 @@ static json_t *apply(struct write *w, json_t **out, bool force, const json_t *li
     if (refused)
         return refused;
     take_away(w, &c, self);
-    self->set = fieldset_difference(&w->a, self->set, managed_never(&w->a));
+    self->set = fieldset_difference(&w->a, self->set, &managed_never);
     if (!live || !json_equal(made, (json_t *)live))
         self->time = w->by->now;
     managed_prune(&w->list, w->api_version);
@@ -414,28 +415,6 @@ json_t *managed_apply(json_t **out, const struct schema_kind *k, const struct ma
 
 /* ---- times ---- */
 
-static bool same_but_times(const json_t *a, const json_t *b)
-{
-    const json_t *x;
-    size_t i;
-
-    if (json_array_size(a) != json_array_size(b))
-        return false;
-    json_array_foreach(a, i, x)
-    {
-        json_t *p = json_copy((json_t *)x), *q = json_copy(json_array_get(b, i));
-
-        json_object_del(p, "time");
-        json_object_del(q, "time");
-        bool same = json_equal(p, q);
-        json_decref(p);
-        json_decref(q);
-        if (!same)
-            return false;
-    }
-    return true;
-}
-
 static bool same_but(const json_t *a, const json_t *b, const char *x, const char *y)
 {
     const char *key;
@@ -452,6 +431,21 @@ static bool same_but(const json_t *a, const json_t *b, const char *x, const char
     return true;
 }
 
+static bool same_but_times(const json_t *a, const json_t *b)
+{
+    const json_t *entry;
+    size_t i;
+
+    if (json_array_size(a) != json_array_size(b))
+        return false;
+    json_array_foreach(a, i, entry)
+    {
+        if (!same_but(entry, json_array_get(b, i), "time", "time"))
+            return false;
+    }
+    return true;
+}
+
 void managed_settle(json_t *obj, const json_t *live)
 {
     json_t *meta = json_object_get(obj, "metadata");
@@ -459,8 +453,8 @@ void managed_settle(json_t *obj, const json_t *live)
     json_t *list = json_object_get(meta, "managedFields"),
            *old = json_object_get(was, "managedFields");
 
-    if (list && old && !json_equal(list, old) && same_but_times(list, old) &&
-        same_but(meta, was, "managedFields", "resourceVersion") &&
-        same_but(obj, live, "metadata", "metadata"))
+    /* the objects first: a write mostly changes them, and their difference is found sooner */
+    if (list && old && same_but(obj, live, "metadata", "metadata") &&
+        same_but(meta, was, "managedFields", "resourceVersion") && same_but_times(list, old))
         json_object_set(meta, "managedFields", old);
 }

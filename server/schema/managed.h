@@ -6,7 +6,7 @@
  * An entry is a manager with an operation: Update for what create, update and patch changed, Apply
  * for the whole configuration that was applied. Who changes a field owns it alone; who applies the
  * value that is there owns it too. An object that has no entries is not tracked until something is
- * applied to it. Names, versions and other fields that the server keeps are owned by nobody, nor
+ * applied to it; those of ephemeral kinds (leases) begin so, which is ours alone. Names, versions and other fields that the server keeps are owned by nobody, nor
  * are those that an endpoint resets (the status on the object itself, the spec on its status).
  * Any thread.
  */

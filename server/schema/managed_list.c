@@ -28,9 +28,10 @@ static int read_entry(struct managed_list *l, json_t *j, bool ours, struct err *
                        type);
     if (strlen(m.manager) > MANAGED_NAME_MAX)
         return err_set(e, ERR_INVALID, "manager may not be more than %d bytes", MANAGED_NAME_MAX);
-    if (fields && fieldset_read(&m.set, l->a, fields, e))
+    if (fields && fieldset_read(&m.set, l->a, fields, ours, e))
         return err_wrap(e, "error decoding set");
     m.as_read = ours ? m.set : NULL;
+    m.as_read_time = m.time;
     struct managed_entry *have = managed_find(l, &m);
     if (have)
         *have = m;
@@ -56,7 +57,12 @@ int managed_read(struct managed_list *l, const json_t *entries, bool ours, struc
 
 static json_t *entry_json(const struct managed_entry *m)
 {
-    json_t *j = json_object();
+    bool same = m->as_read && m->as_read == m->set;
+    json_t *j;
+
+    if (same && m->as_read_time == m->time)
+        return json_incref(m->json);
+    j = json_object();
 
     if (*m->manager)
         json_object_set_new(j, "manager", json_string(m->manager));
@@ -65,7 +71,7 @@ static json_t *entry_json(const struct managed_entry *m)
     if (m->time)
         json_object_set_new(j, "time", json_string(m->time));
     json_object_set_new(j, "fieldsType", json_string("FieldsV1"));
-    if (m->as_read && m->as_read == m->set)
+    if (same)
         json_object_set(j, "fieldsV1", json_object_get(m->json, "fieldsV1"));
     else
         json_object_set_new(j, "fieldsV1", fieldset_json(m->set));
@@ -190,6 +196,7 @@ void managed_cap(struct managed_list *l)
 
         if (!bucket) {
             bucket = first;
+            bucket->as_read = NULL; /* under another name */
             bucket->manager = like.manager;
             bucket->subresource = like.subresource;
         }
@@ -201,52 +208,35 @@ void managed_cap(struct managed_list *l)
 
 /* ---- fields apart ---- */
 
-static const struct fieldset *below(struct arena *a, const char *element, bool member,
-                                    const struct fieldset *s)
+static const struct fieldset METADATA = { 9,
+                                          { { "f:clusterName", NULL, true },
+                                            { "f:creationTimestamp", NULL, true },
+                                            { "f:generation", NULL, true },
+                                            { "f:managedFields", NULL, true },
+                                            { "f:name", NULL, true },
+                                            { "f:namespace", NULL, true },
+                                            { "f:resourceVersion", NULL, true },
+                                            { "f:selfLink", NULL, true },
+                                            { "f:uid", NULL, true } } };
+const struct fieldset managed_never = {
+    3,
+    { { "f:apiVersion", NULL, true }, { "f:kind", NULL, true }, { "f:metadata", &METADATA, true } }
+};
+
+static const struct fieldset SPEC = { 1, { { "f:spec", NULL, true } } };
+static const struct fieldset STATUS = { 1, { { "f:status", NULL, true } } };
+static const struct fieldset POD_METADATA = {
+    2, { { "f:deletionTimestamp", NULL, true }, { "f:ownerReferences", NULL, true } }
+};
+static const struct fieldset POD_SPEC = {
+    2, { { "f:metadata", &POD_METADATA, false }, { "f:spec", NULL, true } }
+};
+
+const struct fieldset *managed_reset(const struct schema_kind *k, const char *subresource)
 {
-    struct fieldset_builder b = { .a = a };
-
-    fieldset_add(&b, element, member, s);
-    return fieldset_done(&b);
-}
-
-static const struct fieldset *names(struct arena *a, const char *const *elements, size_t n)
-{
-    struct fieldset_builder b = { .a = a };
-
-    for (size_t i = 0; i < n; i++)
-        fieldset_add(&b, elements[i], true, NULL);
-    return fieldset_done(&b);
-}
-
-const struct fieldset *managed_never(struct arena *a)
-{
-    static const char *const meta[] = {
-        "f:clusterName", "f:creationTimestamp", "f:generation",      "f:managedFields",
-        "f:name",        "f:namespace",         "f:resourceVersion", "f:selfLink",
-        "f:uid"
-    };
-    struct fieldset_builder b = { .a = a };
-
-    fieldset_add(&b, "f:apiVersion", true, NULL);
-    fieldset_add(&b, "f:kind", true, NULL);
-    fieldset_add(&b, "f:metadata", true, names(a, meta, ARRAY_LEN(meta)));
-    return fieldset_done(&b);
-}
-
-const struct fieldset *managed_reset(struct arena *a, const struct schema_kind *k,
-                                     const char *subresource)
-{
-    static const char *const pod_meta[] = { "f:deletionTimestamp", "f:ownerReferences" };
     bool pod = k->group[0] == '\0' && strcmp(k->kind, "Pod") == 0;
 
-    if (strcmp(subresource, "status") == 0) {
-        const struct fieldset *s = below(a, "f:spec", true, NULL);
-
-        return pod ? fieldset_union(
-                         a, s,
-                         below(a, "f:metadata", false, names(a, pod_meta, ARRAY_LEN(pod_meta))))
-                   : s;
-    }
-    return schema_find_sub(k, STR("status")) ? below(a, "f:status", true, NULL) : NULL;
+    if (strcmp(subresource, "status") == 0)
+        return pod ? &POD_SPEC : &SPEC;
+    return schema_find_sub(k, STR("status")) ? &STATUS : NULL;
 }

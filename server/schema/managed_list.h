@@ -11,6 +11,7 @@ struct managed_entry {
     const char *time; /* NULL: none */
     const struct fieldset *set;
     const struct fieldset *as_read; /* the set that json holds in our form; NULL: another form */
+    const char *as_read_time;       /* the time in json */
     json_t *json;                   /* borrowed */
     bool applied;
 };
@@ -37,6 +38,5 @@ void managed_cap(struct managed_list *l);
 
 /* Fields that nobody owns, and those that the endpoint resets (GetResetFields of upstream's
  * strategies). */
-const struct fieldset *managed_never(struct arena *a);
-const struct fieldset *managed_reset(struct arena *a, const struct schema_kind *k,
-                                     const char *subresource);
+extern const struct fieldset managed_never;
+const struct fieldset *managed_reset(const struct schema_kind *k, const char *subresource);

@@ -13,7 +13,7 @@ static const struct fieldset *read_(struct arena *a, const char *text, json_t **
     struct err e = { 0 };
 
     *doc = json_of(text);
-    if (fieldset_read(&s, a, *doc, &e))
+    if (fieldset_read(&s, a, *doc, false, &e))
         fail_msg("%s: %s", text, e.text);
     return s;
 }
@@ -95,7 +95,7 @@ static void what_is_no_path_is_refused(void **state)
 
         if (!doc)
             doc = json_of(rows[i]);
-        assert_int_equal(fieldset_read(&s, &a, doc, &e), ERR_INVALID);
+        assert_int_equal(fieldset_read(&s, &a, doc, false, &e), ERR_INVALID);
     }
 }
 
@@ -110,11 +110,11 @@ static void depth_and_length_are_bounded(void **state)
     (void)state;
     for (unsigned i = 0; i < 300; i++)
         deep = json_pack("{s:o}", "f:a", deep);
-    assert_int_equal(fieldset_read(&s, &a, deep, &e), ERR_LIMIT);
+    assert_int_equal(fieldset_read(&s, &a, deep, false, &e), ERR_LIMIT);
     memset(longest, 'f', FIELDSET_ELEMENT_MAX + 2);
     longest[1] = ':';
     json_object_set_new(wide, longest, json_object());
-    assert_int_equal(fieldset_read(&s, &a, wide, &e), ERR_LIMIT);
+    assert_int_equal(fieldset_read(&s, &a, wide, false, &e), ERR_LIMIT);
 }
 
 /* fieldpath/set.go: Union, Intersection, Difference, RecursiveDifference. */
