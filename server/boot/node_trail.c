@@ -26,6 +26,7 @@ struct record {
     struct ring rings[N_TRAIL_FROM];
     char run[NODE_REPORT_RUN_BYTES]; /* of the agent's last report */
     size_t n_of_run;                 /* the last so many of the agent's ring are of that run */
+    int64_t ended_unix_s;            /* when its tunnel went the last time; 0: it never did */
 };
 
 struct node_trail {
@@ -181,6 +182,8 @@ void node_trail_tunnel(struct node_trail *t, const char *node, bool connected, c
 
     f->connected = connected;
     f->tunnel_unix_s = now_unix_s;
+    if (!connected)
+        r->ended_unix_s = now_unix_s;
     set_text(&f->tunnel_text, text);
     if (connected) { /* a fresh start: what was wrong before may be mended */
         f->kubelet = CAUSE_NONE;
@@ -357,19 +360,20 @@ static bool explains_better(const struct node_spell *a, const struct node_spell 
     return a->lasted_ms >= b->lasted_ms;
 }
 
-/* Which spell kept it away: of those that ended about when its tunnel came, the one that says
- * most. */
-static void explain_absence(struct node_facts *f, const struct node_report *rep, int64_t now_unix_s)
+/* Which spell kept it away: of those that ended about when its tunnel came, and not in an absence
+ * before, the one that says most. */
+static void explain_absence(struct record *r, const struct node_report *rep, int64_t now_unix_s)
 {
+    struct node_facts *f = &r->facts;
     const struct node_spell *best = NULL;
-    int64_t best_until = 0;
+    int64_t first = MAX(f->tunnel_unix_s - ABOUT_S, r->ended_unix_s - 1), best_until = 0;
 
     for (size_t i = 0; i < rep->n_spells; i++) {
         const struct node_spell *s = &rep->spells[i];
         int64_t until = now_unix_s - (int64_t)((s->began_ago_ms - s->lasted_ms) / 1000);
 
-        if (s->ongoing || until < f->tunnel_unix_s - ABOUT_S ||
-            until > f->tunnel_unix_s + ABOUT_S || (best && !explains_better(s, best)))
+        if (s->ongoing || until < first || until > f->tunnel_unix_s + ABOUT_S ||
+            (best && !explains_better(s, best)))
             continue;
         best = s;
         best_until = until;
@@ -407,7 +411,7 @@ void node_trail_report(struct node_trail *t, const char *node, const struct node
         add_event(r, &ev, s->text);
     }
     r->n_of_run = rep->n_spells;
-    explain_absence(&r->facts, rep, now_unix_s);
+    explain_absence(r, rep, now_unix_s);
 }
 
 /* ---- reading ---- */

@@ -151,6 +151,21 @@ static void the_clock_is_compared(void **state)
     assert_int_equal(node_trail_facts(t, "n")->clock_ahead_s, 7 - N);
 }
 
+/* Two absences within a minute: what explained the first says nothing of the second. */
+static void an_absence_before_explains_nothing(void **state)
+{
+    struct node_report r = report(30000, 20000, "of the first"); /* it ended 10 s ago */
+    (void)state;
+
+    node_trail_tunnel(t, "n", true, "192.0.2.7:1", N - 9);
+    node_trail_tunnel(t, "n", false, "reset", N - 5);
+    r.n_spells = 2;
+    r.spells[1] = (struct node_spell){ CAUSE_TLS, 4000, 3000, false, 1, "of the second" };
+    node_trail_tunnel(t, "n", true, "192.0.2.7:2", N - 1);
+    node_trail_report(t, "n", &r, N);
+    assert_int_equal(node_trail_facts(t, "n")->away, CAUSE_TLS);
+}
+
 static void of_what_kept_it_away_the_most_telling_is_named(void **state)
 {
     struct node_report r = { .run = "0123456789abcdef", .now_unix_s = N, .n_spells = 5 };
@@ -357,6 +372,7 @@ int main(void)
         TEST(what_happens_is_kept_in_order),
         TEST(a_report_of_the_same_run_replaces_the_one_before),
         TEST(the_clock_is_compared),
+        TEST(an_absence_before_explains_nothing),
         TEST(of_what_kept_it_away_the_most_telling_is_named),
         TEST(a_ring_keeps_the_newest),
         TEST(agents_push_out_nothing_of_the_server),
