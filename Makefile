@@ -167,11 +167,15 @@ lint: deps-lint
 lint-flags:
 	@echo $(filter-out -MMD -MP,$(CPPFLAGS)) $(filter -std=%,$(CFLAGS))
 
+# One join and a stop under memcheck; slow.
+valgrind: deps-valgrind $(BUILD)/coracle $(BUILD)/hollow
+	$(Q)bash test/valgrind.sh $(BUILD)
+
 # BENCH_SECONDS= for each step, BENCH_DIR= on the disk that is meant.
 bench_bins := $(patsubst %.c,$(BUILD)/%,$(wildcard test/bench/*.c))
 $(bench_bins): %: %.o $(all_libs)
 	$(call say,LD,$@)$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
-bench: $(bench_bins) $(BUILD)/coracle images
+bench: $(bench_bins) $(BUILD)/coracle $(BUILD)/hollow images
 	$(Q)BUILD=$(abspath $(BUILD)) sh test/bench/run.sh
 
 # ---- running --------------------------------------------------------------------------------------
@@ -191,6 +195,6 @@ install: $(BUILD)/coracle
 clean:
 	rm -rf build
 
-.PHONY: all check fuzz fuzz-bins system test chaos layers lint lint-flags gen bench up down install clean
+.PHONY: all check fuzz fuzz-bins system test chaos layers lint lint-flags gen bench valgrind up down install clean
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

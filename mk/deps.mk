@@ -9,6 +9,7 @@ DEPS_RUN   := procps containerd runc containernetworking-plugins iptables iprout
 DEPS_TEST  := socat libcmocka-dev bats jq curl openssl dnsmasq-base nftables netcat-openbsd sqlite3 etcd-server
 DEPS_LINT  := clang clang-tidy cppcheck libclang-rt-14-dev
 DEPS_BENCH := haproxy nginx-light
+DEPS_VALGRIND := valgrind
 
 deps:
 	$(Q)sh tools/deps.sh $(DEPS_BUILD) $(DEPS_RUN) kubectl
@@ -18,4 +19,6 @@ deps-lint: deps
 	$(Q)sh tools/deps.sh $(DEPS_LINT)
 deps-bench: deps
 	$(Q)sh tools/deps.sh $(DEPS_BENCH)
-.PHONY: deps deps-test deps-lint deps-bench
+deps-valgrind: deps
+	$(Q)sh tools/deps.sh $(DEPS_VALGRIND)
+.PHONY: deps deps-test deps-lint deps-bench deps-valgrind

@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <uv.h>
 
 #define TRIM_AFTER_MS      20000 /* the start is over by then */
 #define LOOK_EVERY_MS      60000 /* at the known time, and for holes in the heap */
@@ -243,6 +244,7 @@ static int run_roles(struct roles *r)
     if (r->server_ended)
         code = 1;
     stop_all(r, signal_n == SIGUSR1);
+    uv_library_shutdown(); /* its pool's threads end before OpenSSL, whose state they free */
     known_time_close(&r->known_time);
     return code;
 }

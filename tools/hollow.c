@@ -23,6 +23,7 @@
 #include "base/data/json.h"
 #include "base/http/url.h"
 #include "base/io/file.h"
+#include "base/io/proc.h"
 #include "base/io/timer.h"
 #include "base/pki/token.h"
 #include "lb/balancer.h"
@@ -80,7 +81,7 @@ struct hollow {
     struct options o;
     uv_loop_t loop;
     struct machine machine;
-    struct balancer *balancer;
+    struct balancer *joins, *known; /* tools/hollow_agent.h */
     struct fleet *fleet;
     char *seed;
     struct timer line_timer, end_timer;
@@ -116,7 +117,8 @@ static void on_fleet_closed(void *arg)
 {
     struct hollow *h = arg;
 
-    balancer_close(STEAL(h->balancer), NULL, NULL);
+    balancer_close(STEAL(h->joins), NULL, NULL);
+    balancer_close(STEAL(h->known), NULL, NULL);
 }
 
 static void end(struct hollow *h)
@@ -263,10 +265,11 @@ static int start(struct hollow *h, struct err *e)
     h->seed = buf_take(&seed);
     bo.seed = h->seed;
     machine_read(&h->machine, h->o.dir);
-    if (balancer_new(&h->balancer, &h->loop, &bo, e))
+    if (balancer_new(&h->joins, &h->loop, &bo, e) || balancer_new(&h->known, &h->loop, &bo, e))
         return (int)e->code;
     fc.agent = (struct hollow_agent_config){ .loop = &h->loop,
-                                             .balancer = h->balancer,
+                                             .joins = h->joins,
+                                             .known = h->known,
                                              .machine = &h->machine,
                                              .dir = h->o.dir,
                                              .seed = h->seed,
@@ -306,6 +309,7 @@ int main(int argc, char **argv)
         return help();
     }
     signal(SIGPIPE, SIG_IGN);
+    proc_raise_descriptors();
     uv_loop_init(&h->loop);
     h->pending = BUF(INPUT_MAX);
     r = flags_parse(table, ARRAY_LEN(table), &h->o, argc - 1, argv + 1, NULL, &e);
@@ -314,8 +318,10 @@ int main(int argc, char **argv)
     r = r ? r : start(h, &e);
     if (r) {
         fprintf(stderr, "hollow: %s\n", e.text);
-        if (h->balancer)
-            balancer_close(STEAL(h->balancer), NULL, NULL);
+        if (h->joins)
+            balancer_close(STEAL(h->joins), NULL, NULL);
+        if (h->known)
+            balancer_close(STEAL(h->known), NULL, NULL);
     }
     uv_run(&h->loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&h->loop))

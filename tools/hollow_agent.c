@@ -106,7 +106,7 @@ static void dial_api(void *dial_arg, uint64_t timeout_ms, http_dialed_fn done, v
 {
     struct hollow_agent *a = dial_arg;
     const char *list[TUNNEL_SERVERS_MAX];
-    size_t n = balancer_addresses(a->c->balancer, list, ARRAY_LEN(list));
+    size_t n = balancer_addresses(a->c->known, list, ARRAY_LEN(list));
     const char *address = n ? list[a->n_dials++ % n] : a->c->seed;
     const char *colon = strrchr(address, ':'); /* host:port by contract */
     auto_free char *host = mem_strndup(address, (size_t)(colon - address));
@@ -202,7 +202,7 @@ static int start_parts(struct hollow_agent *a, const struct cluster_config *conf
 {
     struct tunnel_dialer dialer = { dial, cancel_dial, a };
     struct servers_config sc = { .loop = a->c->loop,
-                                 .balancer = a->c->balancer,
+                                 .balancer = a->c->known,
                                  .kubelet = NULL,
                                  .credentials = &a->credentials,
                                  .authorizer = &a->authorizer,
@@ -335,7 +335,7 @@ int hollow_agent_new(struct hollow_agent **out, const struct hollow_agent_config
 {
     struct hollow_agent *a = mem_alloc(sizeof *a);
     struct join_config jc = { .loop = c->loop,
-                              .balancer = c->balancer,
+                              .balancer = c->joins,
                               .credentials = &a->credentials,
                               .token = c->token,
                               .token_file = c->token_file,

@@ -18,10 +18,12 @@ struct hollow_agent;
 
 struct hollow_agent_config { /* borrowed, outlives the agent */
     uv_loop_t *loop;
-    struct balancer *balancer; /* joins go through it; it knows the servers; many share it */
-    struct machine *machine;   /* what all say of their host */
-    const char *dir;           /* a folder for each agent is made in it */
-    const char *seed;          /* host:port */
+    struct balancer *joins;  /* many share it; the agents' tunnels tell it nothing, for one agent's
+                              * broken tunnel is no news for the others */
+    struct balancer *known;  /* what the tunnels tell of servers, and their addresses; shared too */
+    struct machine *machine; /* what all say of their host */
+    const char *dir;         /* a folder for each agent is made in it */
+    const char *seed;        /* host:port */
     const char *token, *token_file;
     const char *prefix; /* of the nodes' names */
     uint64_t lease_ms, status_ms;

@@ -34,6 +34,12 @@ else
     echo "root is needed: network namespaces are made"
 fi
 
+agents=${HOLLOW_AGENTS:-2000}
+echo "--- a server with $agents agents (HOLLOW_AGENTS=0 leaves this out)"
+if [ "$agents" -gt 0 ] && [ "$(id -u)" = 0 ]; then
+    bash test/bench/hollow.sh "$build" "$agents" || status=1
+fi
+
 # Peers that nothing is compared with yet.
 echo "--- other peers"
 peer() { # peer PROGRAM WHAT IT IS COMPARED IN
