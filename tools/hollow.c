@@ -40,7 +40,7 @@
 
 struct options {
     char *server, *token, *token_file, *dir, *prefix;
-    int64_t agents, first, rate, interval, duration, lease_ms, status_ms;
+    int64_t agents, first, rate, joining, interval, duration, lease_ms, status_ms;
     bool remotedialer, debug;
 };
 
@@ -62,6 +62,11 @@ static const struct flag table[] = {
       OPT(rate),
       .dflt = "0",
       .help = "starts per second; 0: all at once" },
+    { .name = "joining",
+      .type = FLAG_INT,
+      OPT(joining),
+      .dflt = "50",
+      .help = "that join at once; 0: any number" },
     { .name = "interval", .type = FLAG_INT, OPT(interval), .dflt = "1", .help = "s between lines" },
     { .name = "duration", .type = FLAG_INT, OPT(duration), .dflt = "0", .help = "s; 0: for ever" },
     { .name = "lease-ms", .type = FLAG_INT, OPT(lease_ms), .dflt = "10000", .help = "heartbeats" },
@@ -245,7 +250,8 @@ static int check(const struct options *o, struct err *e)
     if (!o->server || !o->dir || (!o->token && !o->token_file))
         return err_set(e, ERR_INVALID, "--server, --dir and --token or --token-file are needed");
     if (o->agents < 1 || o->agents > 100000 || o->first < 0 || o->first > 1000000 || o->rate < 0 ||
-        o->interval < 1 || o->duration < 0 || o->lease_ms < 100 || o->status_ms < 100)
+        o->joining < 0 || o->joining > 100000 || o->interval < 1 || o->duration < 0 ||
+        o->lease_ms < 100 || o->status_ms < 100)
         return err_set(e, ERR_INVALID, "a number is out of its range");
     return 0;
 }
@@ -256,7 +262,8 @@ static int start(struct hollow *h, struct err *e)
     struct balancer_options bo = { .name = "hollow", .n_conns_max = JOINS_AT_ONCE };
     struct fleet_config fc = { .n_agents = (unsigned)h->o.agents,
                                .first = (unsigned)h->o.first,
-                               .rate_per_s = (double)h->o.rate };
+                               .rate_per_s = (double)h->o.rate,
+                               .n_joining_max = (unsigned)h->o.joining };
     struct url url;
 
     if (url_parse(&url, str_of(h->o.server), e) || file_mkdirs(h->o.dir, 0700, e))

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #define TICK_MS         100
-#define STARTS_PER_TICK 50 /* keys are made in the loop: the running ones want their turn */
+#define STARTS_PER_TICK 50u /* keys are made in the loop: the running ones want their turn */
 #define CLOSES_AT_ONCE  100
 
 struct seen { /* a cause */
@@ -91,14 +91,24 @@ static bool is_up(const struct fleet *f, const struct hollow_agent *a)
     return st.ready && st.n_tunnels;
 }
 
+static unsigned n_joining(const struct fleet *f)
+{
+    struct fleet_counts n;
+
+    fleet_count(f, &n);
+    return n.started - n.joined;
+}
+
 static void on_tick(void *arg)
 {
     struct fleet *f = arg;
+    unsigned max = f->c.n_joining_max ? f->c.n_joining_max : f->c.n_agents;
+    unsigned room = f->n_started < f->c.n_agents ? max - MIN(max, n_joining(f)) : 0;
     double elapsed_s = (double)(now_ms(f) - f->began_ms) / 1000;
     double due = f->c.rate_per_s > 0 ? 1 + elapsed_s * f->c.rate_per_s : f->c.n_agents;
 
-    for (unsigned i = 0; i < STARTS_PER_TICK && f->n_started < f->c.n_agents && f->n_started < due;
-         i++)
+    for (unsigned i = 0;
+         i < MIN(room, STARTS_PER_TICK) && f->n_started < f->c.n_agents && f->n_started < due; i++)
         start_one(f);
     if (!f->all_joined_ms && all_are(f, is_up))
         f->all_joined_ms = now_ms(f);

@@ -13,6 +13,9 @@ struct fleet_config {
     struct hollow_agent_config agent; /* on_error and arg are the fleet's */
     unsigned n_agents, first;         /* nodes <prefix><first> ... */
     double rate_per_s;                /* of starts; 0: all at once */
+    unsigned n_joining_max;           /* at once; the next starts when one has joined; 0: any. Real
+                                       * agents have a processor each, these share one: too many
+                                       * handshakes together would all be late */
 };
 
 struct fleet_counts {
