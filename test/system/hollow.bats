@@ -15,7 +15,7 @@ setup_file() {
     in_net srv ip link add eth0 type bridge
     in_net srv ip addr add 198.51.100.10/24 dev eth0
     in_net srv ip link set eth0 up
-    start_server srv --disable-agent
+    few_descriptors start_server srv --disable-agent
     sleep 1
     fds >"$T/fds"
     mkfifo "$T/in"
@@ -23,6 +23,9 @@ setup_file() {
 }
 teardown_file() { lib_cleanup; }
 
+few_descriptors() { # the server then has room for 512 connections
+    (ulimit -n 700 && "$@")
+}
 start_hollow() {
     spawn hollow in_net srv sh -c 'exec "$@" <>"$0"' "$T/in" "$BUILD/hollow" --server https://127.0.0.1:6443 \
         --token-file "$T/srv/data/server/agent-token" --dir "$T/agents" --agents $N --lease-ms 2000
@@ -81,7 +84,7 @@ others_are_well() { # others_are_well BAD: of the good ones none fails, and thei
     stop_pid "$(cat "$T/srv/pid")"
     joins=$(grep -c '\[join' "$T/log/hollow" || true)
     mark
-    start_server srv --disable-agent
+    few_descriptors start_server srv --disable-agent
     wait_for 60 back || { gave_up; false; }
     [ "$(grep -c '\[join' "$T/log/hollow" || true)" = "$joins" ]
     [ "$(ready_nodes)" = $N ]
@@ -125,6 +128,15 @@ others_are_well() { # others_are_well BAD: of the good ones none fails, and thei
     mark
     wait_for 60 back || { gave_up; false; }
     [ "$(ready_nodes)" = $N ]
+}
+
+@test "a flood of silent connections locks nobody out who is inside, nor the administrator" {
+    spawn flood in_net srv bash -c 'for i in $(seq 700); do exec {fd}<>/dev/tcp/127.0.0.1/6443; done; sleep 60'
+    full() { logged srv 'the server is full'; }
+    wait_for 20 full || { gave_up; false; }
+    for _ in 1 2 3; do kubectl_on srv get namespace default; done
+    others_are_well 0 || { gave_up; false; }
+    stop_pid "$SPAWNED"
 }
 
 @test "when they are gone the server holds what it held before" {
