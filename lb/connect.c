@@ -1,9 +1,11 @@
 /*
  *  RESOLVE --> RACE (an address more each 250 ms) --+--------------> done
- *     ^          |                                  +--> PROXY ----> done
- *     +----------+ all failed, addresses were old             any: deadline --> done(e)
+ *                |  ^                               +--> PROXY ----> done
+ *                +--+ addresses from before: resolved again            any: deadline --> done(e)
  *
- * Literals and names that were resolved a short while ago skip RESOLVE.
+ * Literals and names that were resolved a short while ago skip RESOLVE. When all their addresses
+ * have failed, or nothing answers for a second, the name is resolved beside the race, and addresses
+ * that are new join it: a server that moved is found though its old address only swallows packets.
  */
 #include "lb/connect.h"
 
@@ -16,6 +18,7 @@
 
 #define STAGGER_MS      250
 #define RESOLVE_WAIT_MS 1500 /* then addresses of an earlier time serve, when there are any */
+#define FRESH_AFTER_MS  1000 /* silence that makes addresses from before doubtful */
 #define TALK_MAX_BYTES  2048
 
 struct lb_connect {
@@ -27,12 +30,13 @@ struct lb_connect {
     size_t next, n_racing;
     struct watch *won;
     struct lb_name_wait wait;
-    struct poller_deadline late, stagger;
+    struct poller_deadline late, stagger, fresh;
     struct poller_task task;
     struct lb_proxy_talk talk;
     struct buf to_send; /* to the proxy; may hold a password */
     uint64_t began_us;
     bool may_resolve; /* the addresses are from before: a failure is no proof yet */
+    bool resolving;
     lb_connect_fn done;
     void *arg;
     struct err err;
@@ -77,6 +81,7 @@ static void stop(struct lb_connect *c)
     lb_name_wait_cancel(&c->wait);
     poller_deadline_stop(&c->late);
     poller_deadline_stop(&c->stagger);
+    poller_deadline_stop(&c->fresh);
     poller_task_cancel(&c->task);
 }
 
@@ -185,6 +190,7 @@ static void on_proxy(void *arg, struct watch *w)
  */
 
 static void start_next(struct lb_connect *c);
+static void resolve_again(struct lb_connect *c);
 
 static void win(struct lb_connect *c, size_t i)
 {
@@ -197,7 +203,9 @@ static void win(struct lb_connect *c, size_t i)
         return;
     }
     drop_racers(c);
+    lb_name_wait_cancel(&c->wait);
     poller_deadline_stop(&c->stagger);
+    poller_deadline_stop(&c->fresh);
     c->won = w;
     w->fn = on_proxy;
     if (lb_proxy_begin(&c->talk, &c->d->proxy, c->address, &c->to_send, &c->err)) {
@@ -238,19 +246,6 @@ static void on_stagger(void *arg)
     start_next(arg);
 }
 
-static void on_addrs(void *arg, const struct lb_addrs *addrs, const struct err *e);
-
-/* Every known address has failed. */
-static void run_dry(struct lb_connect *c)
-{
-    if (c->may_resolve) {
-        c->may_resolve = false;
-        lb_names_resolve(c->d->names, c->hop, &c->wait, on_addrs, c);
-    } else {
-        conclude_soon(c);
-    }
-}
-
 static void start_next(struct lb_connect *c)
 {
     while (c->next < c->addrs.n) {
@@ -278,29 +273,69 @@ static void start_next(struct lb_connect *c)
             poller_deadline_start(c->d->poller, &c->stagger, STAGGER_MS, on_stagger, c);
         return;
     }
-    if (!c->n_racing)
-        run_dry(c);
+    if (c->n_racing || c->resolving)
+        return;
+    if (c->may_resolve) /* every known address has failed */
+        resolve_again(c);
+    else
+        conclude_soon(c);
+}
+
+/* ---- names -------------------------------------------------------------------------------------
+ */
+
+static void add_new(struct lb_connect *c, const struct lb_addrs *addrs)
+{
+    for (size_t i = 0; i < addrs->n && c->addrs.n < LB_ADDRS_MAX; i++) {
+        size_t k = 0;
+        while (k < c->addrs.n && !lb_addr_eq(&c->addrs.v[k], &addrs->v[i]))
+            k++;
+        if (k == c->addrs.n)
+            c->addrs.v[c->addrs.n++] = addrs->v[i];
+    }
 }
 
 static void on_addrs(void *arg, const struct lb_addrs *addrs, const struct err *e)
 {
     struct lb_connect *c = arg;
 
-    poller_deadline_stop(&c->stagger);
-    if (e) {
-        if (!c->err.code || c->next == 0) { /* else what the addresses said tells more */
-            c->err = *e;
-            err_wrap(&c->err, "connect %s", c->hop);
-        }
-        conclude(c, NULL);
-        return;
+    c->resolving = false;
+    if (c->addrs.n == 0)
+        poller_deadline_stop(&c->stagger); /* on_resolver_slow's */
+    if (!e) {
+        add_new(c, addrs);
+    } else if (!c->err.code) { /* else what the addresses said tells more */
+        c->err = *e;
+        err_wrap(&c->err, "connect %s", c->hop);
     }
-    c->addrs = *addrs;
-    c->next = 0;
-    start_next(c);
+    if (c->next < c->addrs.n)
+        start_next(c);
+    else if (!c->n_racing)
+        conclude(c, NULL);
 }
 
-/* The resolver takes its time: what it said the last time is better than nothing. */
+static void resolve(struct lb_connect *c)
+{
+    c->resolving = true;
+    lb_names_resolve(c->d->names, c->hop, &c->wait, on_addrs, c);
+}
+
+static void resolve_again(struct lb_connect *c)
+{
+    poller_deadline_stop(&c->fresh);
+    if (!c->may_resolve)
+        return;
+    c->may_resolve = false;
+    resolve(c);
+}
+
+static void on_silence(void *arg)
+{
+    resolve_again(arg);
+}
+
+/* The resolver takes its time: what it said the last time is better than nothing, until it comes.
+ */
 static void on_resolver_slow(void *arg)
 {
     struct lb_connect *c = arg;
@@ -308,8 +343,8 @@ static void on_resolver_slow(void *arg)
 
     if (!lb_names_known(c->d->names, c->hop, &known))
         return;
-    lb_name_wait_cancel(&c->wait);
-    on_addrs(c, &known, NULL);
+    add_new(c, &known);
+    start_next(c);
 }
 
 /* ---- life --------------------------------------------------------------------------------------
@@ -320,9 +355,9 @@ static void on_late(void *arg)
     struct lb_connect *c = arg;
 
     err_set(&c->err, ERR_TIMEOUT, "connect %s: %s in time", c->address,
-            c->wait.link.next && !list_empty(&c->wait.link) ? "its name does not resolve"
-            : c->won                                        ? "no answer from the proxy"
-                                                            : "no answer");
+            c->addrs.n == 0 ? "its name does not resolve"
+            : c->won        ? "no answer from the proxy"
+                            : "no answer");
     conclude(c, NULL);
 }
 
@@ -350,9 +385,11 @@ void lb_connect_start(struct lb_connect **out, struct lb_dialer *d, const char *
     if (lb_names_get(d->names, c->hop, &c->addrs)) {
         struct lb_addr literal;
         c->may_resolve = !lb_addr_parse(&literal, c->hop);
+        if (c->may_resolve)
+            poller_deadline_start(d->poller, &c->fresh, FRESH_AFTER_MS, on_silence, c);
         start_next(c);
     } else {
-        lb_names_resolve(d->names, c->hop, &c->wait, on_addrs, c);
+        resolve(c);
         poller_deadline_start(d->poller, &c->stagger, RESOLVE_WAIT_MS, on_resolver_slow, c);
     }
 }

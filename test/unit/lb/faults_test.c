@@ -177,6 +177,43 @@ static void every_record_is_tried_and_a_changed_one_is_found(void **state)
     finish(&loop, b);
 }
 
+/* The address it had swallows packets now: silence is reason enough to ask where it went. */
+static void a_server_that_moved_is_found_though_its_old_address_is_silent(void **state)
+{
+    struct balancer_options o = { .name = "t", .resolve = resolve };
+    struct server first, moved;
+    struct balancer *b;
+    struct client c1, c2;
+    struct hole hole;
+    uv_loop_t loop;
+    char seed[64];
+    struct err e;
+    (void)state;
+
+    uv_loop_init(&loop);
+    server_start(&first, &loop, "one");
+    snprintf(seed, sizeof seed, "srv.test:%u", first.port);
+    o.seed = seed;
+    dns[0] = LOCAL(1);
+    dns[1] = dns[2] = 0;
+    assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
+    client_start(&c1, &loop, balancer_port(b));
+    RUN_UNTIL(&loop, c1.got.n == 3);
+    client_stop(&c1);
+    server_kill(&first);
+    RUN_UNTIL(&loop, c1.closed && first.closed && !first.peers);
+    hole_dig_at(&hole, "127.0.0.1", first.port);
+    server_start_at(&moved, &loop, "two", "127.0.0.3", first.port);
+    dns[0] = LOCAL(3);
+    client_start(&c2, &loop, balancer_port(b));
+    RUN_UNTIL(&loop, c2.got.n == 3); /* the first try; without an answer it would have ended */
+    assert_string_equal(buf_cstr(&c2.got), "two");
+    client_stop(&c2);
+    server_kill(&moved);
+    finish(&loop, b);
+    hole_fill(&hole);
+}
+
 static void a_name_that_does_not_resolve_is_named_in_the_last_error(void **state)
 {
     struct balancer_options o = { .name = "t", .seed = "srv.test:6443", .resolve = resolve };
@@ -483,6 +520,7 @@ int main(void)
         cmocka_unit_test(a_dial_into_a_hole_is_given_up_when_a_probe_finds_another_server),
         cmocka_unit_test(a_failed_server_comes_back_without_traffic),
         cmocka_unit_test(every_record_is_tried_and_a_changed_one_is_found),
+        cmocka_unit_test(a_server_that_moved_is_found_though_its_old_address_is_silent),
         cmocka_unit_test(a_name_that_does_not_resolve_is_named_in_the_last_error),
         cmocka_unit_test(dials_go_through_the_proxy_and_lose_no_byte),
         cmocka_unit_test(a_refusal_of_the_proxy_is_the_last_error),
