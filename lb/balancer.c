@@ -1,10 +1,10 @@
 /*
  * A connection's life:
  *
- *   accept --> DIALING (the best server not tried yet, again and again) --> RELAYING --> gone
+ *   accept --> DIALING (lb/race.h) --> RELAYING --> gone
  *                 +--> gone, when none answers: the client sees a close without bytes
  *
- * A dial to a server that nobody proved is given up when a probe finds another one. Health reports
+ * Health reports
  * are kept per address and applied once a second, as K3s does, so that a flapping tunnel moves a
  * server at most that often.
  */
@@ -17,6 +17,7 @@
 #include "lb/connect.h"
 #include "lb/keeper.h"
 #include "lb/probe.h"
+#include "lb/race.h"
 #include "lb/relay.h"
 
 #include <errno.h>
@@ -27,7 +28,6 @@
 
 #define CONNS_MAX          1024
 #define DIAL_TIMEOUT_MS    10000
-#define DIAL_QUICK_MS      3000 /* a silent server costs no more while others are left */
 #define HEALTH_INTERVAL_MS 1000
 #define ACCEPTS_PER_TURN   64
 #define IDLE_PIPES_MAX     32
@@ -38,12 +38,9 @@ struct conn {
     struct list in_all;    /* balancer.conns */
     struct list in_server; /* lb_server.conns, while relaying */
     struct balancer *b;
-    int client_fd;                               /* -1 once the relay has it */
-    struct lb_server *tried[LB_SERVERS_MAX + 1]; /* ref'd; the last one is tried or used now */
-    size_t n_tried;
+    int client_fd;            /* -1 once the relay has it */
+    struct lb_server *server; /* ref'd; NULL while dialing */
     uint64_t began_us;
-    struct lb_connect *dial;
-    bool again; /* the dial was given up for a better server */
     struct relay *relay;
 };
 
@@ -52,11 +49,11 @@ struct balancer {
     char *name, *seed;
     uint16_t port;
     size_t n_conns_max, n_conns;
-    uint64_t dial_timeout_ms;
     struct lb_server_set *set;
     struct map *health; /* address -> &health_values[...] */
     struct lb_dialer dialer;
     struct lb_prober *prober;
+    struct race_track *track;
     struct lb_keeper *keeper;   /* NULL: nothing is kept */
     struct watch *listeners[2]; /* NULL: not there */
     struct poller_task accepting;
@@ -86,8 +83,7 @@ static void conn_free(struct conn *c)
 
     list_remove(&c->in_all);
     list_remove(&c->in_server); /* before the server may go: it has the list's head */
-    for (size_t i = 0; i < c->n_tried; i++)
-        lb_server_unref(c->tried[i]);
+    lb_server_unref(c->server);
     if (c->client_fd >= 0)
         close(c->client_fd);
     free(c);
@@ -97,15 +93,10 @@ static void conn_free(struct conn *c)
         maybe_gone(b);
 }
 
-static struct lb_server *server_of(const struct conn *c)
-{
-    return c->tried[c->n_tried - 1];
-}
-
 static void on_relay_done(void *arg, uint64_t n_up, uint64_t n_down, const struct err *e)
 {
     struct conn *c = arg;
-    struct lb_server *s = server_of(c);
+    struct lb_server *s = c->server;
 
     log_debug("balanced connection ended", kv("server", s->address), kv("bytes_up", n_up),
               kv("bytes_down", n_down), kv("err", e ? e->text : ""));
@@ -138,12 +129,11 @@ static void count_dial(struct conn *c, bool failed)
     t->sum_us += us;
 }
 
-static void dial_next(struct conn *c);
 static void on_listener(void *arg, struct watch *w);
 
 static void start_relay(struct conn *c, struct watch *server)
 {
-    struct lb_server *s = server_of(c);
+    struct lb_server *s = c->server;
     struct watch *client;
     struct err e;
 
@@ -160,85 +150,26 @@ static void start_relay(struct conn *c, struct watch *server)
     relay_start(&c->relay, c->b->pipes, client, server, on_relay_done, c);
 }
 
-static void on_dialed(void *arg, struct watch *w, uint64_t took_us, const struct err *e)
+static void on_raced(void *arg, struct lb_server *server, struct watch *w, size_t n_tried)
 {
+    static struct log_limit limit = LOG_LIMIT(3, 5000);
     struct conn *c = arg;
-    struct balancer *b = c->b;
-    struct lb_server *s = server_of(c);
-    uint64_t now_ms = uv_now(b->loop);
 
-    c->dial = NULL;
-    if (e && e->code == ERR_CANCELED) {
-        if (c->again && !b->closing) {
-            c->again = false;
-            lb_server_unref(c->tried[--c->n_tried]); /* it was not its fault */
-            dial_next(c);
-        } else {
-            conn_free(c);
-        }
-        return;
-    }
-    if (e) {
-        log_debug("load balancer cannot reach a server", kv("server", s->address),
-                  kv("err", e->text));
-        if (s->state != LB_INVALID)
-            lb_server_set_event(b->set, s, LB_DIAL_FAIL, e, now_ms);
-        dial_next(c);
-        return;
-    }
-    count_dial(c, false);
-    s->rtt_us = took_us;
-    if (s->state != LB_INVALID)
-        lb_server_set_event(b->set, s, LB_DIAL_OK, NULL, now_ms);
-    start_relay(c, w);
-}
-
-static bool is_tried(const struct conn *c, const struct lb_server *s)
-{
-    for (size_t i = 0; i < c->n_tried; i++)
-        if (c->tried[i] == s)
-            return true;
-    return false;
-}
-
-/* The best server of now that was not tried yet; *more: whether another one is left. */
-static struct lb_server *pick(const struct conn *c, bool *more)
-{
-    struct lb_server *order[LB_SERVERS_MAX + 1], *best = NULL;
-    size_t n = lb_server_set_order(c->b->set, order);
-
-    *more = false;
-    for (size_t i = 0; i < n; i++) {
-        if (is_tried(c, order[i]))
-            continue;
-        if (best) {
-            *more = true;
-            break;
-        }
-        best = order[i];
-    }
-    return best;
-}
-
-static void dial_next(struct conn *c)
-{
-    struct balancer *b = c->b;
-    bool more;
-    struct lb_server *s = c->n_tried < ARRAY_LEN(c->tried) ? pick(c, &more) : NULL;
-
-    if (!s || b->closing) {
-        static struct log_limit limit = LOG_LIMIT(3, 5000);
-        if (!b->closing && log_allowed(&limit))
-            log_warn("load balancer: all servers failed", kv("name", b->name),
-                     kv("servers", c->n_tried));
-        count_dial(c, true);
+    c->server = server;
+    if (server && c->b->closing) {
+        watch_close(w);
         conn_free(c);
         return;
     }
-    c->tried[c->n_tried++] = lb_server_ref(s);
-    lb_connect_start(&c->dial, &b->dialer, s->address,
-                     more ? MIN(b->dial_timeout_ms, (uint64_t)DIAL_QUICK_MS) : b->dial_timeout_ms,
-                     on_dialed, c);
+    count_dial(c, !server);
+    if (server) {
+        start_relay(c, w);
+        return;
+    }
+    if (!c->b->closing && log_allowed(&limit))
+        log_warn("load balancer: all servers failed", kv("name", c->b->name),
+                 kv("servers", n_tried));
+    conn_free(c);
 }
 
 static void conn_new(struct balancer *b, int fd)
@@ -251,7 +182,7 @@ static void conn_new(struct balancer *b, int fd)
     list_init(&c->in_server);
     list_push(&b->conns, &c->in_all);
     b->n_conns++;
-    dial_next(c);
+    race_start(b->track, on_raced, c);
 }
 
 /* ---- probes ------------------------------------------------------------------------------------
@@ -274,14 +205,8 @@ static void on_probed(void *arg, struct lb_server *found, const struct err *e)
 {
     struct balancer *b = arg;
 
-    if (e || found->state == LB_INVALID)
-        return;
-    list_each (c, &b->conns, struct conn, in_all) {
-        if (!c->dial || c->again || server_of(c)->reached || is_tried(c, found))
-            continue;
-        c->again = true;
-        lb_connect_cancel(c->dial);
-    }
+    if (!e && found->state != LB_INVALID)
+        race_track_found(b->track, found);
 }
 
 /* ---- listening ---------------------------------------------------------------------------------
@@ -526,10 +451,9 @@ void balancer_close(struct balancer *b, void (*done)(void *arg), void *arg)
     list_each (c, &b->conns, struct conn, in_all) {
         if (c->relay)
             relay_cancel(c->relay);
-        else if (c->dial)
-            lb_connect_cancel(c->dial);
     }
-    b->n_open = b->keeper ? 4 : 3;
+    b->n_open = b->keeper ? 5 : 4;
+    race_track_close(b->track, on_part_closed, b);
     if (b->keeper)
         lb_keeper_close(b->keeper, on_part_closed, b);
     lb_prober_close(b->prober, on_part_closed, b);
@@ -554,7 +478,6 @@ int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_o
     b->name = mem_strdup(o->name);
     b->seed = mem_strdup(o->seed);
     b->n_conns_max = o->n_conns_max ? o->n_conns_max : CONNS_MAX;
-    b->dial_timeout_ms = o->dial_timeout_ms ? o->dial_timeout_ms : DIAL_TIMEOUT_MS;
     if (o->proxy)
         b->dialer.proxy = *o->proxy;
     b->dialer.names = lb_names_new(loop, o->resolve);
@@ -564,6 +487,8 @@ int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_o
     list_init(&b->conns);
     lb_server_set_new(&b->set, close_conns, b);
     pc.set = b->set;
+    b->track = race_track_new(&b->dialer, b->set,
+                              o->dial_timeout_ms ? o->dial_timeout_ms : DIAL_TIMEOUT_MS);
     b->prober = lb_prober_new(&pc);
     timer_init(&b->health_timer, loop);
     if (open_listeners(b, o->port, e)) {
