@@ -268,29 +268,22 @@ const json_t *api_lend(struct api *a, json_t *doc_take)
 struct check {
     struct list link;
     char *name;
-    char *why; /* NULL: it is well */
-    bool live;
+    bool ok, live;
 };
 
-static void check_why(struct check *c, const char *why)
-{
-    free(c->why);
-    c->why = why ? mem_strdup(why) : NULL;
-}
-
-void api_check_set(struct api *a, const char *name, const char *why, bool live)
+void api_check_set(struct api *a, const char *name, bool ok, bool live)
 {
     struct check *c;
 
     list_each (x, &a->checks, struct check, link) {
         if (strcmp(x->name, name) != 0)
             continue;
-        check_why(x, why);
+        x->ok = ok;
         return;
     }
     c = mem_alloc(sizeof *c);
     c->name = mem_strdup(name);
-    check_why(c, why);
+    c->ok = ok;
     c->live = live;
     list_push(&a->checks, &c->link);
 }
@@ -300,7 +293,7 @@ bool api_is_ready(const struct api *a)
     if (!a->serving || a->closing)
         return false;
     list_each (x, &((struct api *)a)->checks, struct check, link)
-        if (x->why)
+        if (!x->ok)
             return false;
     return true;
 }
@@ -316,11 +309,8 @@ bool api_checks_text(struct api *a, bool live, struct buf *b)
     list_each (x, &a->checks, struct check, link) {
         if (live && !x->live)
             continue;
-        ok = ok && !x->why;
-        if (x->why)
-            err_ignore(buf_addf(b, "[-]%s failed: %s\n", x->name, x->why));
-        else
-            err_ignore(buf_addf(b, "[+]%s ok\n", x->name));
+        ok = ok && x->ok;
+        err_ignore(buf_addf(b, x->ok ? "[+]%s ok\n" : "[-]%s failed: not ready\n", x->name));
     }
     if (!live && store_trouble(a->store, &e)) {
         ok = false;
@@ -547,7 +537,6 @@ static void api_free(struct api *a)
         struct check *c = container_of(l, struct check, link);
 
         free(c->name);
-        free(c->why);
         free(c);
     }
     json_decref(a->lent);

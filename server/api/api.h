@@ -61,9 +61,9 @@ void api_start(struct api *a, void (*done)(void *arg, const struct err *e), void
 /* Takes the exchange: answers it, now or later. */
 void api_handle(struct api *a, struct http_req *r);
 
-/* A named line of /readyz (and of /livez where live is true), for the parts that the owner runs.
- * why NULL: it is well. Texts are copied. */
-void api_check_set(struct api *a, const char *name, const char *why, bool live);
+/* A named line of /readyz (and of /livez where live is true), for the parts that the owner runs;
+ * the name is copied. */
+void api_check_set(struct api *a, const char *name, bool ok, bool live);
 bool api_is_ready(const struct api *a);
 
 /* The kinds that are served now; borrowed. */

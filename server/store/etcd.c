@@ -126,20 +126,7 @@ static void on_up(void *arg)
         return; /* still opening */
     etcd_feed_start(q);
     tick(q, true);
-    if (q->told_down)
-        store_tell_health(q->store, NULL);
-    q->told_down = false;
     etcd_maybe_close(q);
-}
-
-static void on_down(void *arg)
-{
-    struct etcd *q = arg;
-
-    if (!q->store)
-        return;
-    q->told_down = true;
-    store_tell_health(q->store, etcd_link_why(q->link));
 }
 
 /* ---- close ---- */
@@ -239,6 +226,16 @@ static void etcd_stats(const void *impl, struct store_stats *out)
     out->n_objects = (uint64_t)MAX(q->n_objects, (int64_t)0);
 }
 
+static int etcd_trouble(void *impl, struct err *e)
+{
+    const struct etcd *q = impl;
+
+    if (etcd_link_down_ms(q->link) == 0)
+        return 0;
+    *e = *etcd_link_why(q->link);
+    return (int)e->code;
+}
+
 static void etcd_drain(void *impl)
 {
     struct etcd *q = impl;
@@ -258,6 +255,7 @@ static const struct store_ops etcd_ops = {
     .compact = etcd_compact,
     .compacted = etcd_compacted,
     .stats = etcd_stats,
+    .trouble = etcd_trouble,
     .drain = etcd_drain,
     .close = etcd_close,
 };
@@ -299,6 +297,8 @@ static struct etcd *etcd_new(uv_loop_t *loop, const struct store_etcd_options *o
 
     q->loop = loop;
     q->limits = store_limits_or_default(o->limits);
+    if (!o->limits || !o->limits->write_timeout_ms)
+        q->limits.write_timeout_ms = 2 * ETCD_REQUEST_MS; /* ours ends before: it knows the truth */
     if (!o->limits || !o->limits->cache_bytes)
         q->limits.cache_bytes = CACHE_BYTES;
     q->prefix = mem_strdup(o->prefix ? o->prefix : DEFAULT_PREFIX);
@@ -401,7 +401,7 @@ int store_etcd_open(struct store **out, uv_loop_t *loop, const struct store_etcd
 {
     struct etcd *q = etcd_new(loop, o);
     struct etcd_link_config lc = {
-        .loop = loop, .endpoints = &q->endpoints, .on_up = on_up, .on_down = on_down, .arg = q
+        .loop = loop, .endpoints = &q->endpoints, .on_up = on_up, .arg = q
     };
     struct err why = { 0 };
     struct look k = { 0 };

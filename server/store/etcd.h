@@ -53,7 +53,6 @@ struct etcd {
     char *prefix;       /* of everything that is ours; may be "" */
     struct buf key_end; /* the end of its range */
     bool closing, parts_closing, gone;
-    bool told_down;
     size_t n_open; /* timers, and the link */
 
     struct list flights; /* writes, by age */

@@ -29,7 +29,6 @@ struct etcd_link {
     const struct tls_client_config *tls;
     struct buf probe; /* the request */
     void (*on_up)(void *arg);
-    void (*on_down)(void *arg);
     void *arg;
 
     enum link_state state;
@@ -197,7 +196,6 @@ static void go_down(struct etcd_link *l)
 {
     l->down_since_ms = uv_now(l->loop);
     log_warn("etcd is not in reach", kv("err", l->why.text));
-    l->on_down(l->arg);
 }
 
 /* The member is of no use: why says so. */
@@ -403,7 +401,6 @@ void etcd_link_new(struct etcd_link **out, const struct etcd_link_config *c)
     l->endpoints = c->endpoints;
     l->tls = c->tls;
     l->on_up = c->on_up;
-    l->on_down = c->on_down;
     l->arg = c->arg;
     l->probe = BUF(8192);
     l->token = BUF_SECRET(TOKEN_MAX);

@@ -27,7 +27,6 @@ struct etcd_link_config {
     struct str probe_key;                   /* may be read by us; copied */
     /* Never from inside a call of the link's. */
     void (*on_up)(void *arg);
-    void (*on_down)(void *arg);
     void *arg;
 };
 

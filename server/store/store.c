@@ -34,8 +34,6 @@ struct store {
     size_t n_writes, n_write_bytes, n_reads;
     uint64_t n_commits;
     int64_t known_rev; /* shared: the newest that an answer told of; the hub may be behind it */
-    void (*on_health)(void *arg, const struct err *why);
-    void *health_arg;
     uv_async_t async;
     uv_prepare_t prepare;
     uv_check_t check;
@@ -645,18 +643,6 @@ void store_compact(struct store *s, int64_t rev, void (*done)(void *arg, const s
 int64_t store_compacted_rev(const struct store *s)
 {
     return s->impl ? s->ops->compacted(s->impl) : 0;
-}
-
-void store_on_health(struct store *s, void (*fn)(void *arg, const struct err *why), void *arg)
-{
-    s->on_health = fn;
-    s->health_arg = arg;
-}
-
-void store_tell_health(struct store *s, const struct err *why)
-{
-    if (s->on_health && !s->closing)
-        s->on_health(s->health_arg, why);
 }
 
 void store_stats(const struct store *s, struct store_stats *out)

@@ -158,10 +158,6 @@ void store_copy(struct store *s, const char *path, void (*done)(void *arg, const
 /* Writes out what is in memory only (leases), ends reads and watches with ERR_CANCELED, closes. */
 void store_close(struct store *s, void (*done)(void *arg), void *arg);
 
-/* fn is called, later, whenever the backend falls out of reach (why says so) and when it is back
- * (why NULL). One listener; a backend in this process never falls. */
-void store_on_health(struct store *s, void (*fn)(void *arg, const struct err *why), void *arg);
-
 /* ---- backends ---- */
 /* path: the database file; its folder exists. A malformed database is named with what to do. */
 MUST_USE int store_sqlite_open(struct store **out, uv_loop_t *loop, const char *path,

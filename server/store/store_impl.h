@@ -167,7 +167,6 @@ void store_know(struct store *s, int64_t rev); /* such a revision exists */
 /* Nothing is known of the events up to rev: watches go on behind it. With e, there were watches
  * that miss some: all end with it. */
 void store_skip(struct store *s, int64_t rev, const struct err *e);
-void store_tell_health(struct store *s, const struct err *why);
 
 MUST_USE int store_sqlite_open_with(struct store **out, uv_loop_t *loop, const char *path,
                                     const struct store_limits *l, struct err *e);

@@ -200,40 +200,24 @@ static void three_members_of_which_one_is_dead_or_hangs(void **state)
         etcd_member_kill(&w->procs, j, SIGCONT);
 }
 
-struct health {
-    size_t n_down, n_up;
-    char why[256];
-};
-static void on_health(void *arg, const struct err *why)
-{
-    struct health *h = arg;
-
-    if (why)
-        snprintf(h->why, sizeof h->why, "%s", why->text);
-    if (why)
-        h->n_down++;
-    else
-        h->n_up++;
-}
-
 static void a_hung_etcd_is_told_of_and_recovered_from(void **state)
 {
     struct world *w = *state;
-    struct health h = { 0 };
+    struct err e = { 0 };
     struct answer a;
     struct got g;
     uint64_t start_ms;
 
     etcd_procs_start(&w->procs, w->place, 1);
     world_open(w, 0, (struct store_etcd_options){ 0 });
-    store_on_health(w->s[0], on_health, &h);
+    assert_int_equal(store_trouble(w->s[0], &e), 0);
     world_must_write(w, 0, STORE_CREATE, "/r/x", "1", 0);
     etcd_member_kill(&w->procs, 0, SIGSTOP);
     g = world_read(w, 0, "/r/x"); /* the first waits, and finds out */
     assert_int_equal(g.err.code, ERR_CLOSED);
-    while (!h.n_down)
+    while (!store_trouble(w->s[0], &e))
         uv_run(&w->loop, UV_RUN_ONCE);
-    assert_non_null(strstr(h.why, "etcd at 127.0.0.1"));
+    assert_non_null(strstr(e.text, "etcd at 127.0.0.1"));
     world_run_ms(w, 3100);
     start_ms = uv_now(&w->loop);
     g = world_read(w, 0, "/r/x"); /* now everybody knows */
@@ -244,10 +228,10 @@ static void a_hung_etcd_is_told_of_and_recovered_from(void **state)
     assert_true(uv_now(&w->loop) - start_ms < 2500);
     etcd_member_kill(&w->procs, 0, SIGCONT);
     start_ms = uv_now(&w->loop);
-    while (!h.n_up && uv_now(&w->loop) - start_ms < PATIENT_MS)
+    while (store_trouble(w->s[0], &e) && uv_now(&w->loop) - start_ms < PATIENT_MS)
         uv_run(&w->loop, UV_RUN_ONCE);
     printf("back after %llu ms\n", (unsigned long long)(uv_now(&w->loop) - start_ms));
-    assert_int_equal(h.n_up, 1);
+    assert_int_equal(store_trouble(w->s[0], &e), 0);
     assert_string_equal(world_read(w, 0, "/r/x").value, "1");
     world_must_write(w, 0, STORE_CREATE, "/r/z", "1", 0);
     assert_int_equal(world_read(w, 0, "/r/y").err.code, ERR_NOT_FOUND); /* refused is refused */

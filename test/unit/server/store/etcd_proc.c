@@ -166,6 +166,8 @@ void etcd_member_kill(struct etcd_procs *p, size_t i, int signal)
 
     if (!m->pid || kill(m->pid, signal))
         return;
+    if (signal == SIGSTOP)
+        waitpid(m->pid, &status, WUNTRACED); /* its threads stop one after the other */
     if (signal != SIGKILL && signal != SIGTERM)
         return;
     waitpid(m->pid, &status, 0);
