@@ -6,7 +6,7 @@
  *
  * Health reports
  * are kept per address and applied once a second, as K3s does, so that a flapping tunnel moves a
- * server at most that often.
+ * server at most that often; only the first bad one counts at once.
  */
 #include "lb/balancer.h"
 
@@ -29,6 +29,11 @@
 #define CONNS_MAX          1024
 #define DIAL_TIMEOUT_MS    10000
 #define HEALTH_INTERVAL_MS 1000
+#define DOUBT_LOOK_MS      250
+#define DOUBT_AFTER_MS     500
+#define DOUBT_RTTS         3
+#define MUTE_MS            3000 /* no first word from an address, while its name has others */
+#define MUTE_RTTS          6
 #define ACCEPTS_PER_TURN   64
 #define IDLE_PIPES_MAX     32
 #define ACCEPT_RETRY_MS    100 /* after running out of descriptors */
@@ -42,6 +47,8 @@ struct conn {
     struct lb_server *server; /* ref'd; NULL while dialing */
     uint64_t began_us;
     struct relay *relay;
+    uint64_t n_up, quiet_since_ms; /* what went up when it was last looked at, and since when */
+    bool doubted, has_other;       /* it was never answered, and its name has other addresses */
 };
 
 struct balancer {
@@ -60,7 +67,9 @@ struct balancer {
     struct poller_deadline accept_retry;
     struct list conns;
     struct relay_pipes *pipes;
-    struct timer health_timer;
+    struct timer health_timer, doubt_timer;
+    void (*on_doubt)(void *arg, const char *address);
+    void *doubt_arg;
     struct lb_dial_times dial_times[2];
     bool closing, poller_closing;
     unsigned n_open; /* parts that are closing or have to be */
@@ -369,9 +378,29 @@ void balancer_set_addresses(struct balancer *b, const char *const *addresses, si
     }
 }
 
+static void apply_health(struct balancer *b, struct lb_server *s)
+{
+    enum balancer_health h = health_of(b, s->address);
+    bool is_news =
+        h == BALANCER_FAILED && s->state != LB_FAILED && (s->state != LB_STANDBY || s->reached);
+    struct err down;
+
+    if (h == BALANCER_UNKNOWN)
+        return;
+    if (is_news)
+        err_set(&down, ERR_CLOSED, "the tunnel to this server is down");
+    lb_server_set_event(b->set, s, h == BALANCER_OK ? LB_CHECK_OK : LB_CHECK_FAIL,
+                        is_news ? &down : NULL, uv_now(b->loop));
+}
+
 void balancer_set_health(struct balancer *b, const char *address, enum balancer_health h)
 {
+    bool fails_now = h == BALANCER_FAILED && health_of(b, address) == BALANCER_OK;
+    struct lb_server *s = lb_server_set_find(b->set, str_of(address));
+
     map_set(b->health, str_of(address), (void *)&health_values[h]);
+    if (fails_now && s)
+        apply_health(b, s);
 }
 
 static void on_health_timer(void *arg)
@@ -379,28 +408,71 @@ static void on_health_timer(void *arg)
     struct balancer *b = arg;
     struct lb_server *order[LB_SERVERS_MAX + 1];
     size_t n = lb_server_set_order(b->set, order), i = 0;
-    uint64_t now_ms = uv_now(b->loop);
     struct str key;
     void *value;
 
-    for (size_t k = 0; k < n; k++) {
-        enum balancer_health h = health_of(b, order[k]->address);
-        bool is_news = h == BALANCER_FAILED && order[k]->state != LB_FAILED &&
-                       (order[k]->state != LB_STANDBY || order[k]->reached);
-        struct err down;
-
-        if (h == BALANCER_UNKNOWN)
-            continue;
-        if (is_news)
-            err_set(&down, ERR_CLOSED, "the tunnel to this server is down");
-        lb_server_set_event(b->set, order[k], h == BALANCER_OK ? LB_CHECK_OK : LB_CHECK_FAIL,
-                            is_news ? &down : NULL, now_ms);
-    }
+    for (size_t k = 0; k < n; k++)
+        apply_health(b, order[k]);
     while (map_next(b->health, &i, &key, &value)) /* forget those of servers that are gone */
         if (!lb_server_set_find(b->set, key))
             map_remove(b->health, key);
     lb_prober_tick(b->prober);
     timer_start_ms(&b->health_timer, HEALTH_INTERVAL_MS, on_health_timer, b);
+}
+
+/* ---- servers that take connections and say nothing ---------------------------------------------
+ */
+
+/* No tunnel tells which address of a name it is that hangs: the next dial takes another one. */
+static bool avoid_address(struct conn *c)
+{
+    struct lb_addr addr = { .n = sizeof addr.u };
+    struct sockaddr_storage peer;
+
+    if (!relay_peer(c->relay, &peer))
+        return false;
+    addr.n = peer.ss_family == AF_INET ? sizeof addr.u.v4 : sizeof addr.u.v6;
+    memcpy(&addr.u, &peer, addr.n);
+    return lb_names_silent(c->b->dialer.names, c->server->address, &addr);
+}
+
+static void look_at(struct conn *c, uint64_t now_ms)
+{
+    struct balancer *b = c->b;
+    uint64_t n_up, n_down, quiet_ms;
+
+    relay_n_bytes(c->relay, &n_up, &n_down);
+    /* Who sends more is being heard: only silence after the last word counts. */
+    if (n_up != c->n_up || !relay_is_unanswered(c->relay)) {
+        c->n_up = n_up;
+        c->quiet_since_ms = now_ms;
+        c->doubted = c->has_other = false;
+        return;
+    }
+    quiet_ms = now_ms - c->quiet_since_ms;
+    if (!c->doubted &&
+        quiet_ms >= MAX((uint64_t)DOUBT_AFTER_MS, DOUBT_RTTS * c->server->rtt_us / 1000)) {
+        c->doubted = true;
+        c->has_other = n_down == 0 && avoid_address(c);
+        if (b->on_doubt)
+            b->on_doubt(b->doubt_arg, c->server->address);
+    } else if (c->has_other &&
+               quiet_ms >= MAX((uint64_t)MUTE_MS, MUTE_RTTS * c->server->rtt_us / 1000)) {
+        c->has_other = false;
+        relay_cancel(c->relay); /* its client tries again, elsewhere */
+    }
+}
+
+static void on_doubt_timer(void *arg)
+{
+    struct balancer *b = arg;
+    uint64_t now_ms = uv_now(b->loop);
+
+    timer_start_ms(&b->doubt_timer, DOUBT_LOOK_MS, on_doubt_timer, b);
+    list_each (c, &b->conns, struct conn, in_all) {
+        if (c->relay)
+            look_at(c, now_ms);
+    }
 }
 
 /* ---- life --------------------------------------------------------------------------------------
@@ -452,13 +524,14 @@ void balancer_close(struct balancer *b, void (*done)(void *arg), void *arg)
         if (c->relay)
             relay_cancel(c->relay);
     }
-    b->n_open = b->keeper ? 5 : 4;
+    b->n_open = b->keeper ? 6 : 5;
     race_track_close(b->track, on_part_closed, b);
     if (b->keeper)
         lb_keeper_close(b->keeper, on_part_closed, b);
     lb_prober_close(b->prober, on_part_closed, b);
     lb_names_close(b->dialer.names, on_part_closed, b);
     timer_close(&b->health_timer, on_part_closed, b);
+    timer_close(&b->doubt_timer, on_part_closed, b);
 }
 
 int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_options *o,
@@ -491,6 +564,9 @@ int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_o
                               o->dial_timeout_ms ? o->dial_timeout_ms : DIAL_TIMEOUT_MS);
     b->prober = lb_prober_new(&pc);
     timer_init(&b->health_timer, loop);
+    timer_init(&b->doubt_timer, loop);
+    b->on_doubt = o->on_doubt;
+    b->doubt_arg = o->doubt_arg;
     if (open_listeners(b, o->port, e)) {
         balancer_close(b, NULL, NULL);
         return (int)e->code;
@@ -502,6 +578,7 @@ int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_o
     if (path)
         load_state(b, path);
     timer_start_ms(&b->health_timer, 0, on_health_timer, b); /* also the first probes */
+    timer_start_ms(&b->doubt_timer, DOUBT_LOOK_MS, on_doubt_timer, b);
     *out = b;
     return 0;
 }

@@ -21,7 +21,12 @@ struct balancer_options {
     size_t n_conns_max;       /* 0: 1024; further ones wait in the kernel's queue */
     uint64_t dial_timeout_ms; /* per server, 0: 10 s, and 3 s while another one is left to try */
     const struct lb_proxy *proxy; /* for every dial and probe; NULL: straight; copied */
-    lb_resolve_fn resolve;        /* NULL: the system's resolver */
+    /* A connection said something to that server, and half a second later (three round trips, if
+     * that is more) there is no answer: it may hang. Who can ask it otherwise should. May be NULL.
+     */
+    void (*on_doubt)(void *arg, const char *address);
+    void *doubt_arg;
+    lb_resolve_fn resolve; /* NULL: the system's resolver */
 };
 
 /* Listens and reads the state file. ERR_EXISTS: the port is taken, the text says which. */
@@ -33,7 +38,8 @@ uint16_t balancer_port(const struct balancer *b);
  * file follows. */
 void balancer_set_addresses(struct balancer *b, const char *const *addresses, size_t n);
 
-/* What the tunnel to that server says. UNKNOWN has no effect; evaluated once a second. */
+/* What the tunnel to that server says. UNKNOWN has no effect. Evaluated once a second, the news
+ * that it failed at once. */
 enum balancer_health { BALANCER_UNKNOWN, BALANCER_OK, BALANCER_FAILED };
 void balancer_set_health(struct balancer *b, const char *address, enum balancer_health h);
 

@@ -148,18 +148,39 @@ static void on_work(uv_work_t *work)
 /* ---- entries -----------------------------------------------------------------------------------
  */
 
-static bool same_set(const struct lb_addrs *a, const struct lb_addrs *b)
+static bool has(const struct lb_addrs *set, const struct lb_addr *a)
 {
-    if (a->n != b->n)
-        return false;
-    for (size_t i = 0; i < a->n; i++) {
-        size_t k = 0;
-        while (k < b->n && !lb_addr_eq(&a->v[i], &b->v[k]))
-            k++;
-        if (k == b->n)
-            return false;
-    }
-    return true;
+    for (size_t i = 0; i < set->n; i++)
+        if (lb_addr_eq(&set->v[i], a))
+            return true;
+    return false;
+}
+
+static void append(struct lb_addrs *set, const struct lb_addr *a)
+{
+    if (!has(set, a) && set->n < LB_ADDRS_MAX)
+        set->v[set->n++] = *a;
+}
+
+/* What is new comes first: who asks again has reason to doubt the others. Those keep their order,
+ * for what worked is first in it and what was silent last. True: something changed. */
+static bool take_found(struct lb_addrs *now, const struct lb_addrs *found)
+{
+    struct lb_addrs before = *now;
+    bool changed = false;
+
+    now->n = 0;
+    for (size_t i = 0; i < found->n; i++)
+        if (!has(&before, &found->v[i])) {
+            append(now, &found->v[i]);
+            changed = true;
+        }
+    for (size_t i = 0; i < before.n; i++)
+        if (has(found, &before.v[i]))
+            append(now, &before.v[i]);
+        else
+            changed = true;
+    return changed && before.n;
 }
 
 static void tell(struct entry *en, const struct err *e)
@@ -193,11 +214,9 @@ static void on_resolved(uv_work_t *work, int status)
                 log_debug("a server's name does not resolve, its last addresses stay",
                           kv("name", r->host), kv("err", r->err.text));
         } else {
-            if (en->addrs.n && !same_set(&en->addrs, &r->found))
+            if (take_found(&en->addrs, &r->found))
                 log_info("a server's name has other addresses now", kv("name", r->host),
                          kv("count", r->found.n));
-            if (!same_set(&en->addrs, &r->found))
-                en->addrs = r->found; /* else keep the order: what worked is first */
             en->resolved_ms = now_ms;
             en->renew_ms = now_ms + rand_jitter_ms(RENEW_MS, 20);
         }
@@ -303,6 +322,22 @@ void lb_names_worked(struct lb_names *n, const char *address, const struct lb_ad
             en->addrs.v[0] = best;
             return;
         }
+}
+
+bool lb_names_silent(struct lb_names *n, const char *address, const struct lb_addr *which)
+{
+    struct entry *en = map_get(n->entries, str_of(address));
+    size_t last = en && en->addrs.n ? en->addrs.n - 1 : 0;
+
+    for (size_t i = 0; i < last; i++)
+        if (lb_addr_eq(&en->addrs.v[i], which)) {
+            memmove(&en->addrs.v[i], &en->addrs.v[i + 1], (last - i) * sizeof *which);
+            en->addrs.v[last] = *which;
+            break;
+        }
+    if (en) /* perhaps the server has moved */
+        err_ignore(!start(n, en, address));
+    return last > 0;
 }
 
 /* ---- life --------------------------------------------------------------------------------------

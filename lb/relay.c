@@ -47,6 +47,7 @@ struct relay {
     struct watch *a, *b;
     struct direction up, down;
     struct poller_task task;
+    uint64_t n_up_answered; /* up.n_bytes when the last byte came down */
     relay_done_fn done;
     void *arg;
     struct err err;
@@ -265,6 +266,8 @@ static void move_bytes(struct relay *r, struct direction *d)
             break;
         n_total += n;
     }
+    if (n_total && d == &r->down)
+        r->n_up_answered = r->up.n_bytes;
     if (spliced && n_total < BURST_BYTES)
         d->by_splice = false;
     if (!d->in_pipe)
@@ -325,6 +328,18 @@ void relay_cancel(struct relay *r)
         err_set(&r->err, ERR_CANCELED, "closed by the load balancer");
     r->over = true;
     poller_soon(r->a->p, &r->task, on_task, r);
+}
+
+bool relay_peer(const struct relay *r, struct sockaddr_storage *out)
+{
+    socklen_t n = sizeof *out;
+
+    return getpeername(r->b->fd, (struct sockaddr *)out, &n) == 0;
+}
+
+bool relay_is_unanswered(const struct relay *r)
+{
+    return r->up.n_bytes != r->n_up_answered;
 }
 
 void relay_n_bytes(const struct relay *r, uint64_t *n_up, uint64_t *n_down)

@@ -8,6 +8,8 @@
 #include "base/core/err.h"
 #include "lb/poller.h"
 
+#include <sys/socket.h>
+
 #define RELAY_PIPE_BYTES (1024 * 1024) /* asked for; the kernel may give 64 KiB */
 #define RELAY_COPY_BYTES (16 * 1024)   /* a TLS record: what comes in one read is copied */
 
@@ -27,3 +29,7 @@ void relay_start(struct relay **out, struct relay_pipes *pipes, struct watch *a,
                  relay_done_fn done, void *arg);
 void relay_cancel(struct relay *r); /* done comes with ERR_CANCELED, later */
 void relay_n_bytes(const struct relay *r, uint64_t *n_up, uint64_t *n_down);
+/* The address of b; false when it is gone. */
+bool relay_peer(const struct relay *r, struct sockaddr_storage *out);
+/* Something went up since the last byte came down. */
+bool relay_is_unanswered(const struct relay *r);

@@ -272,6 +272,12 @@ int tunnel_client_reload(struct tunnel_client *c, struct str ca_pem, struct str 
     return 0;
 }
 
+void tunnel_client_doubt(struct tunnel_client *c)
+{
+    if (c->link)
+        tunnel_link_doubt(c->link);
+}
+
 void tunnel_client_status(const struct tunnel_client *c, struct tunnel_client_status *out)
 {
     *out = c->st;

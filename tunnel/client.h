@@ -89,6 +89,10 @@ MUST_USE int tunnel_client_new(struct tunnel_client **out, uv_loop_t *loop, cons
 MUST_USE int tunnel_client_reload(struct tunnel_client *c, struct str ca_pem,
                                   struct str cert_chain_pem, struct str key_pem, struct err *e);
 
+/* There is reason to think that its server is gone: a session asks it now, and ends when there is no
+ * answer (tunnel/session.h). */
+void tunnel_client_doubt(struct tunnel_client *c);
+
 void tunnel_client_status(const struct tunnel_client *c, struct tunnel_client_status *out);
 
 /* Drops the session or the attempt, then calls done (may be NULL) and is gone, soon. */

@@ -151,6 +151,14 @@ int tunnel_client_set_reload(struct tunnel_client_set *set, struct str ca_pem,
     return 0;
 }
 
+void tunnel_client_set_doubt(struct tunnel_client_set *set, const char *address)
+{
+    size_t i = find(set, address);
+
+    if (i < set->n)
+        tunnel_client_doubt(set->v[i].client);
+}
+
 size_t tunnel_client_set_status(const struct tunnel_client_set *set,
                                 struct tunnel_client_status *out, size_t n_max)
 {

@@ -340,6 +340,14 @@ static int take_renewed(struct agent *a, struct err *e)
     return port_reload(a->port, &tls, e);
 }
 
+static void on_doubt(void *arg, const char *address)
+{
+    struct agent *a = arg;
+
+    if (a->servers)
+        servers_doubt(a->servers, address);
+}
+
 static int make_balancer(struct agent *a, struct balancer **out, const char *name, int64_t port,
                          const char *seed, struct err *e)
 {
@@ -348,7 +356,9 @@ static int make_balancer(struct agent *a, struct balancer **out, const char *nam
                                   .port = (uint16_t)port,
                                   .seed = seed,
                                   .state_dir = state_dir,
-                                  .proxy = &a->proxy };
+                                  .proxy = &a->proxy,
+                                  .on_doubt = on_doubt,
+                                  .doubt_arg = a };
 
     return balancer_new(out, &a->loop, &o, e);
 }

@@ -1,13 +1,43 @@
-/* Servers that swallow connects. */
+/* Servers that swallow connects, and servers that take connections and say nothing. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "test/unit/base/io/hole.h"
 #include "test/unit/lb/rig.h"
+
+/* A port whose connections the kernel completes, and nobody ever reads: a process that hangs. */
+static int mute_open(const char *ip, uint16_t port, char address[32])
+{
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_addr.s_addr = inet_addr(ip),
+                             .sin_port = htons(port) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t n = sizeof a;
+
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, n), 0);
+    assert_int_equal(listen(fd, 64), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
+    snprintf(address, 32, "%s:%u", ip, ntohs(a.sin_port));
+    return fd;
+}
+
+struct doubts {
+    unsigned n;
+    char last[64];
+};
+
+static void on_doubt(void *arg, const char *address)
+{
+    struct doubts *d = arg;
+
+    d->n++;
+    snprintf(d->last, sizeof d->last, "%s", address);
+}
 
 static void run_ms(uv_loop_t *loop, uint64_t ms)
 {
@@ -85,11 +115,156 @@ static void closing_ends_races_and_their_losers(void **state)
     hole_fill(&seed);
 }
 
+static void who_does_not_answer_is_doubted_and_who_does_is_not(void **state)
+{
+    struct doubts d = { 0 };
+    struct balancer_options o = { .name = "t", .on_doubt = on_doubt, .doubt_arg = &d };
+    char address[32];
+    struct server one;
+    struct client quiet, c;
+    struct balancer *b;
+    uv_loop_t loop;
+    struct err e;
+    (void)state;
+
+    uv_loop_init(&loop);
+    server_start(&one, &loop, "one"); /* and echoes */
+    o.seed = one.address;
+    assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
+    client_start(&c, &loop, balancer_port(b));
+    RUN_UNTIL(&loop, c.got.n == 3);
+    for (size_t i = 1; i <= 10; i++) {
+        send_copy((uv_stream_t *)&c.tcp, "x", 1);
+        RUN_UNTIL(&loop, c.got.n == 3 + i);
+        run_ms(&loop, 100);
+    }
+    assert_int_equal(d.n, 0);
+    client_stop(&c);
+    server_kill(&one);
+    finish(&loop, b);
+
+    uv_loop_init(&loop);
+    int mute = mute_open("127.0.0.1", 0, address);
+    o.seed = address;
+    assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
+    client_start(&quiet, &loop, balancer_port(b)); /* asks nothing: nothing is owed */
+    run_ms(&loop, 1500);
+    assert_int_equal(d.n, 0);
+    client_start(&c, &loop, balancer_port(b));
+    run_ms(&loop, 100);
+    send_copy((uv_stream_t *)&c.tcp, "hello", 5);
+    RUN_UNTIL(&loop, d.n);
+    assert_string_equal(d.last, address);
+    run_ms(&loop, 1500);
+    assert_int_equal(d.n, 1); /* once for what was said */
+    send_copy((uv_stream_t *)&c.tcp, "hello?", 6);
+    RUN_UNTIL(&loop, d.n == 2);
+    assert_false(c.ended); /* there is no other: it may be slow */
+    client_stop(&quiet);
+    client_stop(&c);
+    finish(&loop, b);
+    close(mute);
+}
+
+/* ---- a name with several addresses ---- */
+
+static const char *answers[3];
+static _Atomic unsigned n_asked;
+
+static int resolve(const char *host, const char *port, struct lb_addrs *out, struct err *e)
+{
+    (void)host;
+    (void)e;
+    n_asked++;
+    out->n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(answers) && answers[i]; i++) {
+        struct sockaddr_in *a = &out->v[out->n].u.v4;
+        *a = (struct sockaddr_in){ .sin_family = AF_INET,
+                                   .sin_addr.s_addr = inet_addr(answers[i]),
+                                   .sin_port = htons((uint16_t)atoi(port)) };
+        out->v[out->n++].n = sizeof *a;
+    }
+    return 0;
+}
+
+static void an_address_that_never_speaks_is_left_for_the_names_others(void **state)
+{
+    struct balancer_options o = { .name = "t", .resolve = resolve };
+    char address[32], seed[64];
+    struct server one;
+    struct client c1, c2;
+    struct balancer *b;
+    uv_loop_t loop;
+    struct err e;
+    (void)state;
+
+    uv_loop_init(&loop);
+    server_start_at(&one, &loop, "one", "127.0.0.3", 0);
+    int mute = mute_open("127.0.0.5", one.port, address);
+    answers[0] = "127.0.0.5";
+    answers[1] = "127.0.0.3";
+    answers[2] = NULL;
+    snprintf(seed, sizeof seed, "srv.test:%u", one.port);
+    o.seed = seed;
+    assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
+    client_start(&c1, &loop, balancer_port(b));
+    run_ms(&loop, 200);
+    assert_int_equal(c1.got.n, 0);
+    send_copy((uv_stream_t *)&c1.tcp, "hello", 5);
+    RUN_UNTIL(&loop, c1.ended); /* so that it tries again */
+    client_start(&c2, &loop, balancer_port(b));
+    RUN_UNTIL(&loop, c2.got.n == 3);
+    client_stop(&c1);
+    client_stop(&c2);
+    server_kill(&one);
+    finish(&loop, b);
+    close(mute);
+}
+
+/* The one address of before hangs; the name tells where the server is now. */
+static void silence_is_reason_to_ask_for_the_name_again(void **state)
+{
+    struct balancer_options o = { .name = "t", .resolve = resolve };
+    char address[32], seed[64];
+    struct server one;
+    struct client c1, c2;
+    struct balancer *b;
+    uv_loop_t loop;
+    struct err e;
+    (void)state;
+
+    uv_loop_init(&loop);
+    server_start_at(&one, &loop, "one", "127.0.0.3", 0);
+    int mute = mute_open("127.0.0.5", one.port, address);
+    answers[0] = "127.0.0.5";
+    answers[1] = NULL;
+    snprintf(seed, sizeof seed, "srv.test:%u", one.port);
+    o.seed = seed;
+    assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
+    client_start(&c1, &loop, balancer_port(b));
+    run_ms(&loop, 200);
+    answers[0] = "127.0.0.3";
+    n_asked = 0;
+    send_copy((uv_stream_t *)&c1.tcp, "hello", 5);
+    RUN_UNTIL(&loop, n_asked > 0);
+    run_ms(&loop, 200);
+    client_start(&c2, &loop, balancer_port(b));
+    RUN_UNTIL(&loop, c2.got.n == 3);
+    client_stop(&c1);
+    client_stop(&c2);
+    server_kill(&one);
+    finish(&loop, b);
+    close(mute);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_silent_server_costs_a_moment_and_is_failed_in_the_end),
         cmocka_unit_test(closing_ends_races_and_their_losers),
+        cmocka_unit_test(who_does_not_answer_is_doubted_and_who_does_is_not),
+        cmocka_unit_test(an_address_that_never_speaks_is_left_for_the_names_others),
+        cmocka_unit_test(silence_is_reason_to_ask_for_the_name_again),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);

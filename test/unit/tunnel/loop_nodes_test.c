@@ -254,6 +254,35 @@ static void a_client_may_be_closed_at_any_moment(void **state)
     world_deinit(&w);
 }
 
+static int was_asked(void *arg)
+{
+    struct world *w = arg;
+    struct tunnel_node_state st;
+
+    /* the ping is the only thing that is said: both just connected */
+    return tunnel_server_node(w->ts, "n1", &st) && st.last_frame_ago_ms < 20;
+}
+
+static void a_doubt_is_settled_by_an_answer(void **state)
+{
+    struct world w;
+    struct tunnel_node_state st;
+
+    (void)state;
+    connected_world_init(&w);
+    for (int i = 0; i < 100; i++) { /* the first pings have been answered */
+        uv_run(&w.loop, UV_RUN_NOWAIT);
+        uv_sleep(1);
+    }
+    tunnel_client_set_doubt(w.set, "nobody.test:6443"); /* no matter */
+    tunnel_client_set_doubt(w.set, w.address);
+    run_until(&w.loop, was_asked, &w);
+    assert_true(tunnel_server_node(w.ts, "n1", &st));
+    assert_true(st.connected);
+    assert_int_equal(st.n_connects, 1);
+    world_deinit(&w);
+}
+
 /* ---- an owner who dials himself ---- */
 
 struct dialer_log {
@@ -405,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_node_has_a_few_sessions_at_most),                                       \
         cmocka_unit_test(failures_say_where_they_happened),                                        \
         cmocka_unit_test(a_client_may_be_closed_at_any_moment),                                    \
+        cmocka_unit_test(a_doubt_is_settled_by_an_answer),                                         \
         cmocka_unit_test(an_owner_may_dial_himself),                                               \
         cmocka_unit_test(a_list_of_servers_is_followed),                                           \
         cmocka_unit_test(broken_credentials_are_refused_and_the_old_ones_stay),                    \
