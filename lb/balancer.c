@@ -32,7 +32,7 @@
 #define DOUBT_LOOK_MS      250
 #define DOUBT_AFTER_MS     500
 #define DOUBT_RTTS         3
-#define MUTE_MS            3000 /* no first word from an address, while its name has others */
+#define MUTE_MS            3000 /* no first word, while there is another place to try */
 #define MUTE_RTTS          6
 #define ACCEPTS_PER_TURN   64
 #define IDLE_PIPES_MAX     32
@@ -436,6 +436,30 @@ static bool avoid_address(struct conn *c)
     return lb_names_silent(c->b->dialer.names, c->server->address, &addr);
 }
 
+/* No first word, and its tunnel is down too: two witnesses. A slow answer alone is none, nor is a
+ * tunnel that something else keeps away. */
+static bool is_mute(const struct conn *c)
+{
+    struct lb_server *order[LB_SERVERS_MAX + 1];
+
+    return health_of(c->b, c->server->address) == BALANCER_FAILED &&
+           lb_server_set_order(c->b->set, order) > 1;
+}
+
+/* Its client tries again, elsewhere. */
+static void give_up(struct conn *c)
+{
+    struct lb_server *s = c->server;
+    struct err e;
+
+    if (!c->has_other && s->state != LB_INVALID) {
+        err_set(&e, ERR_TIMEOUT, "it takes connections and says nothing");
+        lb_server_set_event(c->b->set, s, LB_CHECK_FAIL, &e, uv_now(c->b->loop));
+    }
+    c->has_other = false;
+    relay_cancel(c->relay);
+}
+
 static void look_at(struct conn *c, uint64_t now_ms)
 {
     struct balancer *b = c->b;
@@ -456,10 +480,9 @@ static void look_at(struct conn *c, uint64_t now_ms)
         c->has_other = n_down == 0 && avoid_address(c);
         if (b->on_doubt)
             b->on_doubt(b->doubt_arg, c->server->address);
-    } else if (c->has_other &&
+    } else if (n_down == 0 && (c->has_other || is_mute(c)) &&
                quiet_ms >= MAX((uint64_t)MUTE_MS, MUTE_RTTS * c->server->rtt_us / 1000)) {
-        c->has_other = false;
-        relay_cancel(c->relay); /* its client tries again, elsewhere */
+        give_up(c);
     }
 }
 
