@@ -13,7 +13,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define BACKLOG        511 /* the kernel caps it at net.core.somaxconn */
+/* Who is accepted waits in it: after a restart thousands of agents come within one turn of the
+ * loop, and whom the kernel turns away comes back only after 1, 3, 7 s. It is capped at somaxconn.
+ */
+#define BACKLOG        4096
 #define DIAL_ADDRS_MAX 16  /* of one name; more would only starve each of time */
 #define ATTEMPT_MIN_MS 250 /* below this a try says nothing on a bad link */
 #define HOST_MAX_BYTES 253 /* RFC 1035 2.3.4 */
