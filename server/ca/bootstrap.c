@@ -6,11 +6,12 @@
 #include "base/data/time.h"
 #include "base/io/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
-enum { FILE_MAX_BYTES = 256 * 1024 };
+enum { FILE_MAX_BYTES = 256 * 1024, NEWER_US = 3 * 1000000 };
 
 static const struct {
     const char *field, *path;
@@ -117,6 +118,84 @@ int bootstrap_check(struct str json, struct err *e)
     json_auto_t *doc = NULL;
 
     return parse(&doc, json, e) || check(doc, e) ? (int)e->code : 0;
+}
+
+/* ---- the disk and the document ---- */
+
+static bool has_files(const char *server_dir, const char *folder)
+{
+    auto_free char *path = mem_printf("%s/%s", server_dir, folder);
+    DIR *d = opendir(path);
+    struct dirent *en;
+    bool any = false;
+
+    while (d && !any && (en = readdir(d)))
+        any = en->d_type == DT_REG;
+    if (d)
+        closedir(d);
+    return any;
+}
+
+/* *newer: it differs, and the disk's is the newer one. */
+static int compare_file(const json_t *doc, size_t i, const char *server_dir, bool *same,
+                        bool *newer, struct err *e)
+{
+    auto_free char *path = mem_printf("%s/%s", server_dir, FILES[i].path);
+    auto_buf bytes = BUF_SECRET(FILE_MAX_BYTES), now = BUF_SECRET(FILE_MAX_BYTES);
+    int64_t stamp_us, now_us;
+    struct stat st;
+    bool there;
+    int rc = content(&bytes, &stamp_us, &there, doc, i, e);
+
+    *same = true;
+    *newer = false;
+    if (rc || !there)
+        return rc;
+    if (stat(path, &st)) {
+        *same = false;
+        return errno == ENOENT ? 0 : err_sys(e, errno, "%s", path);
+    }
+    if (file_read(path, FILE_MAX_BYTES, &now, e))
+        return (int)e->code;
+    *same = str_eq(buf_str(&now), buf_str(&bytes));
+    now_us = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
+    *newer = !*same && now.n && now_us >= stamp_us + NEWER_US;
+    return 0;
+}
+
+static int compare(const json_t *doc, const char *server_dir, bool *same, struct err *e)
+{
+    auto_buf newer = BUF(160);
+
+    *same = true;
+    for (size_t i = 0; i < ARRAY_LEN(FILES); i++) {
+        bool one_same, one_newer;
+        if (compare_file(doc, i, server_dir, &one_same, &one_newer, e))
+            return (int)e->code;
+        *same = *same && one_same;
+        if (one_newer) /* a long list may be cut */
+            err_ignore(buf_addf(&newer, "%s%s", newer.n ? ", " : "", FILES[i].path));
+    }
+    if (!newer.n)
+        return 0;
+    return err_set(e, ERR_CONFLICT,
+                   "newer in %s than in the datastore: %s; restore them, or move tls and cred away "
+                   "to take the datastore's",
+                   server_dir, newer.p);
+}
+
+int bootstrap_compare(const char *server_dir, struct str json, bool *same, struct err *e)
+{
+    json_auto_t *doc = NULL;
+    bool is_same = false;
+
+    if (parse(&doc, json, e) || check(doc, e))
+        return (int)e->code;
+    if (has_files(server_dir, "cred") && has_files(server_dir, "tls") &&
+        has_files(server_dir, "tls/etcd") && compare(doc, server_dir, &is_same, e))
+        return (int)e->code;
+    *same = is_same;
+    return 0;
 }
 
 static int write_file(const json_t *doc, size_t i, const char *server_dir, struct err *e)

@@ -22,5 +22,10 @@ MUST_USE int bootstrap_read(struct buf *out, const char *server_dir, struct err 
 /* ERR_INVALID: no such document, or one that lacks what bootstrap_read insists on; names it. K3s's
  * older form, "ServerCA": "<base64>", is taken too. */
 MUST_USE int bootstrap_check(struct str json, struct err *e);
+/* After the same check, may the document's files take the place of the disk's? *same: there is
+ * nothing to do. They may where cred, tls or tls/etcd is missing or empty, and where none of the
+ * files that differ is newer on the disk than its stamp by more than three seconds; else
+ * ERR_CONFLICT names those, for nobody can know which is right (K3s pkg/cluster/bootstrap.go). */
+MUST_USE int bootstrap_compare(const char *server_dir, struct str json, bool *same, struct err *e);
 /* After the same check: each file 0600 with the time of its stamp, folders 0700. */
 MUST_USE int bootstrap_write(const char *server_dir, struct str json, struct err *e);

@@ -10,6 +10,7 @@
 #include "server/ca/bootstrap.h"
 #include "server/ca/ca.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -150,6 +151,48 @@ static void the_older_form_is_taken(void **state)
     assert_string_equal(buf_cstr(&bytes), "A");
 }
 
+static void put_file(const struct place *p, const char *rel, const char *text, int64_t mtime_s)
+{
+    auto_free char *path = mem_printf("%s/%s", p->server, rel);
+    const struct timespec times[2] = { { .tv_sec = mtime_s }, { .tv_sec = mtime_s } };
+    struct err e;
+
+    assert_int_equal(file_write_atomic(path, str_of(text), 0600, &e), 0);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void files_that_are_newer_on_the_disk_are_kept(void **state)
+{
+    struct place *p = *state;
+    auto_buf doc = BUF_SECRET(BOOTSTRAP_MAX_BYTES);
+    auto_free char *etcd = mem_printf("%s/tls/etcd", p->server);
+    struct stat st;
+    bool same = false;
+    struct err e;
+
+    ca_free(open_ca(p, "secret"));
+    assert_int_equal(bootstrap_read(&doc, p->server, &e), 0);
+    assert_int_equal(bootstrap_compare(p->server, buf_str(&doc), &same, &e), 0);
+    assert_true(same);
+    auto_free char *ca = mem_printf("%s/tls/server-ca.crt", p->server);
+    assert_int_equal(stat(ca, &st), 0);
+    put_file(p, "tls/server-ca.crt", "edited",
+             st.st_mtim.tv_sec + 2); /* clocks are not that exact */
+    assert_int_equal(bootstrap_compare(p->server, buf_str(&doc), &same, &e), 0);
+    assert_false(same);
+    put_file(p, "tls/server-ca.crt", "edited", st.st_mtim.tv_sec + 5);
+    put_file(p, "tls/server-ca.key", "older", st.st_mtim.tv_sec - 1000);
+    assert_int_equal(bootstrap_compare(p->server, buf_str(&doc), &same, &e), ERR_CONFLICT);
+    assert_non_null(strstr(e.text, "tls/server-ca.crt"));
+    assert_null(strstr(e.text, "server-ca.key"));
+    assert_int_equal(file_remove_tree(etcd, &e), 0); /* a folder is gone: all is taken */
+    assert_int_equal(bootstrap_compare(p->server, buf_str(&doc), &same, &e), 0);
+    assert_false(same);
+    assert_int_equal(bootstrap_write(p->server, buf_str(&doc), &e), 0);
+    assert_int_equal(bootstrap_compare(p->server, buf_str(&doc), &same, &e), 0);
+    assert_true(same);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -158,6 +201,7 @@ int main(void)
         T(a_missing_file_is_named),
         T(what_is_no_bootstrap_data_is_refused_and_nothing_written),
         T(the_older_form_is_taken),
+        T(files_that_are_newer_on_the_disk_are_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
