@@ -43,6 +43,8 @@ struct server_options {
     char *cluster_domain;
     char *egress_selector_mode; /* agent, pod, cluster, disabled */
     char *agent_token, *agent_token_file;
+    char *datastore_endpoint; /* NULL or "": SQLite below data_dir; secret, it may hold a password */
+    char *datastore_cafile, *datastore_certfile, *datastore_keyfile;
     char *write_kubeconfig, *write_kubeconfig_mode, *write_kubeconfig_group, *write_kubeconfig_name;
     struct flag_list disable;
     bool disable_agent, disable_scheduler, disable_cloud_controller, disable_kube_proxy;

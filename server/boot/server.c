@@ -1,11 +1,13 @@
 /*
  * The server role put together.
  *
- *   server_new:  options -> CA and files -> database -> loop objects -> listening sockets
- *   server_run:  api_start --> on_api_started: supervisor, egress, controllers, scheduler; ready
- *   server_stop: listeners -> scheduler -> controllers -> ways to nodes -> supervisor, why (stopped)
- *                -> API -> HTTP -> egress -> supervisor -> tunnels -> why -> store, each when the one
- *                before it is gone; then the loop is empty
+ *   server_new:  options -> identity, when the datastore is shared -> CA and files -> database ->
+ *                loop objects -> listening sockets
+ *   server_run:  api_start --> on_api_started: supervisor, egress, loops (controllers, scheduler);
+ *                ready
+ *   server_stop: listeners -> loops -> ways to nodes -> supervisor, why (stopped) -> API -> HTTP ->
+ *                egress -> supervisor -> tunnels -> why -> store, each when the one before it is
+ *                gone; then the loop is empty
  *
  * The order of the teardown follows who uses whom: whoever makes API calls goes before the API, and
  * whoever answers requests goes before what the answers need.
@@ -27,12 +29,13 @@
 #include "server/auth/authenticate.h"
 #include "server/boot/bootstrap_tokens.h"
 #include "server/boot/config_doc.h"
+#include "server/boot/datastore.h"
 #include "server/boot/egress.h"
+#include "server/boot/identity.h"
+#include "server/boot/loops.h"
 #include "server/boot/node_why.h"
 #include "server/boot/supervisor.h"
 #include "server/ca/ca.h"
-#include "server/controller/controllers.h"
-#include "server/scheduler/scheduler.h"
 #include "server/store/store.h"
 #include "tunnel/server.h"
 
@@ -67,7 +70,7 @@ struct server {
     size_t n_node_ips;
     const char *advertise_ip;
     char service_ip[46];
-    char *url, *agent_token, *agent_token_in;
+    char *url, *agent_token, *token_in, *agent_token_in;
     struct buf config_doc;
 
     struct ca *ca;
@@ -81,8 +84,8 @@ struct server {
     struct node_why *why;
     struct supervisor *supervisor;
     struct bootstrap_tokens *bootstrap;
-    struct controllers *controllers;
-    struct scheduler *scheduler;
+    struct loops *loops;
+    struct identity *identity; /* of a shared datastore, until the CA is open */
     struct tls_server_config *tls;
     struct tls_client_config *kubelet_tls;
     struct listener *listeners[LISTENERS_MAX];
@@ -93,6 +96,15 @@ struct server {
 
 /* ---- what the options mean ---- */
 
+/* Signals are blocked for the threads' sake: while nothing runs we look for them ourselves. */
+static bool is_asked_to_stop(void)
+{
+    sigset_t pending;
+
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT));
+}
+
 static int read_secret_file(char **out, const char *value, const char *path, struct err *e)
 {
     auto_buf text = BUF_SECRET(TOKEN_FILE_MAX);
@@ -102,10 +114,7 @@ static int read_secret_file(char **out, const char *value, const char *path, str
         return 0;
     }
     for (unsigned waited_s = 0; !file_exists(path) && waited_s < TOKEN_FILE_WAIT_S; waited_s += 2) {
-        sigset_t pending;
-        /* signals are blocked for the threads' sake: look at them ourselves */
-        if (sigpending(&pending) == 0 &&
-            (sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT)))
+        if (is_asked_to_stop())
             return err_set(e, ERR_CANCELED, "stopped while waiting for the token file %s", path);
         if (waited_s % 20 == 0)
             log_info("waiting for the token file", kv("file", path));
@@ -169,20 +178,34 @@ static uint16_t advertise_port(const struct server *s)
     return (uint16_t)(s->o->advertise_port ? s->o->advertise_port : s->o->https_listen_port);
 }
 
-/* A K3s left its datastore here: starting beside it would serve an empty cluster under its name. */
-static int refuse_foreign_data(const char *server_dir, struct err *e)
+static int read_tokens(struct server *s, struct err *e)
 {
-    static const char *const marks[] = { "db/state.db", "db/etcd" };
+    const struct server_options *o = s->o;
 
-    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
-        auto_free char *path = mem_printf("%s/%s", server_dir, marks[i]);
-        if (file_exists(path))
-            return err_set(e, ERR_INVALID,
-                           "%s is the datastore of a K3s and cannot be taken over; use another "
-                           "--data-dir",
-                           path);
+    if (read_secret_file(&s->token_in, o->node.token, o->node.token_file, e))
+        return (int)e->code;
+    return read_secret_file(&s->agent_token_in, o->agent_token, o->agent_token_file, e);
+}
+
+/* Before any CA is made: what another server of the same datastore made counts. */
+static int open_identity(struct server *s, const char *server_dir, struct err *e)
+{
+    const struct store_etcd_options so = datastore_etcd(s->o, s->node_name);
+    struct identity_config ic = { .store = &so,
+                                  .server_dir = server_dir,
+                                  .token = s->token_in,
+                                  .is_stopping = is_asked_to_stop };
+    auto_free char *path = mem_printf("%s/token", server_dir);
+    auto_buf old = BUF_SECRET(TOKEN_FILE_MAX);
+
+    if (!datastore_is_shared(s->o))
+        return 0;
+    if (!ic.token && file_exists(path)) { /* of an earlier start */
+        if (file_read(path, TOKEN_FILE_MAX, &old, e))
+            return err_wrap(e, "token");
+        ic.token = buf_cstr(&old);
     }
-    return 0;
+    return identity_open(&s->identity, &ic, e);
 }
 
 static int open_ca(struct server *s, struct err *e)
@@ -190,7 +213,6 @@ static int open_ca(struct server *s, struct err *e)
     const struct server_options *o = s->o;
     unsigned long mode = 0;
     char *end = NULL;
-    auto_free char *token_in = NULL;
 
     if (o->write_kubeconfig_mode) {
         mode = strtoul(o->write_kubeconfig_mode, &end, 8);
@@ -198,9 +220,6 @@ static int open_ca(struct server *s, struct err *e)
             return err_set(e, ERR_INVALID, "--write-kubeconfig-mode: \"%s\" is not an octal mode",
                            o->write_kubeconfig_mode);
     }
-    if (read_secret_file(&token_in, o->node.token, o->node.token_file, e) ||
-        read_secret_file(&s->agent_token_in, o->agent_token, o->agent_token_file, e))
-        return (int)e->code;
     struct ca_options co = {
         .data_dir = o->node.data_dir,
         .node_name = s->node_name,
@@ -216,7 +235,7 @@ static int open_ca(struct server *s, struct err *e)
         .bind_address = o->bind_address,
         .https_port = (unsigned)o->https_listen_port,
         .ipv6 = strchr(s->service_ip, ':') != NULL,
-        .token = token_in,
+        .token = s->token_in,
         .agent_token = s->agent_token_in,
         .kubeconfig = o->write_kubeconfig,
         /* With a kubeconfig of its own elsewhere, the host's default path is left alone. */
@@ -225,10 +244,9 @@ static int open_ca(struct server *s, struct err *e)
         .kubeconfig_mode = (mode_t)mode,
         .kubeconfig_group = o->write_kubeconfig_group,
     };
-    int r = ca_open(&s->ca, &co, e);
-    if (token_in)
-        explicit_bzero(token_in, strlen(token_in));
-    return r;
+    if (ca_open(&s->ca, &co, e))
+        return (int)e->code;
+    return s->identity ? identity_share(STEAL(s->identity), ca_token(s->ca), e) : 0;
 }
 
 static int read_agent_token(struct server *s, struct err *e)
@@ -399,22 +417,12 @@ static int make_config_doc(struct server *s, struct err *e)
     return config_doc_write(&s->config_doc, &d, e);
 }
 
-static int open_store(struct server *s, struct err *e)
-{
-    auto_free char *dir = ca_path(s->ca, "db");
-    auto_free char *path = ca_path(s->ca, "db/coracle.db");
-
-    if (file_mkdirs(dir, 0700, e))
-        return (int)e->code;
-    return store_sqlite_open(&s->store, &s->loop, path, e);
-}
-
 static void on_node_news(void *arg, const char *node)
 {
     struct server *s = arg;
 
-    if (s->controllers)
-        controllers_node_news(s->controllers, node);
+    if (s->loops)
+        loops_node_news(s->loops, node);
 }
 
 static void make_why(struct server *s)
@@ -535,8 +543,9 @@ static int build(struct server *s, struct err *e)
 {
     auto_free char *server_dir = mem_printf("%s/server", s->o->node.data_dir);
 
-    if (resolve_addresses(s, e) || refuse_foreign_data(server_dir, e) || open_ca(s, e) ||
-        read_agent_token(s, e) || make_config_doc(s, e))
+    if (resolve_addresses(s, e) || datastore_check(s->o, server_dir, e) || read_tokens(s, e) ||
+        open_identity(s, server_dir, e) || open_ca(s, e) || read_agent_token(s, e) ||
+        make_config_doc(s, e))
         return (int)e->code;
     s->url = mem_printf("https://127.0.0.1:%u", supervisor_port(s));
     uv_loop_init(&s->loop);
@@ -544,7 +553,8 @@ static int build(struct server *s, struct err *e)
     uv_async_init(&s->loop, &s->stop_async, on_stop_async);
     s->stop_async.data = s;
     timer_init(&s->renew_timer, &s->loop);
-    if (open_store(s, e) || make_api(s, e) || make_supervisor(s, e) || open_listeners(s, e))
+    if (datastore_open(&s->store, &s->loop, s->o, server_dir, s->node_name, e) || make_api(s, e) ||
+        make_supervisor(s, e) || open_listeners(s, e))
         return (int)e->code;
     return 0;
 }
@@ -567,10 +577,8 @@ static void stop_step(void *arg)
 
     if (s->n_listeners) {
         listener_close(s->listeners[--s->n_listeners], stop_step, s);
-    } else if (s->scheduler) {
-        scheduler_close(STEAL(s->scheduler), stop_step, s);
-    } else if (s->controllers) {
-        controllers_close(STEAL(s->controllers), stop_step, s);
+    } else if (s->loops) {
+        loops_close(STEAL(s->loops), stop_step, s);
     } else if (s->supervisor && !s->supervisor_stopped) {
         s->supervisor_stopped = true;
         supervisor_stop(s->supervisor, stop_step, s);
@@ -624,7 +632,7 @@ void server_stop(struct server *s)
 
 /* ---- running ---- */
 
-static void start_controllers(struct server *s)
+static void start_loops(struct server *s)
 {
     struct cidr c;
     char dns[INET6_ADDRSTRLEN] = "";
@@ -633,7 +641,7 @@ static void start_controllers(struct server *s)
         snprintf(dns, sizeof dns, "%s", s->o->cluster_dns.v[0]);
     else if (cidr_parse(&c, str_of(s->o->service_cidr.v[0])))
         cidr_nth(dns, &c, 10);
-    struct controllers_config cc = {
+    const struct controllers_config cc = {
         .loop = &s->loop,
         .api = s->api,
         .why = node_why_reason,
@@ -650,9 +658,11 @@ static void start_controllers(struct server *s)
         .own_node = s->o->disable_agent ? "" : s->node_name,
         .disable_ccm = s->o->disable_cloud_controller,
     };
-    controllers_start(&s->controllers, &cc);
-    if (!s->o->disable_scheduler)
-        scheduler_start(&s->scheduler, &s->loop, s->api);
+    const struct loops_config lc = { .controllers = cc,
+                                     .node = s->node_name,
+                                     .shared = datastore_is_shared(s->o),
+                                     .no_scheduler = s->o->disable_scheduler };
+    loops_start(&s->loops, &lc);
 }
 
 static void on_api_started(void *arg, const struct err *e)
@@ -673,7 +683,7 @@ static void on_api_started(void *arg, const struct err *e)
     supervisor_start(s->supervisor);
     egress_start(s->egress, s->api);
     node_why_start(s->why, s->api);
-    start_controllers(s);
+    start_loops(s);
     timer_start_ms(&s->renew_timer, 0, on_renew_timer, s);
     log_info("server is ready", kv("port", s->o->https_listen_port), kv("node", s->node_name),
              kv("advertise", s->advertise_ip));
@@ -723,6 +733,10 @@ void server_free(struct server *s)
     buf_deinit(&s->config_doc);
     if (s->agent_token)
         explicit_bzero(s->agent_token, strlen(s->agent_token));
+    if (s->token_in)
+        explicit_bzero(s->token_in, strlen(s->token_in));
+    free(s->token_in);
+    identity_free(s->identity);
     free(s->agent_token);
     free(s->agent_token_in);
     free(s->url);

@@ -44,6 +44,7 @@ struct controller_ops {
     unsigned watches; /* WATCH_BITs */
     unsigned n_parallel;
     uint64_t retry_max_ms;                                         /* 0: the queue's default */
+    bool on_each_server;                                           /* else: on one of them */
     bool (*is_wanted)(const struct controllers_config *);          /* NULL: always */
     struct controller *(*make)(const struct controllers_config *); /* NULL: plain */
     void (*start)(struct controller *c); /* all it watches is known; may be NULL */
@@ -64,6 +65,8 @@ extern const struct controller_ops namespace_lifecycle_controller;
 extern const struct controller_ops pod_gc_controller;
 extern const struct controller_ops event_ttl_controller;
 extern const struct controller_ops token_cleaner_controller;
+
+void kubernetes_service_changed(struct controller *c); /* live_servers has another answer */
 
 /* The Node of that name as it is now, borrowed; NULL when there is none. */
 const json_t *controller_node(const struct controller *c, const char *name);

@@ -174,6 +174,8 @@ void controllers_start(struct controllers **out, const struct controllers_config
     for (size_t i = 0; i < ARRAY_LEN(all); i++) {
         if (all[i]->is_wanted && !all[i]->is_wanted(c))
             continue;
+        if (c->part != CONTROLLERS_ALL && all[i]->on_each_server != (c->part == CONTROLLERS_EACH))
+            continue;
         add(cs, all[i]);
         wanted |= all[i]->watches;
     }
@@ -194,6 +196,13 @@ void controllers_start(struct controllers **out, const struct controllers_config
                               &cs->watching[w]);
     }
     *out = cs;
+}
+
+void controllers_servers_changed(struct controllers *cs)
+{
+    for (size_t i = 0; i < cs->n; i++)
+        if (cs->list[i]->ops == &kubernetes_service_controller)
+            kubernetes_service_changed(cs->list[i]);
 }
 
 static void on_queue_closed(void *arg)

@@ -31,10 +31,17 @@ struct controllers_config { /* texts are copied; the rest is borrowed */
     bool disable_ccm;       /* node addresses, providerID and taints come from elsewhere */
     uint64_t node_grace_ms; /* a lease not renewed for so long is stale; 0: 40 s, as K3s */
     uint64_t pod_quarantine_ms; /* pods outlive their Node by so long; 0: 40 s */
+    /* Several servers on one datastore: some controllers run on one of them, some on each. */
+    enum { CONTROLLERS_ALL, CONTROLLERS_ONCE, CONTROLLERS_EACH } part; /* EACH: needs own_node */
+    /* Addresses of the servers that live, own first; NULL: advertise_ip alone. */
+    size_t (*live_servers)(void *arg, const char **ips, size_t max);
+    void *live_arg;
 };
 
 void controllers_start(struct controllers **out, const struct controllers_config *c);
 /* What why would say of that node may be something else now. */
 void controllers_node_news(struct controllers *cs, const char *node);
+/* live_servers has another answer now. */
+void controllers_servers_changed(struct controllers *cs);
 /* Stops all of them; calls under way are waited for; then done, and it is gone. */
 void controllers_close(struct controllers *cs, void (*done)(void *arg), void *arg);

@@ -1,7 +1,7 @@
 /*
  * Three keys, one per object: each is created when it is missing and patched when it is edited.
- * live_servers is the one place that knows who lives: with SQLite that is this server alone, and
- * whoever else stands in the endpoints is dead and removed.
+ * live_servers is the one place that knows who lives: with SQLite that is this server alone; with a
+ * shared datastore the owner knows. Whoever else stands in the endpoints is dead and removed.
  */
 #include "server/controller/kubernetes_service.h"
 
@@ -147,8 +147,18 @@ static const struct {
 
 static size_t live_servers(const struct controller *c, const char *ips[SERVERS_MAX])
 {
-    ips[0] = c->env->config.advertise_ip;
+    const struct controllers_config *cfg = &c->env->config;
+
+    if (cfg->live_servers)
+        return cfg->live_servers(cfg->live_arg, ips, SERVERS_MAX);
+    ips[0] = cfg->advertise_ip;
     return 1;
+}
+
+void kubernetes_service_changed(struct controller *c)
+{
+    queue_add(c->queue, "endpoints");
+    queue_add(c->queue, "slice");
 }
 
 static void start(struct controller *c)

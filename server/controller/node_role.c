@@ -49,6 +49,7 @@ static void work(struct controller *c, struct queue_item *it)
 const struct controller_ops node_role_controller = {
     .name = "node_role",
     .watches = WATCH_BIT(WATCH_NODES),
+    .on_each_server = true,
     .is_wanted = is_wanted,
     .on_event = on_event,
     .work = work,

@@ -1,0 +1,142 @@
+#!/usr/bin/env bats
+# Two servers on one etcd: one cluster. An agent joins by a name that has both addresses; whoever of
+# the servers dies, the other goes on, with its controllers and its tunnel.
+#
+#   etcd 10.77.0.2 ---+--- sw 10.77.0.1 (DNS) ---+--- srv1 10.77.0.11, srv2 10.77.0.12 --- edge 10.77.0.20
+
+load lib
+
+TOKEN=0123456789abcdef-of-the-cluster
+
+setup_file() {
+    lib_need ip dnsmasq kubectl containerd runc ctr etcd
+    lib_init
+    host_new sw
+    in_net sw ip link add br0 type bridge
+    in_net sw ip addr add 10.77.0.1/24 dev br0
+    in_net sw ip link set br0 up
+    local h n=1
+    for h in etcd:2 srv1:11 srv2:12 stranger:13 edge:20; do
+        host_new "${h%:*}"
+        ip link add "p$n" netns "$P-sw" type veth peer name eth0 netns "$P-${h%:*}"
+        in_net sw ip link set "p$n" master br0 up
+        in_net "${h%:*}" ip addr add "10.77.0.${h#*:}/24" dev eth0
+        in_net "${h%:*}" ip link set eth0 up
+        in_net "${h%:*}" ip route add default via 10.77.0.1
+        n=$((n + 1))
+    done
+    spawn dns in_net sw dnsmasq --keep-in-foreground --no-resolv --no-hosts --conf-file=/dev/null --pid-file= \
+        --listen-address=10.77.0.1 --bind-interfaces --log-facility=- --user=root \
+        --host-record=cluster.test,10.77.0.11 --host-record=cluster.test,10.77.0.12
+    echo 'nameserver 10.77.0.1' >"$T/edge/resolv.conf"
+    start_etcd
+    join_server srv1
+    join_server srv2
+    mkdir -p "$T/edge/data/agent/images"
+    cp "$BUILD/images/busybox.tar" "$T/edge/data/agent/images/"
+    start_agent edge --server https://cluster.test:6443 --token "$TOKEN" --node-name edge
+}
+teardown_file() { lib_cleanup; }
+
+start_etcd() {
+    spawn etcd in_net etcd etcd --data-dir "$T/etcd/data" --logger zap --log-level warn \
+        --listen-client-urls http://10.77.0.2:2379 --advertise-client-urls http://10.77.0.2:2379
+    echo "$SPAWNED" >"$T/etcd/pid"
+}
+
+join_server() { # join_server HOST [TOKEN]
+    K3S_DATASTORE_ENDPOINT=http://10.77.0.2:2379 start_server "$1" --token "${2:-$TOKEN}" --disable-agent --node-name "$1"
+}
+
+endpoints() { # endpoints SERVER: the addresses of the servers that live, as one line
+    kubectl_on "$1" get endpoints kubernetes -o jsonpath='{.subsets[0].addresses[*].ip}'
+}
+endpoints_are() { [ "$(endpoints "$1")" = "$2" ]; }
+slice_is() {
+    [ "$(kubectl_on "$1" get endpointslice kubernetes -o jsonpath='{.endpoints[*].addresses[0]}')" = "$2" ]
+}
+holder() { # the server whose controllers run
+    kubectl_on "$1" get lease -n kube-system coracle-controllers -o jsonpath='{.spec.holderIdentity}' | cut -d_ -f1
+}
+phase() { [ "$(kubectl_on "$1" get pod "$2" -o jsonpath='{.status.phase}')" = "$3" ]; }
+logs_hold() { kubectl_on "$1" logs "$2" | grep -qF -- "$3"; }
+proxied() { [ "$(kubectl_on "$1" get --raw /api/v1/nodes/edge/proxy/healthz)" = ok ]; }
+
+@test "both servers have one CA, and each is in the endpoints" {
+    cmp "$T/srv1/data/server/tls/server-ca.crt" "$T/srv2/data/server/tls/server-ca.crt"
+    cmp "$T/srv1/data/server/tls/service.key" "$T/srv2/data/server/tls/service.key"
+    wait_for 20 endpoints_are srv1 '10.77.0.11 10.77.0.12' || { show_logs; false; }
+    wait_for 10 slice_is srv2 '10.77.0.11 10.77.0.12'
+}
+
+@test "the agent is Ready at both, and both reach it" {
+    wait_for 40 node_ready srv1 edge || { show_logs; false; }
+    node_ready srv2 edge
+    wait_for 20 proxied srv1 || { show_logs; false; }
+    wait_for 20 proxied srv2 || { show_logs; false; }
+}
+
+@test "what one server wrote the other reads at once" {
+    local i
+    for i in 1 2 3 4 5; do
+        kubectl_on srv1 create configmap "seen-$i" --from-literal=n="$i"
+        [ "$(kubectl_on srv2 get configmap "seen-$i" -o jsonpath='{.data.n}')" = "$i" ]
+        kubectl_on srv2 patch configmap "seen-$i" -p '{"data":{"n":"x"}}'
+        [ "$(kubectl_on srv1 get configmap "seen-$i" -o jsonpath='{.data.n}')" = x ]
+    done
+}
+
+@test "one server's controllers run, the pod's log comes by both" {
+    [[ "$(holder srv1)" == srv[12] ]]
+    [ "$(cat "$T/log/srv1" "$T/log/srv2" | grep -c "this server's controllers run")" = 1 ]
+    kubectl_on srv2 apply -f "$BATS_TEST_DIRNAME/../../docs/examples/hello.yaml"
+    wait_for 30 phase srv1 hello Running || { kubectl_on srv1 describe pod hello; show_logs; false; }
+    wait_for 10 logs_hold srv1 hello 'hello from a pod on coracle'
+    wait_for 10 logs_hold srv2 hello 'hello from a pod on coracle'
+}
+
+@test "another token is refused with the reason, and nothing is made" {
+    K3S_DATASTORE_ENDPOINT=http://10.77.0.2:2379 run timeout 20 \
+        nsenter --net="/run/netns/$P-stranger" "$CORACLE" server $(server_args stranger) --token another --disable-agent
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"encrypted with a different token"* ]] || { echo "$output"; false; }
+    [ ! -e "$T/stranger/data/server/tls/server-ca.crt" ]
+    K3S_DATASTORE_ENDPOINT=http://10.77.0.2:2379 run timeout 20 \
+        nsenter --net="/run/netns/$P-stranger" "$CORACLE" server $(server_args stranger) --disable-agent
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"give its --token"* ]] || { echo "$output"; false; }
+}
+
+@test "a dead server vanishes from the endpoints, the other takes over, the node stays Ready" {
+    local dead lives ip
+    dead=$(holder srv1)
+    lives=srv2 ip=10.77.0.12
+    [ "$dead" = srv1 ] || lives=srv1 ip=10.77.0.11
+    kill -KILL "$(cat "$T/$dead/pid")"
+    elected() { [ "$(holder "$lives")" = "$lives" ]; }
+    wait_for 40 elected || { show_logs; false; }
+    wait_for 20 endpoints_are "$lives" "$ip" || { show_logs; false; }
+    node_ready "$lives" edge
+    proxied "$lives"
+    kubectl_on "$lives" run after --image=docker.io/library/busybox:1 --image-pull-policy=Never --restart=Never -- \
+        sh -c 'echo scheduled by the other'
+    wait_for 30 phase "$lives" after Succeeded || { kubectl_on "$lives" describe pod after; show_logs; false; }
+    join_server "$dead"
+    wait_for 20 endpoints_are "$lives" '10.77.0.11 10.77.0.12' || { show_logs; false; }
+    wait_for 30 proxied "$dead" || { show_logs; false; }
+}
+
+@test "a hung etcd: readyz says why, requests get 503 with the reason; it is over when etcd is back" {
+    kill -STOP "$(cat "$T/etcd/pid")"
+    not_ready() { kubectl_on srv1 get --raw '/readyz?verbose' 2>&1 | grep -q 'etcd at 10.77.0.2:2379'; }
+    wait_for 20 not_ready || { show_logs; false; }
+    sleep 3
+    run kubectl_on srv1 get configmap seen-1 --request-timeout=15s
+    [ "$status" -ne 0 ]
+    [[ "$output" == *'datastore is not in reach'* ]] || { echo "$output"; false; }
+    kill -CONT "$(cat "$T/etcd/pid")"
+    wait_for 6 kubectl_on srv1 get configmap seen-1 || { show_logs; false; }
+    wait_for 6 kubectl_on srv2 get configmap seen-1
+    wait_for 15 kubectl_on srv1 create configmap after-the-hang
+    wait_for 30 node_ready srv2 edge
+}
