@@ -17,7 +17,9 @@
 #include "base/io/proc.h"
 #include "base/pki/token.h"
 #include "server/boot/node_ask.h"
+#include "server/boot/restore.h"
 #include "server/boot/server.h"
+#include "tools/coracle_cli.h"
 #include "tools/coracle_options.h"
 
 #include <errno.h>
@@ -46,7 +48,7 @@
 
 extern char **environ;
 
-static int die(const char *what, const struct err *e)
+int die(const char *what, const struct err *e)
 {
     fprintf(stderr, "coracle: %s: %s\n", what, e->text);
     return 1;
@@ -251,9 +253,7 @@ static int run_roles(struct roles *r)
 
 /* ---- command lines ---- */
 
-/* The path of the config file: environment, then command line, then the default (docs/cli.md).
- * Takes the flag out of argv, since it is read before all others. */
-static const char *take_config_flag(int *argc, char **argv)
+const char *take_config_flag(int *argc, char **argv)
 {
     const char *env = getenv("K3S_CONFIG_FILE");
     const char *path = NULL;
@@ -275,7 +275,7 @@ static const char *take_config_flag(int *argc, char **argv)
     return env && *env ? env : path ? path : DEFAULT_CONFIG;
 }
 
-static int show_help(const char *command, const struct flag *table, size_t n)
+int show_help(const char *command, const struct flag *table, size_t n)
 {
     auto_buf b = BUF(64 * 1024);
 
@@ -285,7 +285,7 @@ static int show_help(const char *command, const struct flag *table, size_t n)
     return 0;
 }
 
-static bool wants_help(int argc, char **argv)
+bool wants_help(int argc, char **argv)
 {
     for (int i = 0; i < argc; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
@@ -343,7 +343,10 @@ static int cmd_server(int argc, char **argv)
         log_level_min = o.node.debug ? LOG_LVL_DEBUG : LOG_LVL_INFO;
         r.node = o.node;
         r.node.bind_address = o.bind_address;
-        code = run_roles(&r);
+        if (!o.cluster_reset)
+            code = run_roles(&r);
+        else
+            code = restore_run(&o, &e) ? die("server: restore", &e) : 0;
     }
     free(o.node.node_args);
     free(o.node.node_env);
@@ -551,6 +554,7 @@ static const struct command {
     { "agent", cmd_agent, "run a node; `agent status` and `agent lb status` ask it how it is" },
     { "node", cmd_node, "why [NAME]: why a node cannot be reached, and its last transitions" },
     { "token", cmd_token, "generate: print a bootstrap token" },
+    { "etcd-snapshot", cmd_etcd_snapshot, "save, ls, delete, prune: snapshots of the datastore" },
 };
 
 static int usage(FILE *to)
@@ -571,8 +575,8 @@ static bool is_tool(const char *name)
 
 int main(int argc, char **argv)
 {
-    static const char *const later[] = { "certificate", "etcd-snapshot", "secrets-encrypt",
-                                         "check-config", "completion" };
+    static const char *const later[] = { "certificate", "secrets-encrypt", "check-config",
+                                         "completion" };
     auto_free char *self = mem_strdup(argc ? argv[0] : "coracle");
     char *name = basename(self);
     const char *url = getenv("K3S_URL");

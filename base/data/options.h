@@ -49,4 +49,10 @@ struct server_options {
     struct flag_list disable;
     bool disable_agent, disable_scheduler, disable_cloud_controller, disable_kube_proxy;
     bool disable_network_policy, disable_helm_controller;
+    /* snapshots of the datastore; K3s's names, whatever it is */
+    bool etcd_disable_snapshots, etcd_snapshot_compress;
+    char *etcd_snapshot_name, *etcd_snapshot_schedule_cron, *etcd_snapshot_dir;
+    int64_t etcd_snapshot_retention;
+    bool cluster_reset;
+    char *cluster_reset_restore_path;
 };

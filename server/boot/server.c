@@ -3,11 +3,11 @@
  *
  *   server_new:  options -> identity, when the datastore is shared -> CA and files -> database ->
  *                loop objects -> listening sockets
- *   server_run:  api_start --> on_api_started: supervisor, egress, loops (controllers, scheduler);
- *                ready
- *   server_stop: listeners -> loops -> ways to nodes -> supervisor, why (stopped) -> API -> HTTP ->
- *                egress -> supervisor -> tunnels -> why -> store, each when the one before it is
- *                gone; then the loop is empty
+ *   server_run:  api_start --> on_api_started: supervisor, snapshots, egress, loops (controllers,
+ *                scheduler); ready
+ *   server_stop: listeners -> loops -> supervisor (stopped) -> snapshots -> ways to nodes, why
+ *                (stopped) -> API -> HTTP -> egress -> supervisor -> tunnels -> why -> store, each
+ *                when the one before it is gone; then the loop is empty
  *
  * The order of the teardown follows who uses whom: whoever makes API calls goes before the API, and
  * whoever answers requests goes before what the answers need.
@@ -34,6 +34,8 @@
 #include "server/boot/identity.h"
 #include "server/boot/loops.h"
 #include "server/boot/node_why.h"
+#include "server/boot/restore.h"
+#include "server/boot/snapshots.h"
 #include "server/boot/supervisor.h"
 #include "server/ca/ca.h"
 #include "server/store/store.h"
@@ -83,6 +85,7 @@ struct server {
     struct egress *egress;
     struct node_why *why;
     struct supervisor *supervisor;
+    struct snapshots *snapshots;
     struct bootstrap_tokens *bootstrap;
     struct loops *loops;
     struct identity *identity; /* of a shared datastore, until the CA is open */
@@ -440,6 +443,29 @@ static void make_why(struct server *s)
     node_why_new(&s->why, &wc);
 }
 
+static int make_snapshots(struct server *s, struct err *e)
+{
+    const struct server_options *o = s->o;
+    struct snapshots_config c = {
+        .loop = &s->loop,
+        .store = s->store,
+        .ca = s->ca,
+        .dir = o->etcd_snapshot_dir,
+        .base = o->etcd_snapshot_name,
+        .node = s->node_name,
+        .version = o->node.version,
+        .schedule = o->etcd_disable_snapshots ? NULL : o->etcd_snapshot_schedule_cron,
+        .retention = (size_t)o->etcd_snapshot_retention,
+        .compress = o->etcd_snapshot_compress,
+    };
+
+    if (datastore_is_shared(o)) /* etcd has its own */
+        return 0;
+    if (o->etcd_snapshot_retention < 0)
+        return err_set(e, ERR_INVALID, "--etcd-snapshot-retention: a number from 0");
+    return snapshots_new(&s->snapshots, &c, e) ? err_wrap(e, "--etcd-snapshot-...") : 0;
+}
+
 static int make_api(struct server *s, struct err *e)
 {
     struct tls_client_options tls = kubelet_tls_options(s);
@@ -489,6 +515,7 @@ static int make_supervisor(struct server *s, struct err *e)
         .egress = s->egress,
         .why = s->why,
         .config_doc = buf_cstr(&s->config_doc),
+        .snapshots = s->snapshots,
     };
     size_t n_descriptors = proc_raise_descriptors();
     struct http_server_config hc = {
@@ -543,7 +570,8 @@ static int build(struct server *s, struct err *e)
 {
     auto_free char *server_dir = mem_printf("%s/server", s->o->node.data_dir);
 
-    if (resolve_addresses(s, e) || datastore_check(s->o, server_dir, e) || read_tokens(s, e) ||
+    if (resolve_addresses(s, e) || datastore_check(s->o, server_dir, e) ||
+        restore_check(s->o, server_dir, e) || read_tokens(s, e) ||
         open_identity(s, server_dir, e) || open_ca(s, e) || read_agent_token(s, e) ||
         make_config_doc(s, e))
         return (int)e->code;
@@ -553,8 +581,8 @@ static int build(struct server *s, struct err *e)
     uv_async_init(&s->loop, &s->stop_async, on_stop_async);
     s->stop_async.data = s;
     timer_init(&s->renew_timer, &s->loop);
-    if (datastore_open(&s->store, &s->loop, s->o, server_dir, s->node_name, e) || make_api(s, e) ||
-        make_supervisor(s, e) || open_listeners(s, e))
+    if (datastore_open(&s->store, &s->loop, s->o, server_dir, s->node_name, e) ||
+        make_snapshots(s, e) || make_api(s, e) || make_supervisor(s, e) || open_listeners(s, e))
         return (int)e->code;
     return 0;
 }
@@ -582,6 +610,8 @@ static void stop_step(void *arg)
     } else if (s->supervisor && !s->supervisor_stopped) {
         s->supervisor_stopped = true;
         supervisor_stop(s->supervisor, stop_step, s);
+    } else if (s->snapshots) {
+        snapshots_close(STEAL(s->snapshots), stop_step, s);
     } else if (s->why && !s->why_stopped) {
         s->why_stopped = true;
         if (s->egress)
@@ -681,6 +711,8 @@ static void on_api_started(void *arg, const struct err *e)
     bootstrap_tokens_new(&s->bootstrap, s->api);
     authn_add(s->authn, bootstrap_tokens_check, s->bootstrap);
     supervisor_start(s->supervisor);
+    if (s->snapshots)
+        snapshots_start(s->snapshots);
     egress_start(s->egress, s->api);
     node_why_start(s->why, s->api);
     start_loops(s);

@@ -27,6 +27,7 @@
 #include "server/boot/egress.h"
 #include "server/boot/node_password.h"
 #include "server/boot/node_why.h"
+#include "server/boot/snapshot_api.h"
 #include "server/ca/ca.h"
 #include "tunnel/server.h"
 
@@ -57,9 +58,11 @@ struct ask {
     const struct route *route;
     struct identity *id;
     bool waiting, is_write, counted;
-    bool returning;  /* its certificate has expired: a new one needs more proof */
-    char node[254];  /* of the node headers, lower case */
-    struct key *pub; /* of the CSR; NULL: shared key */
+    bool returning;    /* its certificate has expired: a new one needs more proof */
+    char node[254];    /* of the node headers, lower case */
+    struct key *pub;   /* of the CSR; NULL: shared key */
+    int snapshot_what; /* of /db/snapshot */
+    char *snapshot_dir, *snapshot_node;
 };
 
 enum node_cert { CERT_NONE, CERT_SERVING_KUBELET, CERT_KUBELET, CERT_PROXY, CERT_CONTROLLER };
@@ -108,6 +111,8 @@ static void ask_free(struct ask *a)
 {
     identity_unref(a->id);
     key_free(a->pub);
+    free(a->snapshot_dir);
+    free(a->snapshot_node);
     free(a);
 }
 
@@ -237,6 +242,65 @@ static void run_connect(struct ask *a)
 static void run_no_etcd(struct ask *a)
 {
     refuse(a, STATUS_BAD_REQUEST, "this server has no embedded etcd");
+}
+
+/* ---- snapshots ---- */
+
+static void on_snapshots_done(void *arg, const struct snapshot_files *made,
+                              const struct snapshot_files *gone, const struct err *e)
+{
+    struct ask *a = arg;
+    auto_buf body = BUF(4 * 1024 * 1024);
+
+    if (!resume(a))
+        return;
+    if (e && e->code == ERR_NOT_FOUND)
+        refuse(a, STATUS_NOT_FOUND, e->text);
+    else if (e && (e->code == ERR_AGAIN || e->code == ERR_LIMIT || e->code == ERR_CANCELED))
+        refuse(a, STATUS_SERVICE_UNAVAILABLE, e->text);
+    else if (e && e->code == ERR_INVALID)
+        refuse(a, STATUS_BAD_REQUEST, e->text);
+    else if (e)
+        refuse(a, STATUS_INTERNAL_ERROR, e->text);
+    else if (snapshot_answer(&body, a->snapshot_what, a->snapshot_dir, a->snapshot_node, made,
+                             gone))
+        refuse(a, STATUS_INTERNAL_ERROR, "there are too many snapshots to list");
+    else
+        http_reply(a->req, 200, JSON, buf_str(&body), NULL, 0);
+}
+
+static void on_snapshot_body(struct http_req *req, void *arg, struct str body)
+{
+    struct ask *a = arg;
+    struct snapshots *snapshots = a->s->c.snapshots;
+    struct snapshot_request r;
+    struct err e;
+    (void)req;
+
+    if (!snapshots) { /* the body took until the server stops */
+        refuse(a, STATUS_SERVICE_UNAVAILABLE, "the server is stopping");
+        return;
+    }
+    if (snapshot_request_parse(&r, body, &e)) {
+        refuse(a, STATUS_BAD_REQUEST, e.text);
+        return;
+    }
+    a->snapshot_node = mem_strdup(snapshots_node(snapshots));
+    a->snapshot_what = r.ask.what;
+    a->snapshot_dir = mem_strdup(r.ask.dir && *r.ask.dir ? r.ask.dir : snapshots_dir(snapshots));
+    a->waiting = true;
+    snapshots_run(snapshots, &r.ask, on_snapshots_done, a);
+    snapshot_request_deinit(&r);
+}
+
+static void run_snapshot(struct ask *a)
+{
+    if (!a->s->c.snapshots)
+        refuse(a, STATUS_BAD_REQUEST, "this server's datastore has snapshots of its own");
+    else if (!str_is(http_req_method(a->req), "POST"))
+        refuse(a, STATUS_METHOD_NOT_ALLOWED, "only POST is known here");
+    else
+        http_req_read_body(a->req, SNAPSHOT_API_MAX_BYTES, on_snapshot_body);
 }
 
 static void run_unsupported(struct ask *a)
@@ -503,7 +567,7 @@ static const struct route routes[] = {
     { "/v1-k3s/cert/cacerts", ROLE_SERVER, run_unsupported, false, CERT_NONE },
     { "/v1-k3s/token", ROLE_SERVER, run_unsupported, false, CERT_NONE },
     { "/db/info", ROLE_SERVER, run_no_etcd, false, CERT_NONE },
-    { "/db/snapshot", ROLE_SERVER, run_no_etcd, false, CERT_NONE },
+    { "/db/snapshot", ROLE_SERVER, run_snapshot, false, CERT_NONE },
     { "/v1-coracle/report", ROLE_NODE, run_report, false, CERT_NONE },
     { "/v1-coracle/why", ROLE_MASTERS, run_why, false, CERT_NONE },
 };
@@ -683,6 +747,7 @@ void supervisor_start(struct supervisor *s)
 
 void supervisor_stop(struct supervisor *s, void (*done)(void *arg), void *arg)
 {
+    s->c.snapshots = NULL;
     if (s->passwords)
         node_passwords_close(STEAL(s->passwords), done, arg);
     else

@@ -20,6 +20,7 @@ struct ca;
 struct egress;
 struct http_req;
 struct node_why;
+struct snapshots;
 struct supervisor;
 struct tunnel_server;
 
@@ -33,8 +34,9 @@ struct supervisor_config { /* all borrowed, outlive the supervisor */
     struct api *api;
     struct tunnel_server *tunnels;
     struct egress *egress;
-    struct node_why *why;   /* learns who was refused, and answers /v1-coracle/... */
-    const char *config_doc; /* the answer of /v1-k3s/config */
+    struct node_why *why;        /* learns who was refused, and answers /v1-coracle/... */
+    const char *config_doc;      /* the answer of /v1-k3s/config */
+    struct snapshots *snapshots; /* NULL: this server has none of its own */
 };
 
 void supervisor_new(struct supervisor **out, const struct supervisor_config *c);
@@ -43,7 +45,7 @@ bool supervisor_handle(struct supervisor *s, struct http_req *r);
 /* Cluster things (node passwords, addresses) can be asked from here on; before, those paths get
  * 503. */
 void supervisor_start(struct supervisor *s);
-/* Before the API goes: checks under way end, with 503; then done. */
+/* Before the API and the snapshots go: checks under way end, with 503; then done. */
 void supervisor_stop(struct supervisor *s, void (*done)(void *arg), void *arg);
 /* After the HTTP server has gone; then done, and it is gone. */
 void supervisor_close(struct supervisor *s, void (*done)(void *arg), void *arg);

@@ -106,3 +106,14 @@ size_t budget_read(struct budget *b, struct store_written out[STORE_WRITERS_MAX]
     uv_mutex_unlock(&b->m);
     return n;
 }
+
+uint64_t budget_sum(struct budget *b)
+{
+    uint64_t sum = 0;
+
+    uv_mutex_lock(&b->m);
+    for (size_t i = 0; i < b->n; i++)
+        sum += b->v[i].bytes;
+    uv_mutex_unlock(&b->m);
+    return sum;
+}

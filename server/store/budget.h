@@ -32,3 +32,4 @@ void budget_share(struct budget_shares *s, struct str writer, uint64_t weight);
 void budget_split(struct budget *b, struct budget_shares *s, struct str rest, uint64_t n_bytes);
 
 size_t budget_read(struct budget *b, struct store_written out[STORE_WRITERS_MAX]);
+uint64_t budget_sum(struct budget *b);

@@ -50,6 +50,14 @@ static int sync_file(const char *path, struct err *e)
     return 0;
 }
 
+static int sync_dir_of(const char *path, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    auto_free char *dir = slash ? mem_strndup(path, (size_t)(slash - path)) : mem_strdup(".");
+
+    return sync_file(dir, e);
+}
+
 int snapshot_finish(const char *path, const struct snapshot_facts *facts, struct err *e)
 {
     auto_db *d = NULL;
@@ -163,7 +171,7 @@ static int start_over(struct db *d, int64_t rev, struct err *e)
     return db_run(st, e);
 }
 
-int snapshot_restore(const char *path, const char *db_path, struct err *e)
+static int prepare(const char *path, struct err *e)
 {
     auto_facts facts = { 0 };
     auto_db *d = NULL;
@@ -179,10 +187,24 @@ int snapshot_restore(const char *path, const char *db_path, struct err *e)
     if (db_commit(d, e) || db_checkpoint(d, DB_CHECKPOINT_TRUNCATE, 1000, e))
         return (int)e->code;
     db_close(STEAL(d));
-    if (sync_file(path, e))
-        return (int)e->code;
-    if (link(path, db_path)) /* unlike rename it replaces nothing */
-        return err_sys(e, errno, "make %s the database %s", path, db_path);
-    unlink(path);
+    return sync_file(path, e);
+}
+
+/* Its log first: a database without its log is older, a log without its database is nothing. */
+static int move_aside(const char *db_path, const char *aside, struct err *e)
+{
+    auto_free char *log = mem_printf("%s-wal", db_path), *log_aside = mem_printf("%s-wal", aside);
+
+    if ((rename(log, log_aside) && errno != ENOENT) || (rename(db_path, aside) && errno != ENOENT))
+        return err_sys(e, errno, "move %s aside", db_path);
     return 0;
+}
+
+int snapshot_restore(const char *path, const char *db_path, const char *aside, struct err *e)
+{
+    if (prepare(path, e) || move_aside(db_path, aside, e))
+        return (int)e->code;
+    if (rename(path, db_path))
+        return err_sys(e, errno, "make %s the database %s", path, db_path);
+    return sync_dir_of(db_path, e);
 }

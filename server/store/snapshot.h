@@ -36,6 +36,8 @@ MUST_USE int snapshot_finish(const char *path, const struct snapshot_facts *fact
 /* Reads all of it once for damage. facts need not be initialised; on success deinit it. */
 MUST_USE int snapshot_read(struct snapshot_facts *facts, const char *path, struct err *e);
 
-/* Makes a snapshot, which is used up, the database at db_path, which must not exist. Its history is
- * dropped and its revision jumps. */
-MUST_USE int snapshot_restore(const char *path, const char *db_path, struct err *e);
+/* Makes a snapshot, which is used up, the database at db_path. Its history is dropped and its
+ * revision jumps. What is there already is renamed to aside, log and all. The caller holds
+ * sqlite_lock of db_path. */
+MUST_USE int snapshot_restore(const char *path, const char *db_path, const char *aside,
+                              struct err *e);

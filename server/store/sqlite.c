@@ -4,11 +4,9 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "server/store/sqlite_format.h"
+#include "server/store/sqlite_lock.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,34 +35,6 @@ static const char schema[] =
 static const char schema_from_1[] = "BEGIN;" LEASE_TABLE MARKS "COMMIT;";
 
 /* ---- open ---- */
-
-/* The lock lives as long as the process: a crash leaves no stale one. */
-static int lock_take(struct sqlite *q, struct err *e)
-{
-    auto_free char *path = mem_printf("%s.lock", q->path);
-    char pid[32] = "";
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    int n;
-
-    if (fd < 0)
-        return err_sys(e, errno, "open %s", path);
-    if (flock(fd, LOCK_EX | LOCK_NB)) {
-        int sys = errno;
-        ssize_t got = read(fd, pid, sizeof pid - 1);
-        close(fd);
-        if (sys != EWOULDBLOCK)
-            return err_sys(e, sys, "lock %s", path);
-        pid[got > 0 ? got : 0] = '\0';
-        pid[strcspn(pid, "\n")] = '\0';
-        return err_set(e, ERR_AGAIN, "database %s is in use by another process (pid %s)", q->path,
-                       *pid ? pid : "unknown");
-    }
-    q->lock_fd = fd;
-    n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) || pwrite(fd, pid, (size_t)n, 0) != n)
-        log_debug("cannot note the pid in the lock file", kv("path", path)); /* a hint only */
-    return 0;
-}
 
 static int schema_check(struct sqlite *q, struct err *e)
 {
@@ -162,7 +132,7 @@ static int open_files(struct sqlite *q, struct err *e)
 {
     const struct db_opts o = { .cache_kib = 4096, .max_bytes = q->limits.db_bytes_max };
 
-    if (lock_take(q, e) || db_open(&q->w.db, q->path, &o, e))
+    if (sqlite_lock(&q->lock_fd, q->path, e) || db_open(&q->w.db, q->path, &o, e))
         return e->code;
     if (chmod(q->path, 0600))
         return err_sys(e, errno, "chmod %s", q->path);
@@ -239,7 +209,7 @@ static void sqlite_stats(const void *impl, struct store_stats *out)
 
     out->n_objects = __atomic_load_n(&q->n_objects, __ATOMIC_RELAXED);
     out->n_groups = __atomic_load_n(&q->n_groups, __ATOMIC_RELAXED);
-    out->written_bytes = __atomic_load_n(&q->written_bytes, __ATOMIC_RELAXED);
+    out->written_bytes = budget_sum(q->budget);
     out->db_bytes = __atomic_load_n(&q->db_bytes, __ATOMIC_RELAXED);
     out->wal_bytes = __atomic_load_n(&q->wal_bytes, __ATOMIC_RELAXED);
 }

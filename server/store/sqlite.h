@@ -108,7 +108,7 @@ struct sqlite {
     struct reader readers[SQLITE_READERS];
     /* Atomics, for the loop thread. */
     int64_t compacted;
-    uint64_t n_objects, n_groups, written_bytes, db_bytes, wal_bytes;
+    uint64_t n_objects, n_groups, db_bytes, wal_bytes;
 };
 
 /* sqlite_writer.c */

@@ -299,7 +299,6 @@ void writer_account(struct sqlite *q, const char *who)
 
     budget_split(q->budget, &w->shares, str_of(who), n - w->n_counted);
     w->n_counted = n;
-    __atomic_store_n(&q->written_bytes, n, __ATOMIC_RELAXED);
 }
 
 int writer_txn(struct sqlite *q, const char *who, int (*fn)(struct sqlite *q, struct err *e),

@@ -140,8 +140,8 @@ void store_stats(const struct store *s, struct store_stats *out);
 int store_trouble(const struct store *s, struct err *e);
 
 /* Bytes given to the disk since the start, by what caused them: the resource of the key ("leases",
- * "events", "pods") or upkeep ("compaction", "checkpoint", "vacuum", "open", "close"). Their sum is
- * stats.written_bytes. Returns how many there are. */
+ * "events", "pods") or upkeep ("compaction", "checkpoint", "vacuum", "snapshot", "open", "close").
+ * Their sum is stats.written_bytes. Returns how many there are. */
 #define STORE_WRITERS_MAX 64
 struct store_written {
     char writer[48];
