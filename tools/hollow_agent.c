@@ -158,6 +158,8 @@ static void on_servers_change(void *arg)
         a->tunnel_unix_s = 0;
     else if (!a->tunnel_unix_s)
         a->tunnel_unix_s = clock_wall_s();
+    if (a->tunnel_unix_s && a->node)
+        node_hurry(a->node);
     for (size_t i = 0; i < n; i++)
         if (st[i].state == TUNNEL_CLIENT_WAITING)
             failed(a, "tunnel", tunnel_failure_name(st[i].failure), st[i].error);

@@ -181,8 +181,11 @@ static void on_tunnel(void *arg, const struct tunnel_client_status *st)
 {
     struct agent *a = arg;
 
-    if (!a->stopping)
-        reporter_on_tunnel(a->reporter, st);
+    if (a->stopping)
+        return;
+    if (st->state == TUNNEL_CLIENT_CONNECTED && a->node)
+        node_hurry(a->node);
+    reporter_on_tunnel(a->reporter, st);
 }
 
 static struct port_tls port_tls(const struct agent *a)

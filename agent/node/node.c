@@ -17,6 +17,7 @@
 #define STATUS_INTERVAL_MS 300000 /* kubelet nodeStatusReportFrequency */
 #define CHECK_INTERVAL_MS  10000  /* kubelet nodeStatusUpdateFrequency: look whether it changed */
 #define LEASE_SECONDS      40
+#define HURRY_MS           500 /* within it: the other agents hurry too */
 #define LEASES             "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 enum step { STEP_CREATE, STEP_METADATA, STEP_STATUS, STEP_DONE };
@@ -32,7 +33,7 @@ struct node {
     bool unsure;     /* a write failed: what stands there is not known */
     uint64_t written_ms;
     struct timer step_timer, lease_timer, status_timer;
-    struct backoff backoff;
+    struct backoff backoff, lease_backoff;
     struct kube_call *call, *lease_call, *status_call;
     bool lease_exists, status_due;
     int64_t lease_renewed_unix_s;
@@ -243,6 +244,7 @@ static void on_lease(void *arg, const struct kube_reply *r, const struct err *e)
         return;
     if (!e) {
         n->lease_exists = true;
+        backoff_reset(&n->lease_backoff);
         n->lease_renewed_unix_s = clock_wall_s();
         if (strncmp(n->last_error, "renew the lease", 15) == 0)
             note(n, "", NULL);
@@ -264,8 +266,10 @@ static void on_lease(void *arg, const struct kube_reply *r, const struct err *e)
      */
     if (e->code == ERR_TIMEOUT || e->code == ERR_CLOSED || e->code == ERR_IO)
         kube_client_reset(n->c.client);
-    timer_start_ms(&n->lease_timer, rand_jitter_ms(MIN(interval, (uint64_t)2000), 50),
-                   on_lease_timer, n); /* a lease is worth hurrying for */
+    /* Worth hurrying for at first; a server that is away or overrun is not helped by it for long.
+     */
+    timer_start_ms(&n->lease_timer, MIN(backoff_next_ms(&n->lease_backoff), interval),
+                   on_lease_timer, n);
 }
 
 static void renew_lease(struct node *n)
@@ -442,6 +446,8 @@ int node_start(struct node **out, const struct node_config *c, struct err *e)
     n->status_path = mem_printf("%s/status", n->path);
     n->lease_path = mem_printf(LEASES "/%s", c->object->name);
     n->backoff = (struct backoff)BACKOFF(200, 10000);
+    n->lease_backoff = (struct backoff)BACKOFF(1500, LEASE_INTERVAL_MS);
+    n->lease_backoff.jitter_percent = 50;
     timer_init(&n->step_timer, c->loop);
     timer_init(&n->lease_timer, c->loop);
     timer_init(&n->status_timer, c->loop);
@@ -449,6 +455,13 @@ int node_start(struct node **out, const struct node_config *c, struct err *e)
     *out = n;
     node_step(n);
     return 0;
+}
+
+void node_hurry(struct node *n)
+{
+    if (n->lease_backoff.n_tries && n->step == STEP_DONE && timer_is_running(&n->lease_timer) &&
+        uv_timer_get_due_in(&n->lease_timer.h) > HURRY_MS)
+        timer_start_ms(&n->lease_timer, rand_below(HURRY_MS), on_lease_timer, n);
 }
 
 enum node_state node_state(const struct node *n)

@@ -42,6 +42,8 @@ void node_touch(struct node *n);
 /* The Node as the cluster has it now (a watch): where its Ready condition is not what we say,
  * because the server gave us up while we were cut off, the status is written again at once. */
 void node_seen(struct node *n, const json_t *object);
+/* A server is in reach again (a tunnel came up): a lease that could not be renewed is tried now. */
+void node_hurry(struct node *n);
 enum node_state node_state(const struct node *n);
 /* The last failure ("" after a success) and when the lease was last renewed (Unix s, 0: never). */
 const char *node_last_error(const struct node *n);

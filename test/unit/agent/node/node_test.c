@@ -46,6 +46,7 @@ struct world {
     size_t n_states;
     int64_t server_s; /* what the server said last */
     bool closed;
+    uint64_t lease_interval_ms; /* 0: 50 */
 };
 
 static struct world *the_world; /* http_req_read_body carries no argument of its own */
@@ -165,7 +166,7 @@ static void start(struct world *w)
                              .on_state = on_state,
                              .on_server_time = on_server_time,
                              .arg = w,
-                             .lease_interval_ms = 50,
+                             .lease_interval_ms = w->lease_interval_ms ? w->lease_interval_ms : 50,
                              .status_interval_ms = 3600000 };
     struct err e = { 0 };
 
@@ -363,6 +364,31 @@ static void a_lease_that_cannot_be_renewed_is_reported_until_it_can(void **state
     world_deinit(&w);
 }
 
+/* The waits of as many failures would be a minute, give or take the jitter. */
+static void a_server_in_reach_again_is_not_waited_for(void **state)
+{
+    struct world w;
+    uint64_t began_ms;
+    (void)state;
+
+    world_init(&w);
+    w.lease_interval_ms = 3600000;
+    w.rules[w.n_rules++] = (struct rule){ CREATE_LEASE, 500, "InternalError", 8 };
+    start(&w);
+    await(&w, CREATE_LEASE, 1);
+    began_ms = uv_now(&w.loop);
+    for (size_t n = 1; n <= 8; n++) {
+        while (node_state(w.node) != NODE_RUNNING || n_of(&w, CREATE_LEASE) <= n) {
+            node_hurry(w.node);
+            uv_run(&w.loop, UV_RUN_ONCE);
+        }
+    }
+    while (*node_last_error(w.node))
+        uv_run(&w.loop, UV_RUN_ONCE);
+    assert_true(uv_now(&w.loop) - began_ms < 25000);
+    world_deinit(&w);
+}
+
 static void a_deleted_node_stays_deleted(void **state)
 {
     struct world w;
@@ -488,6 +514,7 @@ int main(void)
         cmocka_unit_test(every_step_is_tried_again),
         cmocka_unit_test(a_lost_lease_is_made_again),
         cmocka_unit_test(a_lease_that_cannot_be_renewed_is_reported_until_it_can),
+        cmocka_unit_test(a_server_in_reach_again_is_not_waited_for),
         cmocka_unit_test(a_deleted_node_stays_deleted),
         cmocka_unit_test(a_node_made_anew_is_ours_too),
         cmocka_unit_test(the_status_is_written_when_it_changed_and_not_otherwise),
