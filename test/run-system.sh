@@ -1,6 +1,8 @@
 #!/bin/sh
 # run-system.sh [FILE...]: the system tests: bats files over network namespaces and real programs.
 # CORACLE is the binary under test. A test that the host cannot run skips itself with the reason.
+# SYSTEM_JOBS files run at a time (2): their hosts have names of their own, and most of them wait. What a
+# file prints is shown when it has ended.
 set -u
 cd "$(dirname "$0")/system"
 [ "$#" -gt 0 ] || set -- *.bats
@@ -8,13 +10,21 @@ cd "$(dirname "$0")/system"
 [ "$(id -u)" = 0 ] || { echo "system tests need root"; echo "system: 0 passed, 1 failed"; exit 1; }
 command -v bats >/dev/null || { echo "bats is missing: make deps-test"; exit 1; }
 
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
-timeout "${SYSTEM_TIMEOUT_S:-1500}" bats --tap "$@" 2>&1 | tee "$out"
-passed=$(grep -cE '^ok ' "$out")
-failed=$(grep -cE '^not ok ' "$out")
-planned=$(sed -n 's/^1\.\.\([0-9]*\)$/\1/p' "$out" | head -n 1)
-missing=$((${planned:-1} - passed - failed))
-[ "$missing" -le 0 ] || { echo "$missing tests did not run"; failed=$((failed + missing)); }
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+export out
+printf '%s\n' "$@" | xargs -P "${SYSTEM_JOBS:-2}" -I{} sh -c '
+    began=$(date +%s)
+    timeout "${SYSTEM_TIMEOUT_S:-1500}" bats --tap {} >"$out/{}" 2>&1
+    { echo "--- {}: $(($(date +%s) - began)) s"; cat "$out/{}"; } >"$out/{}.shown"
+    cat "$out/{}.shown"'
+passed=0 failed=0
+for f in "$@"; do
+    ok=$(grep -cE '^ok ' "$out/$f") bad=$(grep -cE '^not ok ' "$out/$f")
+    planned=$(sed -n 's/^1\.\.\([0-9]*\)$/\1/p' "$out/$f" | head -n 1)
+    missing=$((${planned:-1} - ok - bad))
+    [ "$missing" -le 0 ] || { echo "$f: $missing tests did not run"; bad=$((bad + missing)); }
+    passed=$((passed + ok)) failed=$((failed + bad))
+done
 echo "system: $passed passed, $failed failed"
 [ "$failed" = 0 ]
