@@ -17,7 +17,10 @@ for src in test/bench/*_bench.c; do
     name=$(basename "$src" .c)
     echo "--- $name"
     [ -x "$build/test/bench/$name" ] || { echo "$name is not built: make bench builds it"; status=1; continue; }
-    "$build/test/bench/$name" "$dir" "$seconds" || { echo "$name failed"; status=1; }
+    case $name in
+    etcd_bench) sh test/bench/with_etcd.sh "$dir" "$build/test/bench/$name" "$seconds" ;;
+    *) "$build/test/bench/$name" "$dir" "$seconds" ;;
+    esac || { echo "$name failed"; status=1; }
 done
 
 echo "--- figures of a server and an agent"
