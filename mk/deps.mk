@@ -6,7 +6,7 @@ DEPS_BUILD := gcc make git pkg-config libc6-dev libuv1-dev libssl-dev libnghttp2
               libjansson-dev libyaml-dev libsqlite3-dev zlib1g-dev \
               libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
 DEPS_RUN   := procps containerd runc containernetworking-plugins iptables iproute2 busybox-static ca-certificates
-DEPS_TEST  := socat libcmocka-dev bats jq curl openssl dnsmasq-base nftables netcat-openbsd sqlite3 etcd-server
+DEPS_TEST  := socat libcmocka-dev bats jq curl openssl dnsmasq-base nftables netcat-openbsd sqlite3 e2fsprogs etcd-server
 DEPS_LINT  := clang clang-tidy cppcheck libclang-rt-14-dev
 DEPS_BENCH := haproxy nginx-light etcd-server
 DEPS_VALGRIND := valgrind

@@ -537,17 +537,17 @@ static int read_log(struct reader *r, struct store_read *req, struct snap *s, st
 static int read_copy(struct reader *r, struct store_read *req, struct err *e)
 {
     struct stat st;
-    int rc;
 
     if (!lstat(req->key.p, &st)) /* SQLite takes an empty one, and that is somebody's too */
         return err_set(e, ERR_EXISTS, "%s exists already", req->key.p);
     db_bind_text(r->copy, 1, str_of(req->key.p));
-    rc = db_run(r->copy, e);
-    if (rc && unlink(req->key.p))
-        return rc; /* it was not even begun */
-    if (!rc && !stat(req->key.p, &st))
+    if (db_run(r->copy, e)) {
+        unlink(req->key.p); /* if it was begun */
+        return err_wrap(e, "copy to %s", req->key.p);
+    }
+    if (!stat(req->key.p, &st))
         budget_add(r->q->budget, STR("snapshot"), (uint64_t)st.st_size);
-    return rc;
+    return 0;
 }
 
 /* ---- the thread ---- */
