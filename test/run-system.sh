@@ -17,7 +17,7 @@ printf '%s\n' "$@" | xargs -P "${SYSTEM_JOBS:-2}" -I{} sh -c '
     began=$(date +%s)
     timeout "${SYSTEM_TIMEOUT_S:-1500}" bats --tap {} >"$out/{}" 2>&1
     { echo "--- {}: $(($(date +%s) - began)) s"; cat "$out/{}"; } >"$out/{}.shown"
-    cat "$out/{}.shown"'
+    flock "$out" cat "$out/{}.shown"'
 passed=0 failed=0
 for f in "$@"; do
     ok=$(grep -cE '^ok ' "$out/$f") bad=$(grep -cE '^not ok ' "$out/$f")

@@ -1,23 +1,30 @@
 #!/bin/sh
 # run-unit.sh TEST...: runs each cmocka program with a deadline (UNIT_SECONDS), prints what failed, and sums up.
+# UNIT_JOBS of them run at a time (2): the long ones wait for most of their time.
 set -u
-passed=0 failed=0
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
-for t in "$@"; do
-    if timeout "${UNIT_SECONDS:-120}" "$t" >"$out" 2>&1; then
-        n=$(grep -c '^\[       OK \]' "$out") || true
-        passed=$((passed + n))
-    else
-        code=$?
-        n=$(grep -c '^\[       OK \]' "$out") || true
-        passed=$((passed + n))
-        f=$(sed -n 's/^ *\([0-9]*\) FAILED TEST(S).*/\1/p' "$out" | tail -n 1)
-        [ "${f:-0}" -gt 0 ] || f=1 # it crashed or leaked
-        failed=$((failed + f))
-        echo "--- $t (exit $code)"
-        tail -n 60 "$out"
+if [ "${1-}" = --one ]; then # run-unit.sh --one DIR TEST: "passed failed" go into a file of DIR
+    dir=$2 t=$3 failed=0
+    out=$(mktemp "$dir/XXXXXX.out")
+    timeout "${UNIT_SECONDS:-120}" "$t" >"$out" 2>&1
+    code=$?
+    passed=$(grep -c '^\[       OK \]' "$out")
+    if [ "$code" != 0 ]; then
+        failed=$(sed -n 's/^ *\([0-9]*\) FAILED TEST(S).*/\1/p' "$out" | tail -n 1)
+        [ "${failed:-0}" -gt 0 ] || failed=1 # it crashed or leaked
+        { echo "--- $t (exit $code)"; tail -n 60 "$out"; } >"$out.shown"
+        flock "$dir" cat "$out.shown"
     fi
-done
-echo "unit: $passed passed, $failed failed"
-[ "$failed" = 0 ]
+    echo "$passed $failed" >"${out%.out}.sum"
+    exit 0
+fi
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+printf '%s\n' "$@" | xargs -P "${UNIT_JOBS:-2}" -I{} sh "$0" --one "$dir" {}
+cat "$dir"/*.sum | awk -v n=$# '
+    { passed += $1; failed += $2 }
+    END {
+        if (NR < n) failed += n - NR
+        printf "unit: %d passed, %d failed\n", passed, failed
+        exit failed > 0
+    }'
