@@ -27,6 +27,10 @@
 #define REFUSED_MIN_MS 1000
 #define REFUSED_MAX_MS 4000
 #define LIVED_MS       1000
+/* What has been gone for long is not back in a moment; a try each second for days is traffic that
+ * somebody pays for, and a radio that never sleeps. */
+#define LONG_DOWN_MS      (2u * 60 * 1000)
+#define VERY_LONG_DOWN_MS (10u * 60 * 1000)
 
 struct tunnel_client {
     uv_loop_t *loop;
@@ -40,6 +44,7 @@ struct tunnel_client {
     struct tunnel_connect *attempt; /* CONNECTING */
     struct tunnel_link *link;       /* CONNECTED */
     uint64_t began_ms;              /* the attempt, or the link */
+    uint64_t down_ms;               /* since then it is not connected */
     size_t n_open;                  /* the timer, the attempt, and links until they are gone */
     bool closing;
     void (*closed)(void *arg);
@@ -107,6 +112,8 @@ static void client_move(struct tunnel_client *c, enum tunnel_client_state state,
         else /* the same again: every few seconds for as long as the server is away */
             log_debug("tunnel is still down", kv("server", c->st.address), kv("err", error));
     }
+    if (c->st.state == TUNNEL_CLIENT_CONNECTED)
+        c->down_ms = uv_now(c->loop);
     c->st.state = state;
     c->st.since_unix_s = clock_wall_s();
     if (state != TUNNEL_CLIENT_CONNECTING) { /* while connecting, the last failure stands */
@@ -119,12 +126,22 @@ static void client_move(struct tunnel_client *c, enum tunnel_client_state state,
         c->o.on_state(c->o.arg, &st);
 }
 
+void tunnel_client_wait_range(uint64_t *min_ms, uint64_t *max_ms, bool refused, uint64_t down_ms)
+{
+    uint64_t factor = down_ms >= VERY_LONG_DOWN_MS ? 6 : down_ms >= LONG_DOWN_MS ? 2 : 1;
+
+    *min_ms = factor * (refused ? REFUSED_MIN_MS : PATH_MIN_MS);
+    *max_ms = factor * (refused ? REFUSED_MAX_MS : PATH_MAX_MS);
+}
+
 /* An attempt that took long has waited already. */
 static uint64_t wait_ms(const struct tunnel_client *c, bool refused)
 {
-    uint64_t min_ms = refused ? REFUSED_MIN_MS : PATH_MIN_MS, took_ms = 0, ms;
-    uint64_t max_ms = refused ? REFUSED_MAX_MS : PATH_MAX_MS;
+    uint64_t min_ms, max_ms, took_ms = 0, ms;
 
+    tunnel_client_wait_range(&min_ms, &max_ms, refused,
+                             c->st.state == TUNNEL_CLIENT_CONNECTED ? 0
+                                                                    : uv_now(c->loop) - c->down_ms);
     if (c->o.reconnect_max_ms) {
         min_ms = c->o.reconnect_min_ms;
         max_ms = c->o.reconnect_max_ms;
@@ -255,6 +272,7 @@ int tunnel_client_new(struct tunnel_client **out, uv_loop_t *loop, const char *a
     c->port = port;
     snprintf(c->st.address, sizeof c->st.address, "%s", address);
     c->st.since_unix_s = clock_wall_s();
+    c->down_ms = uv_now(loop);
     timer_init(&c->timer, loop);
     c->n_open = 1;
     timer_start_ms(&c->timer, 0, attempt_start, c);

@@ -4,7 +4,8 @@
  *
  * Connects to wss://HOST:PORT/v1-k3s/connect with the node's client certificate, serves what the
  * server dials (as far as the authorizer allows), and connects again for ever: 0.5 to 2.5 s
- * (random) after the way there failed, 1 to 4 s after the server refused. Loop thread only.
+ * (random) after the way there failed, 1 to 4 s after the server refused; twice that when it has
+ * been down for two minutes, six times after ten. Loop thread only.
  *
  *   CONNECTING --> CONNECTED --> WAITING --> CONNECTING ...
  *        +----------------------^
@@ -89,9 +90,13 @@ MUST_USE int tunnel_client_new(struct tunnel_client **out, uv_loop_t *loop, cons
 MUST_USE int tunnel_client_reload(struct tunnel_client *c, struct str ca_pem,
                                   struct str cert_chain_pem, struct str key_pem, struct err *e);
 
-/* There is reason to think that its server is gone: a session asks it now, and ends when there is no
- * answer (tunnel/session.h). */
+/* There is reason to think that its server is gone: a session asks it now, and ends when there is
+ * no answer (tunnel/session.h). */
 void tunnel_client_doubt(struct tunnel_client *c);
+
+/* Sans-I/O: between which waits the random one before the next attempt lies, for a tunnel that has
+ * been down for so long. */
+void tunnel_client_wait_range(uint64_t *min_ms, uint64_t *max_ms, bool refused, uint64_t down_ms);
 
 void tunnel_client_status(const struct tunnel_client *c, struct tunnel_client_status *out);
 
