@@ -10,7 +10,7 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-#define ACCEPTS_PER_TURN 64 /* the connections we have want their turn too */
+#define ACCEPTS_PER_TURN 16 /* the connections we have want their turn too, and so do handshakes */
 #define REST_MS          100
 
 /* libuv's own listening would spin when descriptors run out; so we poll and accept ourselves. */
