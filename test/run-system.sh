@@ -12,12 +12,12 @@ command -v bats >/dev/null || { echo "bats is missing: make deps-test"; exit 1; 
 
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-export out
+# sh -c gets the folder as $0: a variable in the environment would be one in the tests, too
 printf '%s\n' "$@" | xargs -P "${SYSTEM_JOBS:-2}" -I{} sh -c '
     began=$(date +%s)
-    timeout "${SYSTEM_TIMEOUT_S:-1500}" bats --tap {} >"$out/{}" 2>&1
-    { echo "--- {}: $(($(date +%s) - began)) s"; cat "$out/{}"; } >"$out/{}.shown"
-    flock "$out" cat "$out/{}.shown"'
+    timeout "${SYSTEM_TIMEOUT_S:-1500}" bats --tap {} >"$0/{}" 2>&1
+    { echo "--- {}: $(($(date +%s) - began)) s"; cat "$0/{}"; } >"$0/{}.shown"
+    flock "$0" cat "$0/{}.shown"' "$out"
 passed=0 failed=0
 for f in "$@"; do
     ok=$(grep -cE '^ok ' "$out/$f") bad=$(grep -cE '^not ok ' "$out/$f")
