@@ -352,11 +352,17 @@ static void metrics_store(struct api *a, struct buf *b)
                         "coracle_store_log_bytes %llu\n"
                         "# TYPE coracle_store_commits_total counter\n"
                         "coracle_store_commits_total %llu\n"
+                        "# TYPE coracle_store_revision gauge\n"
+                        "coracle_store_revision %lld\n"
+                        "# TYPE coracle_store_compacted_revision gauge\n"
+                        "coracle_store_compacted_revision %lld\n"
                         "# TYPE coracle_store_trouble gauge\n"
                         "coracle_store_trouble %d\n"
                         "# TYPE coracle_store_written_bytes_total counter\n",
                         (unsigned long long)s.n_objects, (unsigned long long)s.db_bytes,
                         (unsigned long long)s.wal_bytes, (unsigned long long)s.n_commits,
+                        (long long)store_revision(a->store),
+                        (long long)store_compacted_rev(a->store),
                         store_trouble(a->store, &e) != 0));
     for (size_t i = 0; i < n; i++)
         err_ignore(buf_addf(b, "coracle_store_written_bytes_total{writer=\"%s\"} %llu\n",

@@ -72,7 +72,8 @@ struct writer {
     uint64_t n_counted;          /* bytes that the budget knows of */
     bool failing;                /* the last transaction that wrote could not */
     uint64_t failing_since_ms, probe_at_ms;
-    uint64_t wal_tried_ms, wal_tried_frames; /* the last checkpoint of a log that was too long */
+    uint64_t wal_tried_frames; /* the last checkpoint of a log that was too long */
+    uint64_t wal_wait_at_ms;   /* not sooner is a reader waited for */
 };
 
 struct reader {

@@ -18,12 +18,12 @@
 
 enum {
     WAL_FORCE = 3, /* times log_pages: readers keep the log from starting over, wait briefly */
-    WAL_MAX = 12,  /* about 100 MB: wait until they are done, they have no new ones */
+    WAL_MAX = 12,  /* about 100 MB: wait longer, they have no new ones meanwhile */
     WAL_STEP = 4,  /* a quarter of log_pages between two tries */
     WAL_WAIT_MS = 50,
-    WAL_WAIT_MAX_MS = 5000,
-    WAL_PAUSE_MS = 1000, /* between two tries that wait */
-    RETRY_MS = 5000,     /* after a failed checkpoint of leases */
+    WAL_WAIT_MAX_MS = 1000,
+    WAL_PAUSES = 10, /* times the wait, between two of them: commits come first */
+    RETRY_MS = 5000, /* after a failed checkpoint of leases */
     PROBE_MS = 2000,
 };
 
@@ -34,23 +34,23 @@ static bool is_damage(const struct err *e)
     return e->sys == EUCLEAN;
 }
 
-static void trouble_set(struct sqlite *q, const struct err *e)
+/* False: the file was known to be damaged already, and that does not heal. */
+static bool trouble_set(struct sqlite *q, const struct err *e)
 {
+    bool news;
+
     uv_mutex_lock(&q->m);
-    if (!is_damage(&q->trouble)) /* that does not heal */
+    news = !is_damage(&q->trouble);
+    if (news)
         q->trouble = e ? *e : (struct err){ 0 };
     uv_mutex_unlock(&q->m);
+    return news;
 }
 
 void upkeep_damaged(struct sqlite *q, const struct err *e)
 {
-    static struct log_limit limit = LOG_LIMIT(1, 60 * 1000);
-
-    if (!is_damage(e))
-        return;
-    if (log_allowed(&limit))
+    if (is_damage(e) && trouble_set(q, e))
         log_error("the database is damaged", kv("err", e->text));
-    trouble_set(q, e);
 }
 
 void upkeep_outcome(struct sqlite *q, const struct err *e)
@@ -140,12 +140,13 @@ static void wal_bound(struct sqlite *q, uint64_t now_ms)
         w->wal_tried_frames = 0; /* it has started over */
     if (n < enough || n < w->wal_tried_frames + enough / WAL_STEP)
         return;
-    if (wait && now_ms < w->wal_tried_ms + WAL_PAUSE_MS)
+    if (wait && now_ms < w->wal_wait_at_ms)
         return;
     w->wal_tried_frames = n;
-    w->wal_tried_ms = now_ms;
-    if (checkpoint(q, wait ? DB_CHECKPOINT_RESTART : DB_CHECKPOINT_PASSIVE,
-                   n < WAL_MAX * enough ? WAL_WAIT_MS : WAL_WAIT_MAX_MS, &e) &&
+    unsigned wait_ms = n < WAL_MAX * enough ? WAL_WAIT_MS : WAL_WAIT_MAX_MS;
+    if (wait)
+        w->wal_wait_at_ms = now_ms + (uint64_t)WAL_PAUSES * wait_ms;
+    if (checkpoint(q, wait ? DB_CHECKPOINT_RESTART : DB_CHECKPOINT_PASSIVE, wait_ms, &e) &&
         e.code != ERR_AGAIN && log_allowed(&limit)) /* busy: a long read, next time */
         log_warn("checkpoint of the database failed, its log grows", kv("path", q->path),
                  kv("err", e.text));

@@ -50,6 +50,7 @@ until_true() { # until_true LIMIT_MS COMMAND...: prints the milliseconds since $
 answers() { [ -s "$t/data/server/tls/client-admin.crt" ] && [ "$(admin /readyz)" = ok ]; }
 node_ready() { admin /api/v1/nodes/n1 | grep -qE '"reason":"KubeletReady"'; }
 pod_runs() { admin /api/v1/namespaces/default/pods/hello | grep -q '"phase":"Running"'; }
+writers() { admin /metrics | sed -n 's/^coracle_store_written_bytes_total{writer="\(.*\)"} /\1 /p'; }
 start_server() {
     began=$(now_ms)
     (exec nsenter --net=/run/netns/$ns "$bin" server --disable-agent --data-dir "$t/data" --node-dir "$t/node" --run-dir "$t/run" \
@@ -100,8 +101,12 @@ containerd=$(pgrep -P "$agent" -x containerd)
 row "RSS, containerd" "$(rss_kb "$containerd") kB"
 row "RSS, shim of the pod" "$(rss_kb "$(pgrep -f -- "-address $t/run/containerd/containerd.sock" | head -n 1)") kB"
 ticks=$(cpu_ticks $server) bytes=$(written $server) agent_ticks=$(cpu_ticks $agent) agent_bytes=$(written $agent)
+writers >"$t/writers"
 sleep "$idle_s"
 row "CPU, server with one node" "$(((($(cpu_ticks $server) - ticks)) * 1000 / idle_s / $(getconf CLK_TCK))) thousandths of a core"
 row "CPU, agent with a pod" "$(((($(cpu_ticks $agent) - agent_ticks)) * 1000 / idle_s / $(getconf CLK_TCK))) thousandths of a core"
 row "written, server with one node" "$((($(written $server) - bytes) / idle_s)) B/s"
 row "written, agent with a pod" "$((($(written $agent) - agent_bytes) / idle_s)) B/s"
+# What the store gave to the disk meanwhile, by what caused it; the line above counts whole pages of the file system.
+writers | awk -v s="$idle_s" 'NR == FNR { was[$1] = $2; next } $2 > was[$1] { printf "%-58s %.0f B/s\n", "  of it, by " $1, ($2 - was[$1]) / s }' \
+    "$t/writers" -

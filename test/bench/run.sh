@@ -52,7 +52,6 @@ peer() { # peer PROGRAM WHAT IT IS COMPARED IN
         echo "$1: missing, so $2 cannot be measured"
     fi
 }
-peer etcd "durable writes against our store"
 peer ctr "the start of a container against the start of a pod"
 echo "haproxy and nginx come with: make deps-bench"
 exit $status
