@@ -13,6 +13,7 @@
 #include "base/core/log.h"
 #include "base/core/map.h"
 #include "base/core/mem.h"
+#include "base/io/tcp.h"
 #include "base/io/timer.h"
 #include "lb/connect.h"
 #include "lb/keeper.h"
@@ -423,27 +424,35 @@ static void on_health_timer(void *arg)
 /* ---- servers that take connections and say nothing ---------------------------------------------
  */
 
-/* No tunnel tells which address of a name it is that hangs: the next dial takes another one. */
+/* No tunnel tells which address of a name it is that hangs, and a listed server that hangs is there
+ * by its name too: the next dial of a name takes another one. */
 static bool avoid_address(struct conn *c)
 {
     struct lb_addr addr = { .n = sizeof addr.u };
     struct sockaddr_storage peer;
+    char text[TCP_ADDR_TEXT_BYTES];
 
     if (!relay_peer(c->relay, &peer))
         return false;
     addr.n = peer.ss_family == AF_INET ? sizeof addr.u.v4 : sizeof addr.u.v6;
     memcpy(&addr.u, &peer, addr.n);
+    log_debug("a server does not answer", kv("server", c->server->address),
+              kv("at", tcp_addr_text(text, &addr.u.any)));
     return lb_names_silent(c->b->dialer.names, c->server->address, &addr);
 }
 
-/* No first word, and its tunnel is down too: two witnesses. A slow answer alone is none, nor is a
- * tunnel that something else keeps away. */
+/* No first word, and a second witness: its tunnel is down, or it has none yet and another server's
+ * stands. A slow answer alone is none, nor is a tunnel that something else keeps away. */
 static bool is_mute(const struct conn *c)
 {
     struct lb_server *order[LB_SERVERS_MAX + 1];
+    size_t n = lb_server_set_order(c->b->set, order);
+    enum balancer_health h = health_of(c->b, c->server->address);
+    bool other_stands = false;
 
-    return health_of(c->b, c->server->address) == BALANCER_FAILED &&
-           lb_server_set_order(c->b->set, order) > 1;
+    for (size_t i = 0; i < n; i++)
+        other_stands |= health_of(c->b, order[i]->address) == BALANCER_OK;
+    return h == BALANCER_FAILED ? n > 1 : h == BALANCER_UNKNOWN && other_stands;
 }
 
 /* Its client tries again, elsewhere. */
@@ -477,7 +486,7 @@ static void look_at(struct conn *c, uint64_t now_ms)
     if (!c->doubted &&
         quiet_ms >= MAX((uint64_t)DOUBT_AFTER_MS, DOUBT_RTTS * c->server->rtt_us / 1000)) {
         c->doubted = true;
-        c->has_other = n_down == 0 && avoid_address(c);
+        c->has_other = avoid_address(c) && n_down == 0;
         if (b->on_doubt)
             b->on_doubt(b->doubt_arg, c->server->address);
     } else if (n_down == 0 && (c->has_other || is_mute(c)) &&

@@ -324,20 +324,37 @@ void lb_names_worked(struct lb_names *n, const char *address, const struct lb_ad
         }
 }
 
+/* True: there are others. */
+static bool put_last(struct entry *en, const struct lb_addr *which)
+{
+    size_t last = en->addrs.n - 1, i = 0;
+
+    while (i < en->addrs.n && !lb_addr_eq(&en->addrs.v[i], which))
+        i++;
+    if (i >= en->addrs.n) /* it was one of an earlier time */
+        return en->addrs.n > 0;
+    memmove(&en->addrs.v[i], &en->addrs.v[i + 1], (last - i) * sizeof *which);
+    en->addrs.v[last] = *which;
+    return last > 0;
+}
+
 bool lb_names_silent(struct lb_names *n, const char *address, const struct lb_addr *which)
 {
-    struct entry *en = map_get(n->entries, str_of(address));
-    size_t last = en && en->addrs.n ? en->addrs.n - 1 : 0;
+    struct lb_addr addr = *which; /* it may lie in an entry */
+    bool has_other = false;
+    struct str key;
+    void *value;
 
-    for (size_t i = 0; i < last; i++)
-        if (lb_addr_eq(&en->addrs.v[i], which)) {
-            memmove(&en->addrs.v[i], &en->addrs.v[i + 1], (last - i) * sizeof *which);
-            en->addrs.v[last] = *which;
-            break;
-        }
-    if (en) /* perhaps the server has moved */
-        err_ignore(!start(n, en, address));
-    return last > 0;
+    for (size_t i = 0; map_next(n->entries, &i, &key, &value);) {
+        struct entry *en = value;
+        auto_free char *name = str_dup(key);
+        bool others = put_last(en, &addr);
+
+        if (strcmp(name, address) == 0)
+            has_other = others;
+        err_ignore(!start(n, en, name)); /* perhaps the server has moved */
+    }
+    return has_other;
 }
 
 /* ---- life --------------------------------------------------------------------------------------

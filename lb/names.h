@@ -55,8 +55,8 @@ void lb_names_resolve(struct lb_names *n, const char *address, struct lb_name_wa
 void lb_name_wait_cancel(struct lb_name_wait *w); /* fn does not come; legal in any state */
 /* This one answered: the next dial begins with it. */
 void lb_names_worked(struct lb_names *n, const char *address, const struct lb_addr *which);
-/* This one takes connections and says nothing: the next dial tries it last, and the name is resolved
- * anew. False: it has no other address. */
+/* This one takes connections and says nothing: dials of all names try it last from now on, and the
+ * names are resolved anew. False: address, if it is a name, has no other. */
 bool lb_names_silent(struct lb_names *n, const char *address, const struct lb_addr *which);
 
 /* Nobody waits any more. done (may be NULL) comes later, without waiting for a resolver that hangs.

@@ -151,11 +151,9 @@ int tunnel_client_set_reload(struct tunnel_client_set *set, struct str ca_pem,
     return 0;
 }
 
-void tunnel_client_set_doubt(struct tunnel_client_set *set, const char *address)
+void tunnel_client_set_doubt(struct tunnel_client_set *set)
 {
-    size_t i = find(set, address);
-
-    if (i < set->n)
+    for (size_t i = 0; i < set->n; i++)
         tunnel_client_doubt(set->v[i].client);
 }
 

@@ -24,8 +24,7 @@ MUST_USE int tunnel_client_set_servers(struct tunnel_client_set *set, const char
 MUST_USE int tunnel_client_set_reload(struct tunnel_client_set *set, struct str ca_pem,
                                       struct str cert_chain_pem, struct str key_pem, struct err *e);
 
-/* tunnel_client_doubt for that one, if it is there. */
-void tunnel_client_set_doubt(struct tunnel_client_set *set, const char *address);
+void tunnel_client_set_doubt(struct tunnel_client_set *set); /* tunnel_client_doubt for all */
 size_t tunnel_client_set_n_connected(const struct tunnel_client_set *set);
 /* Fills at most n_max; returns how many there are. */
 size_t tunnel_client_set_status(const struct tunnel_client_set *set,

@@ -347,8 +347,9 @@ static void on_doubt(void *arg, const char *address)
 {
     struct agent *a = arg;
 
+    (void)address; /* all of them are asked */
     if (a->servers)
-        servers_doubt(a->servers, address);
+        servers_doubt(a->servers);
 }
 
 static int make_balancer(struct agent *a, struct balancer **out, const char *name, int64_t port,

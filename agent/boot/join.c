@@ -87,9 +87,9 @@ struct join {
     unsigned n_turns;               /* in this attempt */
     bool tried_revival, asked_time; /* in this attempt */
     enum time_for time_for;
-    char clock_text[256]; /* why the handshake failed, for TIME_FOR_HANDSHAKE */
+    char clock_text[256];  /* why the handshake failed, for TIME_FOR_HANDSHAKE */
     uint64_t ask_again_ms; /* TIME_FOR_JOINED: not before this loop time */
-    struct buf pinned_ca; /* of this attempt: what /cacerts answered, or what is on disk */
+    struct buf pinned_ca;  /* of this attempt: what /cacerts answered, or what is on disk */
     struct tls_client_config *tls;
     struct http_endpoint *ep;
     struct http_call *call;

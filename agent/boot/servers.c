@@ -382,12 +382,9 @@ int servers_reload(struct servers *s, struct err *e)
                                     buf_str(&kubelet->cert_pem), buf_str(&kubelet->key_pem), e);
 }
 
-void servers_doubt(struct servers *s, const char *address)
+void servers_doubt(struct servers *s)
 {
-    for (size_t i = 0; i < s->n_addresses; i++)
-        if (strcmp(s->addresses[i], address) == 0)
-            address = s->supervisors[i];
-    tunnel_client_set_doubt(s->tunnels, address);
+    tunnel_client_set_doubt(s->tunnels);
 }
 
 size_t servers_n_connected(const struct servers *s)

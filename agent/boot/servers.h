@@ -43,9 +43,10 @@ struct servers_config { /* borrowed */
 MUST_USE int servers_start(struct servers **out, const struct servers_config *c, struct err *e);
 /* The credentials are new. */
 MUST_USE int servers_reload(struct servers *s, struct err *e);
-/* The server that a balancer knows by this address does not answer there: its tunnel asks it for a
- * sign of life, and what the tunnel finds is the balancer's to know. */
-void servers_doubt(struct servers *s, const char *address);
+/* A server does not answer a connection through a balancer: every tunnel asks for a sign of life,
+ * that server's and the others', for where the connection goes next had better be alive. What they
+ * find is the balancers' to know. */
+void servers_doubt(struct servers *s);
 size_t servers_n_connected(const struct servers *s);
 size_t servers_status(const struct servers *s, struct tunnel_client_status *out, size_t n_max);
 void servers_close(struct servers *s, void (*done)(void *arg), void *arg);
