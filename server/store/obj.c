@@ -43,7 +43,7 @@ void store_obj_unref(struct store_obj *o)
 {
     if (!o)
         return;
-    assert(o->refs > 0);
+    assert(__atomic_load_n(&o->refs, __ATOMIC_RELAXED) > 0);
     if (__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL) == 0)
         free(o);
 }
