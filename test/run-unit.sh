@@ -11,8 +11,11 @@ if [ "${1-}" = --one ]; then # run-unit.sh --one DIR TEST: "passed failed" go in
     if [ "$code" != 0 ]; then
         failed=$(sed -n 's/^ *\([0-9]*\) FAILED TEST(S).*/\1/p' "$out" | tail -n 1)
         [ "${failed:-0}" -gt 0 ] || failed=1 # it crashed or leaked
-        { echo "--- $t (exit $code)"; tail -n 60 "$out"; } >"$out.shown"
+        # of a sanitizer's report the beginning counts, of all else the end
+        { echo "--- $t (exit $code)"; grep -m 1 -A 45 -E 'ERROR: .*Sanitizer|runtime error:' "$out" || tail -n 60 "$out"; } >"$out.shown"
         flock "$dir" cat "$out.shown"
+        { sed -n 's/^\[  FAILED  \] \([a-z0-9_]*\)$/\1/p' "$out" | sort -u; sed -n 's/^\[ RUN      \] //p' "$out" | tail -n 1; } | tr '\n' ' ' |
+            sed "s|^|failed: $t: |; s|\$|(exit $code; the last name is where it ended)|" >"${out%.out}.failed"
     fi
     echo "$passed $failed" >"${out%.out}.sum"
     exit 0
@@ -21,6 +24,9 @@ fi
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 printf '%s\n' "$@" | xargs -P "${UNIT_JOBS:-2}" -I{} sh "$0" --one "$dir" {}
+for f in "$dir"/*.failed; do # once more at the end, where one looks first
+    [ ! -e "$f" ] || { cat "$f"; echo; }
+done
 cat "$dir"/*.sum | awk -v n=$# '
     { passed += $1; failed += $2 }
     END {
