@@ -204,8 +204,13 @@ static void put_kinds(struct compiler *c, FILE *o)
             fprintf(o, ".subs = KU%zu, .n_subs = %zu, ", i, k->n_subs);
         if (k->n_columns)
             fprintf(o, ".columns = KL%zu, .n_columns = %zu,\n      ", i, k->n_columns);
-        fprintf(o, ".storage_group = \"%s\", .storage_version = \"%s\", .unserved = ", storage,
+        fprintf(o, ".storage_group = \"%s\", .storage_version = \"%s\",\n      ", storage,
                 storage_version ? storage_version : version);
+        if (k->convert)
+            fprintf(o, ".convert = &schema_convert_%s, ", k->convert);
+        fputs(".inert = ", o);
+        put_str(o, k->inert);
+        fputs(", .unserved = ", o);
         put_str(o, k->unserved);
         fputs(" },\n", o);
     }
@@ -236,6 +241,7 @@ static int compile(const struct source *s, size_t n, FILE *out, FILE *errors)
     if (!c.n_errors) {
         fputs("/* Made by tools/schemac from the .kube files of server/schema: change those "
               "instead. */\n"
+              "#include \"server/schema/convert.h\"\n"
               "#include \"server/schema/tables.h\"\n\n",
               out);
         put_types(&c, out);

@@ -364,6 +364,10 @@ static void read_kind_line(struct compiler *c, struct kind *k, char **w, const b
         k->singular = schemac_text(c, "%s", w[1]);
     } else if (n == 2 && strcmp(key, "storage") == 0) {
         k->storage = schemac_text(c, "%s", w[1]);
+    } else if (n == 2 && strcmp(key, "convert") == 0) {
+        k->convert = schemac_text(c, "%s", w[1]);
+    } else if (n == 2 && strcmp(key, "inert") == 0) {
+        k->inert = schemac_text(c, "%s", w[1]);
     } else if (n == 2 && strcmp(key, "unserved") == 0) {
         k->unserved = schemac_text(c, "%s", w[1]);
     } else if (n == 2 && strcmp(key, "name") == 0) {

@@ -8,14 +8,18 @@
 
 #include <inttypes.h>
 
-char *encode_stored(const struct schema_kind *k, const json_t *obj)
+char *encode_stored(const struct schema_kind *k, const json_t *given)
 {
+    json_auto_t *converted = k->convert ? json_deep_copy(given) : NULL;
+    const json_t *obj = converted ? converted : given;
     json_auto_t *out = json_object();
     json_t *meta = json_copy(json_object_get(obj, "metadata")); /* shallow: keeps the order */
     char api[SCHEMA_API_VERSION_MAX];
     const char *key;
     json_t *v;
 
+    if (converted)
+        k->convert->to_stored(k, converted);
     json_object_del(meta, "resourceVersion");
     json_object_del(meta, "selfLink");
     json_object_set_new(out, "kind", json_string(k->kind));
@@ -81,6 +85,8 @@ int encode_parse(json_t **out, const struct schema_kind *k, struct str value, in
     json_object_set_new(j, "kind", json_string(k->kind));
     json_object_set_new(j, "apiVersion", json_string(schema_api_version(k, api)));
     meta_set_resource_version(j, rev);
+    if (k->convert)
+        k->convert->from_stored(k, j);
     *out = j;
     return 0;
 }
@@ -183,12 +189,12 @@ static int add_form(struct buf *b, const struct encode_form *f, struct str value
 {
     json_auto_t *obj = NULL, *shown = NULL;
 
-    if (f->as == ACCEPT_OBJECT && !f->pretty)
+    if (f->as == ACCEPT_OBJECT && !f->pretty && !f->kind->convert)
         return splice(b, f->kind, true, value, rev, e);
     if (encode_parse(&obj, f->kind, value, rev, e))
         return e->code;
     if (f->as == ACCEPT_OBJECT)
-        return write_json(b, obj, true, e);
+        return write_json(b, obj, f->pretty, e);
     if (f->as == ACCEPT_PARTIAL) {
         shown = partial_of(obj);
     } else {
@@ -259,10 +265,15 @@ int encode_list_item(struct buf *b, const struct encode_form *f, struct str valu
     }
     if (!first && buf_addc(b, ','))
         return limit(e);
-    if (f->as == ACCEPT_OBJECT)
+    if (f->as == ACCEPT_OBJECT && !f->kind->convert)
         return splice(b, f->kind, false, value, rev, e);
     if (encode_parse(&obj, f->kind, value, rev, e))
         return e->code;
+    if (f->as == ACCEPT_OBJECT) {
+        json_object_del(obj, "kind");
+        json_object_del(obj, "apiVersion");
+        return write_json(b, obj, false, e);
+    }
     shown = f->as == ACCEPT_TABLE ? table_row(f->kind, obj, f->include, clock_wall_s())
                                   : partial_of(obj);
     return write_json(b, shown, false, e);

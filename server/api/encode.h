@@ -6,7 +6,8 @@
  * member, and holds no resourceVersion: the version is spliced in right behind that brace, and the
  * front is written anew (so one stored object may be served by several groups). In a list upstream
  * leaves kind and apiVersion out of the items; so do we. Answers in protobuf are made from the
- * parsed value. Sans-I/O. Any thread.
+ * parsed value, and so are those of a kind with a form of its own (schema_convert). Sans-I/O. Any
+ * thread.
  */
 #include "base/core/buf.h"
 #include "base/core/err.h"

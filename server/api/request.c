@@ -230,6 +230,27 @@ const char *req_media_type(const struct api_req *r)
 
 #define WARNINGS_MAX 32
 
+/* RFC 7234 5.5, code 299. 1 when it was added. */
+static size_t add_warning(struct buf *b, const char *note, size_t *end)
+{
+    json_auto_t *text = json_str_of(str_of(note));
+    size_t was = b->n;
+
+    if (buf_adds(b, "299 - ") || json_write(b, text)) {
+        b->n = was;
+        return 0;
+    }
+    *end = b->n;
+    return 1;
+}
+
+/* A client that asks for something that nothing will do is told so. */
+static bool warns_inert(const struct api_req *r)
+{
+    return r->kind->inert && !r->sub &&
+           (r->verb == VERB_CREATE || r->verb == VERB_UPDATE || r->verb == VERB_PATCH);
+}
+
 void req_object(struct api_req *r, int code, struct str value, int64_t rev)
 {
     auto_buf b = BUF(API_ANSWER_MAX_BYTES), warnings = BUF(64 * 1024);
@@ -244,13 +265,10 @@ void req_object(struct api_req *r, int code, struct str value, int64_t rev)
         req_err(r, &e);
         return;
     }
-    for (size_t i = 0; i < r->notes.n && n < WARNINGS_MAX; i++) { /* RFC 7234 5.5, code 299 */
-        json_auto_t *text = json_str_of(str_of(r->notes.v[i]));
-
-        if (buf_adds(&warnings, "299 - ") || json_write(&warnings, text))
-            break;
-        ends[n++] = warnings.n;
-    }
+    for (size_t i = 0; i < r->notes.n && n < WARNINGS_MAX; i++)
+        n += add_warning(&warnings, r->notes.v[i], &ends[n]);
+    if (warns_inert(r) && n < WARNINGS_MAX)
+        n += add_warning(&warnings, r->kind->inert, &ends[n]);
     for (size_t i = 0, at = 0; i < n; at = ends[i++])
         extra[i] = (struct http_header){ STR("Warning"), str_n(warnings.p + at, ends[i] - at) };
     reply(r, code, req_media_type(r), buf_str(&b), extra, n);

@@ -126,6 +126,15 @@ struct schema_column {
     int priority;            /* 0: always; 1: -o wide */
 };
 
+struct schema_kind;
+
+/* A kind whose objects are stored in another version's form: changes documents in place. What only
+ * the other form can say goes where that form's conversion upstream puts it. */
+struct schema_convert {
+    void (*from_stored)(const struct schema_kind *k, json_t *doc);
+    void (*to_stored)(const struct schema_kind *k, json_t *doc);
+};
+
 struct schema_kind {
     const char *group;   /* "" for core */
     const char *version; /* "v1" */
@@ -147,7 +156,9 @@ struct schema_kind {
     const char *storage_group;   /* store key "/registry/<group>/<plural>/": kinds of several groups
                                     or   versions that name the same one share their objects */
     const char *storage_version; /* "v1": the version the stored bytes are in */
-    const char *unserved;        /* why schema_new leaves it out; NULL: it is served */
+    const struct schema_convert *convert; /* NULL: what is stored is in its own form */
+    const char *inert;    /* why nothing acts on its objects yet; NULL: something does */
+    const char *unserved; /* why schema_new leaves it out; NULL: it is served */
 };
 
 /* ---- the kinds that are served ---- */
