@@ -37,6 +37,13 @@ else
     echo "root is needed: network namespaces are made"
 fi
 
+echo "--- the API with many objects"
+if [ "$(id -u)" = 0 ]; then
+    bash test/bench/api.sh "$build" "$seconds" "$dir" || status=1
+else
+    echo "root is needed: network namespaces are made"
+fi
+
 agents=${HOLLOW_AGENTS:-2000}
 echo "--- a server with $agents agents (HOLLOW_AGENTS=0 leaves this out)"
 if [ "$agents" -gt 0 ] && [ "$(id -u)" = 0 ]; then
