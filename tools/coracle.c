@@ -293,6 +293,21 @@ bool wants_help(int argc, char **argv)
     return false;
 }
 
+/* Links lead into these folders, and children get their names: they are absolute, as K3s' are. */
+static int folders_of(struct node_options *node, struct err *e)
+{
+    char **const folders[] = { &node->data_dir, &node->node_dir, &node->run_dir };
+
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        char *absolute;
+        if (file_absolute(&absolute, *folders[i], e))
+            return e->code;
+        free(*folders[i]);
+        *folders[i] = absolute;
+    }
+    return 0;
+}
+
 /* argv of a role: file words in front, then flags into options, and the record of both. */
 static int read_role(const char *command, const struct flag *table, size_t n, bool drop_unknown,
                      int argc, char **argv, void *options, struct node_options *node, struct err *e)
@@ -317,7 +332,7 @@ static int read_role(const char *command, const struct flag *table, size_t n, bo
         node->version = KUBERNETES_VERSION;
     }
     flag_list_free(&words);
-    return r;
+    return r ? r : folders_of(node, e);
 }
 
 /* Hides secrets from `ps`: the arguments are ours by now. */

@@ -221,6 +221,19 @@ int file_mkdirs_for(const char *path, mode_t mode, struct err *e)
 
 /* ---- looking ---- */
 
+int file_absolute(char **out, const char *path, struct err *e)
+{
+    auto_free char *cwd = *path == '/' ? NULL : getcwd(NULL, 0);
+
+    if (*path == '/')
+        *out = mem_strdup(path);
+    else if (cwd)
+        *out = mem_printf("%s/%s", cwd, path);
+    else
+        return err_sys(e, errno, "the working directory of %s", path);
+    return 0;
+}
+
 bool file_exists(const char *path)
 {
     struct stat st;

@@ -30,6 +30,8 @@ MUST_USE int file_mkdirs(const char *path, mode_t mode, struct err *e);
 /* The directories above path. */
 MUST_USE int file_mkdirs_for(const char *path, mode_t mode, struct err *e);
 
+/* A relative path begins at the working directory. Heap, yours. */
+MUST_USE int file_absolute(char **out, const char *path, struct err *e);
 bool file_exists(const char *path); /* false also when it cannot be looked at */
 bool file_is_dir(const char *path);
 /* ERR_DENIED when anybody but the owner may read or write it: for keys and tokens. */

@@ -76,7 +76,7 @@ row "one write to $watchers watchers, ms: tenth, last delivery" \
     "$(in_ns "$load" 127.0.0.1:6443 "${pem[@]}" fan "$watchers" 9 | sort -n | awk '{ a[NR] = $1; b[NR] = $2; r[NR] = $2 / $1 }
         END { m = int((NR + 1) / 2); printf "%s, %s: %.1fx (goal <= 5)", a[m], b[m], r[m] }')"
 kill -TERM "$server"; wait "$server" 2>/dev/null
-rm -rf "$t/data/server/db"
+rm -rf "$t/data"
 start_server
 in_ns "$load" 127.0.0.1:6443 "${pem[@]}" fill "$pods" || { echo "api: the pods could not be made"; exit 1; }
 row "RSS with $pods pods of 4 kB, just made" "$(memory VmRSS) kB (goal <= 60 MB)"

@@ -216,6 +216,19 @@ static void links_are_replaced_at_once(void **state)
     assert_string_equal(to, "v2");
 }
 
+static void relative_paths_begin_at_the_working_directory(void **state)
+{
+    auto_free char *cwd = getcwd(NULL, 0), *rooted = NULL, *relative = NULL;
+    auto_free char *want = mem_printf("%s/a/b", cwd);
+    struct err e;
+    (void)state;
+
+    assert_int_equal(file_absolute(&rooted, "/a", &e), 0);
+    assert_string_equal(rooted, "/a");
+    assert_int_equal(file_absolute(&relative, "a/b", &e), 0);
+    assert_string_equal(relative, want);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -228,6 +241,7 @@ int main(void)
         cmocka_unit_test(trees_go_whole_and_links_are_not_followed),
         cmocka_unit_test(trees_deeper_than_any_path_go_too),
         cmocka_unit_test(links_are_replaced_at_once),
+        cmocka_unit_test(relative_paths_begin_at_the_working_directory),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
