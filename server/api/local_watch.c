@@ -15,6 +15,7 @@
 #include "base/kube/metadata.h"
 #include "base/kube/selector.h"
 #include "server/api/local.h"
+#include "server/api/match.h"
 #include "server/api/request.h"
 #include "server/schema/fields.h"
 
@@ -86,27 +87,36 @@ void local_watch_stop(struct local_watch *w)
 
 /* ---- events; each may stop the watch, the caller holds n_busy ---- */
 
-static bool matches(const struct local_watch *w, const json_t *doc)
-{
-    return label_selector_match(w->labels,
-                                json_object_get(json_object_get(doc, "metadata"), "labels")) &&
-           (!w->fields || fields_match(w->kind, doc, w->fields));
-}
-
 /* A new reference to the shared document; NULL: damaged, which is logged. */
 static json_t *parse(const struct local_watch *w, struct store_obj *o)
 {
     return json_incref((json_t *)req_parsed(w->api, o, w->kind)); /* nobody changes it */
 }
 
-static void forget(struct local_watch *w, struct str key, const json_t *last)
+/* The document of an object that the selectors want, else NULL. What they do not want is most of a
+ * busy cluster, and not parsed. */
+static json_t *wanted(const struct local_watch *w, struct store_obj *o)
+{
+    struct match m = { .kind = w->kind, .labels = w->labels, .fields = w->fields };
+    enum match_verdict v = match_object(&m, o);
+    json_t *doc = v == MATCH_NO ? NULL : parse(w, o);
+
+    if (v == MATCH_PARSE && doc && !match_doc(&m, doc)) {
+        json_decref(doc);
+        doc = NULL;
+    }
+    return doc;
+}
+
+/* last: what the event tells of it, or NULL */
+static void forget(struct local_watch *w, struct str key, struct store_obj *last)
 {
     struct entry *e = map_remove(w->objs, key);
     json_auto_t *doc = NULL;
 
     if (!e)
         return;
-    doc = e->obj ? parse(w, e->obj) : json_incref((json_t *)last);
+    doc = e->obj ? parse(w, e->obj) : last ? parse(w, last) : NULL;
     store_obj_unref(e->obj);
     free(e);
     if (!doc) { /* missed, and not kept: what the key tells */
@@ -146,11 +156,11 @@ static bool on_event(void *arg, const struct store_event *ev)
     json_t *doc;
 
     w->n_busy++;
-    doc = parse(w, o);
-    if (ev->now && doc && matches(w, doc))
+    doc = ev->now ? wanted(w, o) : NULL;
+    if (doc)
         learn(w, o, doc);
     else
-        forget(w, store_obj_key(o), doc);
+        forget(w, store_obj_key(o), o);
     json_decref(doc);
     w->n_busy--;
     release(w);
@@ -184,8 +194,8 @@ static void compare(struct local_watch *w, const struct store_list *l)
             e->seen = true;
             continue;
         }
-        json_t *doc = parse(w, l->v[i]);
-        if (doc && matches(w, doc))
+        json_t *doc = wanted(w, l->v[i]);
+        if (doc)
             learn(w, l->v[i], doc);
         json_decref(doc);
     }

@@ -120,7 +120,7 @@ static void on_list(void *arg, const struct store_list *l, const struct err *e)
         r->n_remaining = filtered(r) ? -1 : l->n_remaining;
         r->objs = mem_realloc(r->objs, (r->n_objs + l->n) * sizeof(struct store_obj *));
         for (size_t i = 0; i < l->n; i++) {
-            if (!req_matches(r, l->v[i]))
+            if (!req_matches_once(r, l->v[i]))
                 continue;
             if (limit && r->n_objs == limit) { /* one too many: the next page begins with it */
                 r->more = true;

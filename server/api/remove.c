@@ -246,7 +246,7 @@ static void delete_next(struct api_req *r)
 
 static void on_list(void *arg, const struct store_list *l, const struct err *e)
 {
-    req_listed(arg, l, req_matches, e);
+    req_listed(arg, l, req_matches_once, e);
 }
 
 static void collection_step(struct api_req *r)

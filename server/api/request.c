@@ -1,3 +1,4 @@
+#include "server/api/match.h"
 #include "server/api/request.h"
 
 #include "base/core/log.h"
@@ -310,17 +311,25 @@ const json_t *req_parsed(struct api *a, struct store_obj *o, const struct schema
     return doc;
 }
 
+static struct match match_of(const struct api_req *r)
+{
+    return (struct match){ .kind = r->kind, .labels = r->labels, .fields = r->fields };
+}
+
 bool req_matches(struct api_req *r, struct store_obj *o)
 {
-    bool all = label_selector_is_empty(r->labels) && field_selector_is_empty(r->fields);
-    const json_t *doc = all ? NULL : req_parsed(r->api, o, r->kind);
+    struct match m = match_of(r);
+    const json_t *doc = match_is_all(&m) ? NULL : req_parsed(r->api, o, r->kind);
 
-    if (all)
-        return true;
-    return doc &&
-           label_selector_match(r->labels,
-                                json_object_get(json_object_get(doc, "metadata"), "labels")) &&
-           fields_match(r->kind, doc, r->fields);
+    return match_is_all(&m) || (doc && match_doc(&m, doc));
+}
+
+bool req_matches_once(struct api_req *r, struct store_obj *o)
+{
+    struct match m = match_of(r);
+    enum match_verdict v = match_object(&m, o);
+
+    return v == MATCH_PARSE ? req_matches(r, o) : v == MATCH_YES;
 }
 
 void req_listed(struct api_req *r, const struct store_list *l,

@@ -181,6 +181,8 @@ const char *req_media_type(const struct api_req *r); /* of objects, lists, Statu
 /* Selectors of params into r->labels and r->fields. False: answered with 400. */
 bool req_selectors(struct api_req *r);
 bool req_matches(struct api_req *r, struct store_obj *o);
+/* The same without parsing all of it, where nobody else will ask about this object. */
+bool req_matches_once(struct api_req *r, struct store_obj *o);
 /* A store_list that counted in n_pending came back: those that match go to r->objs, and r steps. */
 void req_listed(struct api_req *r, const struct store_list *l,
                 bool (*matches)(struct api_req *r, struct store_obj *o), const struct err *e);

@@ -37,7 +37,7 @@ static const json_t *walk(const struct schema_kind *k, const json_t *obj, const 
 }
 
 /* Labels that are not the path of a value (upstream's pod and event strategies). */
-static const char *alias_of(const struct schema_kind *k, const char *label)
+const char *fields_path(const struct schema_kind *k, const char *label)
 {
     if (k->group[0] == '\0' && strcmp(k->kind, "Event") == 0 && strcmp(label, "source") == 0)
         return "source.component";
@@ -54,7 +54,7 @@ const char *fields_value(const struct schema_kind *k, const json_t *obj, const c
 
     if (!is_supported(k, label))
         return NULL;
-    v = walk(k, obj, alias_of(k, label), &type);
+    v = walk(k, obj, fields_path(k, label), &type);
     if (json_is_string(v))
         return json_string_value(v);
     if (json_is_true(v))

@@ -12,6 +12,9 @@
 const char *fields_value(const struct schema_kind *k, const json_t *obj, const char *label,
                          char scratch[FIELDS_SCRATCH_MAX]);
 
+/* Where its value lies in the object, "spec.nodeName"; label is one that k supports. */
+const char *fields_path(const struct schema_kind *k, const char *label);
+
 /* ERR_INVALID: `field label not supported: spec.foo`. */
 MUST_USE int fields_check(const struct schema_kind *k, const struct field_selector *s,
                           struct err *e);

@@ -9,7 +9,7 @@ pods=${API_PODS:-10000} watchers=${API_WATCHERS:-2000} rounds=3
 bin=$build/coracle load=$build/test/bench/api_load get=$build/test/bench/http_load
 for p in "$bin" "$load" "$get"; do [ -x "$p" ] || { echo "api: $p is missing: make bench builds it"; exit 1; }; done
 [ "$(id -u)" = 0 ] || { echo "api: root is needed"; exit 1; }
-t=$(mktemp -d "$place/api.XXXXXX")
+t=$(realpath "$(mktemp -d "$place/api.XXXXXX")")
 ns=api$$
 server='' etcd='' nginx=''
 
@@ -118,6 +118,7 @@ END
     (exec nsenter --net=/run/netns/$ns nginx -c "$t/nginx.conf") >>"$t/nginx.log" 2>&1 &
     nginx=$!
     for _ in $(seq 100); do in_ns curl -sk -o /dev/null --max-time 1 https://127.0.0.1:8443/ && break; sleep 0.1; done
+    [ -d "/proc/$nginx" ] || { echo "api: nginx did not start:"; cat "$t/nginx.log"; exit 1; }
     for i in $(seq $rounds); do
         us_of 127.0.0.1:8443 /pods >>"$t/file"
         us_of 127.0.0.1:6443 $path >>"$t/list"

@@ -1,0 +1,38 @@
+#include "server/api/match.h"
+
+#include "base/core/macros.h"
+#include "base/data/json_pick.h"
+#include "server/schema/fields.h"
+
+bool match_is_all(const struct match *m)
+{
+    return label_selector_is_empty(m->labels) && field_selector_is_empty(m->fields);
+}
+
+bool match_doc(const struct match *m, const json_t *doc)
+{
+    return label_selector_match(m->labels,
+                                json_object_get(json_object_get(doc, "metadata"), "labels")) &&
+           fields_match(m->kind, doc, m->fields);
+}
+
+enum match_verdict match_object(const struct match *m, struct store_obj *o)
+{
+    const char *paths[JSON_PICK_PATHS_MAX];
+    json_auto_t *doc = NULL;
+    size_t n_terms, n = 0;
+    const struct selector_term *t = field_selector_terms(m->fields, &n_terms);
+    struct err e;
+
+    if (match_is_all(m))
+        return MATCH_YES;
+    if (m->kind->convert || n_terms >= ARRAY_LEN(paths))
+        return MATCH_PARSE;
+    if (!label_selector_is_empty(m->labels))
+        paths[n++] = "metadata.labels";
+    for (size_t i = 0; i < n_terms; i++)
+        paths[n++] = fields_path(m->kind, t[i].key);
+    if (json_pick(&doc, store_obj_value(o), paths, n, &e))
+        return MATCH_PARSE;
+    return match_doc(m, doc) ? MATCH_YES : MATCH_NO;
+}
