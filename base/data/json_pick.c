@@ -51,6 +51,17 @@ static bool skip_string(struct scan *s)
     return false;
 }
 
+/* A member's name, and the colon behind it. */
+static bool take_name(struct scan *s, struct str *name)
+{
+    blanks(s);
+    const char *begin = s->p + 1;
+    if (s->p == s->end || *s->p != '"' || !skip_string(s))
+        return false;
+    *name = str_n(begin, (size_t)(s->p - 1 - begin));
+    return take(s, ':');
+}
+
 static bool skip_value(struct scan *s)
 {
     size_t depth = 0;
@@ -143,17 +154,43 @@ static bool walk(struct scan *s, json_t *out, const struct wanted *w, unsigned d
     if (take(s, '}'))
         return true;
     do {
-        blanks(s);
-        const char *begin = s->p + 1;
-        if (s->p == s->end || *s->p != '"' || !skip_string(s))
-            return false;
-        struct str name = str_n(begin, (size_t)(s->p - 1 - begin));
-        if (!take(s, ':') || !member(s, out, w, name, depth))
+        struct str name;
+        if (!take_name(s, &name) || !member(s, out, w, name, depth))
             return false;
         if (!s->n_left)
             return true;
     } while (take(s, ','));
     return take(s, '}');
+}
+
+bool json_find(struct str *out, struct str text, const char *path)
+{
+    struct scan s = { .p = text.p, .end = text.p + text.n };
+    struct str part, rest = str_of(path), name;
+    bool more = true;
+
+    while (more) {
+        more = str_cut(rest, '.', &part, &rest);
+        if (!take(&s, '{'))
+            return false;
+        do {
+            if (!take_name(&s, &name))
+                return false;
+            if (str_eq(name, part))
+                break;
+            if (!skip_value(&s))
+                return false;
+            name.n = 0;
+        } while (take(&s, ','));
+        if (!str_eq(name, part))
+            return false;
+    }
+    blanks(&s);
+    const char *begin = s.p;
+    if (!skip_value(&s))
+        return false;
+    *out = str_n(begin, (size_t)(s.p - begin));
+    return true;
 }
 
 int json_pick(json_t **out, struct str text, const char *const *paths, size_t n_paths,

@@ -16,3 +16,7 @@
  * ERR_INVALID: no JSON object as far as it was read. ERR_LIMIT: too deep, or too many paths. */
 MUST_USE int json_pick(json_t **out, struct str text, const char *const *paths, size_t n_paths,
                        struct err *e);
+
+/* The text of the value at one path, as it stands in text; false: there is none, or text is no JSON
+ * object as far as it was read. */
+bool json_find(struct str *out, struct str text, const char *path);

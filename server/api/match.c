@@ -1,6 +1,7 @@
 #include "server/api/match.h"
 
 #include "base/core/macros.h"
+#include "base/data/json.h"
 #include "base/data/json_pick.h"
 #include "server/schema/fields.h"
 
@@ -14,6 +15,25 @@ bool match_doc(const struct match *m, const json_t *doc)
     return label_selector_match(m->labels,
                                 json_object_get(json_object_get(doc, "metadata"), "labels")) &&
            fields_match(m->kind, doc, m->fields);
+}
+
+bool match_wants_labels(const struct match *m)
+{
+    size_t n;
+    const struct selector_term *t = label_selector_terms(m->labels, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (t[i].op != SELECTOR_NE && t[i].op != SELECTOR_NOT_IN && t[i].op != SELECTOR_NOT_EXISTS)
+            return true;
+    return false;
+}
+
+bool match_labels(void *arg, struct str labels)
+{
+    json_auto_t *doc = NULL;
+    struct err e;
+
+    return json_parse(&doc, labels, &e) || label_selector_match(arg, doc);
 }
 
 enum match_verdict match_object(const struct match *m, struct store_obj *o)

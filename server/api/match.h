@@ -17,6 +17,11 @@ struct match {
 bool match_is_all(const struct match *m);
 bool match_doc(const struct match *m, const json_t *doc);
 
+/* Does every object that fits have labels? */
+bool match_wants_labels(const struct match *m);
+/* For struct store_list_opts: arg is a label selector. Any thread. */
+bool match_labels(void *arg, struct str labels);
+
 enum match_verdict { MATCH_NO, MATCH_YES, MATCH_PARSE };
 /* From the object's bytes, without parsing all of it. MATCH_PARSE: only match_doc can tell, or that
  * it is damaged. */

@@ -7,6 +7,7 @@
 #include "base/kube/selector.h"
 #include "base/kube/status.h"
 #include "server/api/cursor.h"
+#include "server/api/match.h"
 #include "server/api/request.h"
 
 #include <inttypes.h>
@@ -101,6 +102,12 @@ static void list_more(struct api_req *r)
         .after = buf_str(&r->after),
         .limit = limit && filtered(r) ? MAX(limit, (size_t)LIST_CHUNK) : limit,
     };
+    struct match m = { .kind = r->kind, .labels = r->labels };
+
+    if (match_wants_labels(&m)) {
+        o.likes = match_labels;
+        o.likes_arg = r->labels;
+    }
 
     req_move(r, REQ_LIST);
     r->n_pending++;

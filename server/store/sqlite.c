@@ -17,6 +17,8 @@ _Static_assert(STORE_SEQ_BITS == SQLITE_FORMAT_SEQ_BITS, "it is in the file");
 #define LEASE_TABLE                                                                                \
     "CREATE TABLE lease (id INTEGER PRIMARY KEY, pos INTEGER NOT NULL, value BLOB NOT NULL) "      \
     "STRICT;"
+#define LABEL_TABLE                                                                                \
+    "CREATE TABLE label (key TEXT PRIMARY KEY, labels TEXT NOT NULL) STRICT, WITHOUT ROWID;"
 #define MARKS                                                                                      \
     "PRAGMA application_id=" STRING_OF(                                                            \
         SQLITE_FORMAT_APPLICATION_ID) ";"                                                          \
@@ -29,12 +31,32 @@ static const char schema[] =
     " create_rev INTEGER NOT NULL, mod_rev INTEGER NOT NULL, value BLOB NOT NULL) STRICT;"
     "CREATE TABLE log (id INTEGER PRIMARY KEY, key TEXT NOT NULL, kind INTEGER NOT NULL,"
     " prev_create_rev INTEGER, prev_mod_rev INTEGER, prev_value BLOB) STRICT;"
-    "CREATE INDEX log_key ON log (key);" LEASE_TABLE
+    "CREATE INDEX log_key ON log (key);" LEASE_TABLE LABEL_TABLE
     "INSERT INTO meta VALUES ('reserved', 0), ('compacted', 0);" MARKS "COMMIT;";
-/* Format 1 wrote checkpoints of leases to live and log. */
-static const char schema_from_1[] = "BEGIN;" LEASE_TABLE MARKS "COMMIT;";
+/* Format 1 wrote checkpoints of leases to live and log; format 2 had only the values to look for
+ * labels in. */
+static const char schema_from_1[] = LEASE_TABLE LABEL_TABLE;
+static const char schema_from_2[] = LABEL_TABLE;
+static const char marks[] = MARKS;
 
 /* ---- open ---- */
+
+/* One transaction: an older format, or this one. */
+static int schema_raise(struct sqlite *q, const char *sql, struct err *e)
+{
+    struct db *d = q->w.db;
+
+    if (db_begin(d, true, e))
+        return e->code;
+    if (db_exec(d, sql, e) || labels_open(q, e) || labels_fill(q, e) || db_exec(d, marks, e)) {
+        labels_close(q);
+        db_rollback(d);
+        return e->code;
+    }
+    labels_close(q);
+    q->w.label_set = q->w.label_drop = NULL;
+    return db_commit(d, e);
+}
 
 static int schema_check(struct sqlite *q, struct err *e)
 {
@@ -51,8 +73,8 @@ static int schema_check(struct sqlite *q, struct err *e)
         return err_set(e, ERR_INVALID,
                        "database %s was not made by coracle: move it away, or name another",
                        q->path);
-    if (version == 1)
-        return db_exec(d, schema_from_1, e);
+    if (version == 1 || version == 2)
+        return schema_raise(q, version == 1 ? schema_from_1 : schema_from_2, e);
     if (version != SQLITE_FORMAT_VERSION)
         return err_set(e, ERR_INVALID,
                        "database %s has format %lld, this coracle knows %d: run the newer coracle "

@@ -6,6 +6,7 @@
  *   live  (id, key, create_rev, mod_rev, value)    what exists
  *   log   (id, key, kind, prev_create_rev, prev_mod_rev, prev_value)
  *   lease (id, pos, value)                         newer versions of live rows, see below
+ *   label (key, labels)                            of live rows that have some (sqlite_labels.c)
  *   meta  (name, value)                            'reserved', 'compacted' revisions
  *
  * The log is an undo log: id is the event's position (store_pos) and a row holds what the key was
@@ -49,7 +50,7 @@ struct eph {
 struct writer {
     struct db *db;
     struct db_stmt *find, *log, *insert, *update, *remove, *set_meta, *lease_set, *lease_drop;
-    struct db_stmt *log_slice, *log_drop;
+    struct db_stmt *log_slice, *log_drop, *label_set, *label_drop;
     /* The state of the newest group; restored when it fails. */
     struct writer_state {
         int64_t rev, reserved, durable; /* durable: the newest revision in the log */
@@ -81,7 +82,7 @@ struct reader {
     uv_thread_t thread;
     struct db *db;
     struct db_stmt *newest, *compacted, *get, *lease, *list, *count, *list_past, *log, *log_next;
-    struct db_stmt *copy;
+    struct db_stmt *copy, *labels;
 };
 
 struct sqlite {
@@ -134,6 +135,15 @@ void eph_publish(struct sqlite *q);  /* the group is durable */
 void eph_rollback(struct sqlite *q); /* it is not */
 MUST_USE int eph_checkpoint(struct sqlite *q, struct err *e);
 void eph_free_all(struct sqlite *q);
+
+/* sqlite_labels.c, writer thread */
+MUST_USE int labels_open(struct sqlite *q, struct err *e);
+void labels_close(struct sqlite *q);
+/* The value of key is another one; empty: there is none. In a transaction. */
+MUST_USE int labels_change(struct writer *w, struct str key, struct str before, struct str now,
+                           struct err *e);
+/* Of every live row: the table is new. In a transaction. */
+MUST_USE int labels_fill(struct sqlite *q, struct err *e);
 
 /* sqlite_upkeep.c, writer thread */
 /* A transaction that wrote has ended; e NULL: well. */

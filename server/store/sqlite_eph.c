@@ -103,6 +103,8 @@ int eph_write_out(struct sqlite *q, struct eph *en, struct err *e)
     db_bind_blob(w->log, 6, store_obj_value(prev));
     budget_share(&w->shares, budget_writer_of(en->key), en->key.n + o->value_n);
     rc = db_run(w->log, e);
+    if (!rc)
+        rc = labels_change(w, en->key, store_obj_value(prev), store_obj_value(o), e);
     if (!rc) {
         db_bind_i64(w->update, 1, o->mod_rev);
         db_bind_blob(w->update, 2, store_obj_value(o));

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #define SQLITE_FORMAT_APPLICATION_ID 0x436f7263 /* "Corc" */
-#define SQLITE_FORMAT_VERSION        2          /* 1: without the table lease */
-#define SQLITE_FORMAT_REV_MAX        ((int64_t)1 << 54)
-#define SQLITE_FORMAT_SEQ_BITS       7 /* of an event's position: STORE_SEQ_BITS */
+/* 1: without the table lease; 2: without the table label */
+#define SQLITE_FORMAT_VERSION  3
+#define SQLITE_FORMAT_REV_MAX  ((int64_t)1 << 54)
+#define SQLITE_FORMAT_SEQ_BITS 7 /* of an event's position: STORE_SEQ_BITS */

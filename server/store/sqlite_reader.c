@@ -52,6 +52,8 @@ int reader_open(struct reader *r, struct sqlite *q, struct err *e)
                    "SELECT prev_create_rev, prev_mod_rev, prev_value, prev_value IS NULL FROM log "
                    "INDEXED BY log_key WHERE key=?1 AND id>?2 ORDER BY id LIMIT 1",
                    e) ||
+        db_prepare(&r->labels, r->db,
+                   "SELECT key, labels FROM label WHERE key>=?1 AND key<?2 ORDER BY key", e) ||
         db_prepare(&r->copy, r->db, "VACUUM INTO ?1", e))
         return e->code;
     return 0;
@@ -69,6 +71,7 @@ void reader_close(struct reader *r)
     db_stmt_free(r->log);
     db_stmt_free(r->log_next);
     db_stmt_free(r->copy);
+    db_stmt_free(r->labels);
     db_close(r->db);
 }
 
@@ -401,6 +404,38 @@ static int list_rows(struct merge *m, struct store_read *req, struct str end, st
     return 0;
 }
 
+/* A list of now by labels, where no lease is newer in memory. */
+static int labels_rows(struct reader *r, struct store_read *req, struct str from, struct str end,
+                       struct err *e)
+{
+    size_t cap = 0;
+    bool row;
+
+    req->n_remaining = -1;
+    db_bind_text(r->labels, 1, from);
+    db_bind_text(r->labels, 2, end);
+    for (;;) {
+        struct store_obj *o;
+        if (db_step(r->labels, &row, e))
+            return e->code;
+        if (!row)
+            return 0;
+        if (req->limit && req->n == req->limit) {
+            req->more = true; /* perhaps: who goes on sees it */
+            return 0;
+        }
+        struct str key = db_col_str(r->labels, 0);
+        if (!req->likes(req->likes_arg, db_col_str(r->labels, 1)))
+            continue;
+        if (get_live(&o, r, key, e))
+            return e->code;
+        if (!o)
+            return db_malformed(r->db, e, "labels of " STR_FMT ", which is not there",
+                                STR_ARG(key));
+        objs_add(req, &cap, o);
+    }
+}
+
 static int read_list(struct reader *r, struct store_read *req, struct snap *s, struct err *e)
 {
     auto_buf from = BUF(4096), end = BUF(4096);
@@ -421,7 +456,12 @@ static int read_list(struct reader *r, struct store_read *req, struct snap *s, s
     } else {
         err_ignore(buf_add_str(&from, req->key));
     }
-    rc = merge_open(&m, buf_str(&from), buf_str(&end), e) || list_rows(&m, req, buf_str(&end), e);
+    if (req->likes && !m.past && !s->n_over)
+        rc = labels_rows(r, req, buf_str(&from), buf_str(&end), e);
+    else
+        rc = merge_open(&m, buf_str(&from), buf_str(&end), e) ||
+             list_rows(&m, req, buf_str(&end), e);
+    db_reset(r->labels);
     db_reset(r->list);
     db_reset(r->list_past);
     return rc ? e->code : 0;

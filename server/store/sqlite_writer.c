@@ -39,7 +39,7 @@ int writer_open(struct sqlite *q, struct err *e)
                    e) ||
         db_prepare(&w->lease_drop, d, "DELETE FROM lease WHERE id=?1", e))
         return e->code;
-    return compact_open(q, e);
+    return labels_open(q, e) || compact_open(q, e) ? e->code : 0;
 }
 
 void writer_close(struct sqlite *q)
@@ -54,6 +54,7 @@ void writer_close(struct sqlite *q)
     db_stmt_free(w->set_meta);
     db_stmt_free(w->lease_set);
     db_stmt_free(w->lease_drop);
+    labels_close(q);
     db_stmt_free(w->log_slice);
     db_stmt_free(w->log_drop);
     db_close(w->db);
@@ -166,7 +167,8 @@ static int op_durable(struct sqlite *q, struct store_write_op *op, int64_t pos, 
         db_bind_i64(w->log, 5, f->obj->mod_rev);
         db_bind_blob(w->log, 6, store_obj_value(f->obj));
     }
-    if (db_run(w->log, e))
+    if (db_run(w->log, e) || labels_change(w, op->key, f->obj ? store_obj_value(f->obj) : STR(""),
+                                           op->now ? store_obj_value(op->now) : STR(""), e))
         return e->code;
     assert(op->kind == STORE_DELETE || op->now); /* made by the front for every value */
     switch (op->kind) {

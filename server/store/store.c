@@ -488,6 +488,8 @@ void store_list(struct store *s, struct str prefix, const struct store_list_opts
     r = read_new(STORE_READ_LIST, prefix, o->after);
     r->at_rev = o->at_rev;
     r->limit = o->limit;
+    r->likes = o->likes;
+    r->likes_arg = o->likes_arg;
     r->done = on_list;
     r->fn.list = done;
     r->arg = arg;

@@ -62,6 +62,11 @@ struct store_list_opts {
         at_rev; /* 0: now. A past one: ERR_EXPIRED when compacted, ERR_INVALID when in the future */
     struct str after; /* only keys greater than this one (continue); empty: from the start */
     size_t limit;     /* 0: no limit */
+    /* Not NULL: only objects whose labels it likes are asked for, and none that has no labels; but a
+     * backend may also give others. labels is the JSON object at metadata.labels. Called on other
+     * threads, until done. What is left behind a limit is not counted then. */
+    bool (*likes)(void *arg, struct str labels);
+    void *likes_arg;
 };
 struct store_list {
     struct store_obj **v; /* in key order; borrowed, valid during the callback (ref to keep) */

@@ -85,6 +85,8 @@ struct store_read {
     int64_t at_rev;        /* LIST */
     int64_t from_pos;      /* LOG: events behind this one, in order, at most limit */
     size_t limit;          /* LIST: 0 none */
+    bool (*likes)(void *arg, struct str labels); /* LIST: as store_list_opts */
+    void *likes_arg;
     /* answer */
     struct store_obj **objs; /* GET: one or none; LIST */
     struct store_ev *evs;    /* LOG */

@@ -15,6 +15,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct str text = str_n(data, n);
     struct err e;
 
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        struct str found;
+        if (json_find(&found, text, paths[i]) &&
+            (found.p < text.p || found.p + found.n > text.p + text.n))
+            abort();
+    }
     int rc = json_pick(&picked, text, paths, ARRAY_LEN(paths), &e);
     if (memchr(data, '\\', n) || json_parse_strict(&doc, text, &e) || !json_is_object(doc))
         return 0;

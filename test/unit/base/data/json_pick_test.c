@@ -93,11 +93,35 @@ static void depth_and_number_of_paths_are_bounded(void **state)
     json_decref(doc);
 }
 
+static void the_text_of_one_value_is_found(void **state)
+{
+    static const struct {
+        const char *text, *path, *want; /* NULL: there is none */
+    } rows[] = {
+        { "{\"m\":{\"x\":1,\"l\": {\"a\":\"}\"} },\"n\":2}", "m.l", "{\"a\":\"}\"}" },
+        { "{\"m\":{\"x\":1},\"l\":2}", "m.l", NULL },
+        { "{\"l\":{\"l\":3}}", "l", "{\"l\":3}" },
+        { "{\"l\":[1", "l", NULL },
+        { "{}", "l", NULL },
+        { "7", "l", NULL },
+        { "", "l", NULL },
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct str found;
+        bool is = json_find(&found, str_of(rows[i].text), rows[i].path);
+        if (is != (rows[i].want != NULL) || (is && !str_is(found, rows[i].want)))
+            fail_msg("%s in %s", rows[i].path, rows[i].text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wanted_comes_and_nothing_else),
         cmocka_unit_test(depth_and_number_of_paths_are_bounded),
+        cmocka_unit_test(the_text_of_one_value_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -164,7 +164,7 @@ static void a_database_of_format_1_is_taken_over(void **state)
     put(f, STORE_CREATE, "/r/x", "v");
     rev = put_lease(f, STORE_CREATE, "/l/node", "0");
     fix_close(f);
-    sqlite_alter(f, "DROP TABLE lease; PRAGMA user_version=1");
+    sqlite_alter(f, "DROP TABLE lease; DROP TABLE label; PRAGMA user_version=1");
     fix_open(f, NULL);
     assert_int_equal(store_revision(f->s), rev);
     assert_int_equal(get(f, "/r/x")[0], 'v');
@@ -172,6 +172,94 @@ static void a_database_of_format_1_is_taken_over(void **state)
     fix_close(f);
     fix_open(f, NULL);
     assert_int_equal(get(f, "/l/node")[0], '1');
+}
+
+/* ---- lists by labels ---- */
+
+static bool likes_blue(void *arg, struct str labels)
+{
+    ++*(int *)arg;
+    return memmem(labels.p, labels.n, "blue", 4) != NULL;
+}
+
+#define LABELED(text, labels) "{\"metadata\":{\"name\":\"" text "\",\"labels\":" labels "}}"
+
+/* What a list by labels gives, as "key key"; *n_asked: how often it asked. */
+static const char *blue(struct fix *f, const char *prefix, size_t limit, int64_t at_rev,
+                        int *n_asked)
+{
+    static char text[256];
+    struct store_list_opts o = {
+        .limit = limit, .at_rev = at_rev, .likes = likes_blue, .likes_arg = n_asked
+    };
+    size_t n = 0;
+
+    *n_asked = 0;
+    text[0] = '\0';
+    auto_free char *all = mem_strdup(list(f, prefix, &o));
+    for (char *save, *word = strtok_r(all, " ", &save); word; word = strtok_r(NULL, " ", &save))
+        if (*word == '/')
+            n += (size_t)snprintf(text + n, sizeof text - n, "%s%.*s", n ? " " : "",
+                                  (int)strcspn(word, "="), word);
+    return text;
+}
+
+static void a_list_by_labels_reads_what_has_them(void **state)
+{
+    struct fix *f = *state;
+    int64_t before;
+    int n;
+
+    put(f, STORE_CREATE, "/r/a", LABELED("a", "{\"c\":\"blue\"}"));
+    put(f, STORE_CREATE, "/r/b", LABELED("b", "{\"c\":\"red\"}"));
+    put(f, STORE_CREATE, "/r/c", "{\"metadata\":{\"name\":\"c\"},\"labels\":{\"c\":\"blue\"}}");
+    put(f, STORE_CREATE, "/r/d", LABELED("d", "{}"));
+    before = put(f, STORE_CREATE, "/r/e", LABELED("e", "{\"c\":\"blue\"}"));
+    assert_string_equal(blue(f, "/r/", 0, 0, &n), "/r/a /r/e");
+    assert_int_equal(n, 3);
+    assert_string_equal(blue(f, "/r/", 1, 0, &n), "/r/a");
+    assert_string_equal(blue(f, "/s/", 0, 0, &n), "");
+    put(f, STORE_UPDATE, "/r/a", LABELED("a", "{\"c\":\"green\"}"));
+    put(f, STORE_UPDATE, "/r/b", LABELED("b", "{\"c\":\"blue\"}"));
+    put(f, STORE_UPDATE, "/r/e", "{\"metadata\":{\"name\":\"e\"}}");
+    assert_string_equal(blue(f, "/r/", 0, 0, &n), "/r/b");
+    put(f, STORE_DELETE, "/r/b", NULL);
+    assert_string_equal(blue(f, "/r/", 0, 0, &n), "");
+    /* the past has values only: others come too */
+    assert_string_equal(blue(f, "/r/", 0, before, &n), "/r/a /r/b /r/c /r/d /r/e");
+}
+
+static void labels_survive_a_start_and_an_older_format(void **state)
+{
+    struct fix *f = *state;
+    int n;
+
+    put(f, STORE_CREATE, "/r/a", LABELED("a", "{\"c\":\"blue\"}"));
+    put(f, STORE_CREATE, "/r/b", "{\"metadata\":{\"name\":\"b\"}}");
+    fix_close(f);
+    fix_open(f, NULL);
+    assert_string_equal(blue(f, "/r/", 0, 0, &n), "/r/a");
+    fix_close(f);
+    sqlite_alter(f, "DROP TABLE label; PRAGMA user_version=2");
+    fix_open(f, NULL);
+    assert_string_equal(blue(f, "/r/", 0, 0, &n), "/r/a");
+    assert_int_equal(n, 1);
+}
+
+static void labels_of_leases_in_memory_are_not_missed(void **state)
+{
+    struct fix *f = *state;
+    int n;
+
+    put_lease(f, STORE_CREATE, "/l/a", LABELED("a", "{\"c\":\"red\"}"));
+    put_lease(f, STORE_UPDATE, "/l/a", LABELED("a", "{\"c\":\"blue\"}"));
+    assert_string_equal(blue(f, "/l/", 0, 0, &n), "/l/a");
+    fix_close(f); /* written out, to a table of its own */
+    fix_open(f, NULL);
+    assert_string_equal(blue(f, "/l/", 0, 0, &n), "/l/a");
+    put(f, STORE_UPDATE, "/l/a", LABELED("a", "{\"c\":\"blue\",\"d\":\"e\"}")); /* a durable one */
+    assert_string_equal(blue(f, "/l/", 0, 0, &n), "/l/a");
+    assert_int_equal(n, 1);
 }
 
 /* ---- damage ---- */
@@ -378,6 +466,9 @@ int main(void)
         T(churn_does_not_grow_the_file),
         T(renewing_a_lease_does_not_touch_the_disk),
         T(a_database_of_format_1_is_taken_over),
+        T(a_list_by_labels_reads_what_has_them),
+        T(labels_survive_a_start_and_an_older_format),
+        T(labels_of_leases_in_memory_are_not_missed),
         T(flipped_bytes_are_named_never_crashed_on),
         T(damage_under_a_running_store_is_named),
         T(a_reader_that_stays_does_not_hold_up_the_writer),
