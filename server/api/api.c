@@ -514,6 +514,7 @@ void api_start(struct api *a, void (*done)(void *arg, const struct err *e), void
                                                       .no_cache = true };
     static const struct local_watch_events of_services = { .on_event = on_service };
     struct local_ref pods = { .resource = "pods" }, services = { .resource = "services" };
+    struct local_list_opts bound = { .field_selector = "spec.nodeName!=" };
     auto_free char *prefix =
         resource_prefix(schema_find(a->schema, STR(""), STR("v1"), STR("services")), "");
 
@@ -521,7 +522,7 @@ void api_start(struct api *a, void (*done)(void *arg, const struct err *e), void
     a->started_arg = arg;
     a->n_starting = 2;
     store_list(a->store, str_of(prefix), &(struct store_list_opts){ 0 }, on_services, a);
-    local_watch_start(&a->pods_watch, a, &pods, NULL, &events, a);
+    local_watch_start(&a->pods_watch, a, &pods, &bound, &events, a);
     if (store_is_shared(a->store))
         local_watch_start(&a->services_watch, a, &services, NULL, &of_services, a);
 }

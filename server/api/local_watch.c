@@ -20,6 +20,8 @@
 #include "server/schema/fields.h"
 
 #define RETRY_MS 1000
+#define PAGE_MAX 500        /* objects of a list in one turn of the loop, parsed each */
+#define KEY_MAX  (4 * 1024) /* of where a page ended */
 
 struct entry {
     int64_t rev;
@@ -40,7 +42,9 @@ struct local_watch {
     struct map *objs; /* key -> struct entry */
     struct store_watch *sw;
     struct timer timer;
-    unsigned n_busy; /* a list under way, or our own frames on the stack */
+    int64_t list_rev; /* of the pages of the list that is under way */
+    struct buf after; /* where its last one ended */
+    unsigned n_busy;  /* a list under way, or our own frames on the stack */
     bool synced, stopped, closing;
 };
 
@@ -64,6 +68,7 @@ static void on_timer_closed(void *arg)
     label_selector_free(w->labels);
     field_selector_free(w->fields);
     list_remove(&w->link);
+    buf_deinit(&w->after);
     free(w->prefix);
     free(w);
 }
@@ -180,13 +185,8 @@ static void on_end(void *arg, const struct err *e)
 
 /* ---- the list ---- */
 
-static void compare(struct local_watch *w, const struct store_list *l)
+static void compare_page(struct local_watch *w, const struct store_list *l)
 {
-    struct str key;
-    void *v;
-
-    for (size_t i = 0; map_next(w->objs, &i, &key, &v);)
-        ((struct entry *)v)->seen = false;
     for (size_t i = 0; i < l->n && !w->stopped; i++) {
         struct entry *e = map_get(w->objs, store_obj_key(l->v[i]));
 
@@ -199,6 +199,14 @@ static void compare(struct local_watch *w, const struct store_list *l)
             learn(w, l->v[i], doc);
         json_decref(doc);
     }
+}
+
+/* What no page had is gone. */
+static void compare_end(struct local_watch *w)
+{
+    struct str key;
+    void *v;
+
     for (size_t i = 0; !w->stopped && map_next(w->objs, &i, &key, &v);) {
         if (((struct entry *)v)->seen)
             continue;
@@ -208,13 +216,20 @@ static void compare(struct local_watch *w, const struct store_list *l)
     }
 }
 
+static void next_page(struct local_watch *w, const struct store_list *l);
+
 static void on_list(void *arg, const struct store_list *l, const struct err *e)
 {
     static const struct store_watch_events events = { on_event, NULL, on_end };
     struct local_watch *w = arg;
 
     if (!w->stopped && !e) {
-        compare(w, l);
+        compare_page(w, l);
+        if (!w->stopped && l->more) {
+            next_page(w, l);
+            return;
+        }
+        compare_end(w);
         if (!w->stopped && !w->synced) {
             w->synced = true;
             if (w->events.on_synced)
@@ -222,6 +237,8 @@ static void on_list(void *arg, const struct store_list *l, const struct err *e)
         }
         if (!w->stopped)
             store_watch_start(&w->sw, w->api->store, str_of(w->prefix), l->rev, &events, w);
+    } else if (!w->stopped && e->code == ERR_EXPIRED && w->list_rev) {
+        timer_start_ms(&w->timer, 1, list_again, w); /* its pages took too long */
     } else if (!w->stopped && e->code != ERR_CANCELED) {
         log_warn("listing for a controller failed, will retry", kv("prefix", w->prefix),
                  kv("err", e->text));
@@ -231,12 +248,35 @@ static void on_list(void *arg, const struct store_list *l, const struct err *e)
     release(w);
 }
 
+static void list_page(struct local_watch *w)
+{
+    struct store_list_opts o = { .at_rev = w->list_rev,
+                                 .after = buf_str(&w->after),
+                                 .limit = PAGE_MAX };
+
+    store_list(w->api->store, str_of(w->prefix), &o, on_list, w);
+}
+
+static void next_page(struct local_watch *w, const struct store_list *l)
+{
+    w->list_rev = l->rev;
+    buf_clear(&w->after);
+    err_ignore(buf_add_str(&w->after, store_obj_key(l->v[l->n - 1]))); /* keys are shorter */
+    list_page(w);
+}
+
 static void list_again(void *arg)
 {
     struct local_watch *w = arg;
+    struct str key;
+    void *v;
 
+    for (size_t i = 0; map_next(w->objs, &i, &key, &v);)
+        ((struct entry *)v)->seen = false;
+    w->list_rev = 0;
+    buf_clear(&w->after);
     w->n_busy++;
-    store_list(w->api->store, str_of(w->prefix), &(struct store_list_opts){ 0 }, on_list, w);
+    list_page(w);
 }
 
 /* ---- start and cache ---- */
@@ -263,6 +303,7 @@ void local_watch_start(struct local_watch **out, struct api *a, const struct loc
     w->events = *events;
     w->arg = arg;
     w->objs = map_new();
+    w->after = (struct buf)BUF(KEY_MAX);
     timer_init(&w->timer, a->loop);
     list_push(&a->watches, &w->link);
     *out = w;

@@ -305,6 +305,59 @@ static void local_calls_have_the_full_semantics(void **state)
     assert_int_equal(a.code, 200);
 }
 
+struct crowd {
+    size_t n_added, n_left;
+    bool synced, all;
+};
+
+static void on_one(void *arg, enum local_event ev, const json_t *obj)
+{
+    (void)obj;
+    ((struct crowd *)arg)->n_added += ev == LOCAL_ADDED;
+}
+
+static void on_crowd(void *arg)
+{
+    ((struct crowd *)arg)->synced = true;
+}
+
+static void on_stored(void *arg, int64_t rev, size_t failed, struct store_obj *current,
+                      const struct err *e)
+{
+    struct crowd *c = arg;
+    (void)rev;
+    (void)failed;
+    (void)current;
+    assert_null(e);
+    c->all = --c->n_left == 0;
+}
+
+/* More than two pages, the last of them not full. */
+static void an_informer_of_many_objects_has_each_once(void **state)
+{
+    static const struct local_watch_events events = { .on_event = on_one, .on_synced = on_crowd };
+    struct local_ref ref = { .resource = "configmaps", .ns = "crowd" };
+    struct crowd c = { .n_left = 1201 };
+    struct local_watch *w;
+    (void)state;
+
+    for (size_t i = 0, n = c.n_left; i < n; i++) {
+        auto_free char *key = mem_printf("/registry/core/configmaps/crowd/c%zu", i);
+        auto_free char *value =
+            mem_printf("{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":{"
+                       "\"name\":\"c%zu\",\"namespace\":\"crowd\"}}",
+                       i);
+        struct store_op op = { STORE_CREATE, str_of(key), str_of(value), 0, false };
+        store_commit(h.store, &op, 1, on_stored, &c);
+    }
+    harness_wait(&h, &c.all);
+    local_watch_start(&w, h.api, &ref, NULL, &events, &c);
+    harness_wait(&h, &c.synced);
+    assert_int_equal(c.n_added, 1201);
+    assert_int_equal(local_watch_len(w), 1201);
+    local_watch_stop(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +371,7 @@ int main(void)
         cmocka_unit_test(a_slow_reader_gets_everything),
         cmocka_unit_test(informers_follow_their_kind),
         cmocka_unit_test(local_calls_have_the_full_semantics),
+        cmocka_unit_test(an_informer_of_many_objects_has_each_once),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
