@@ -22,7 +22,7 @@ llhttp.h base/http/h1.c
 openssl/ base/io/tls base/io/digest.c base/pki/
 sqlite3.h base/data/db.c base/data/db_io
 yaml.h base/data/yaml.c
-zlib.h base/data/zip.c
+zlib.h base/data/zip.c base/data/gzip.c
 protobuf-c/ base/data/protobuf agent/cri/ server/store/etcd_msg.c
 EOF
 

@@ -1,7 +1,7 @@
 #pragma once
 /*
  * Zip: an archive of one deflated file (PKWARE APPNOTE 6.3), what `unzip` and other tools read.
- * Files of up to 4 GiB. The calls block; any thread. The only module that names zlib.
+ * Files of up to 4 GiB. The calls block; any thread.
  */
 #include "base/core/err.h"
 #include "base/core/str.h"
