@@ -14,3 +14,8 @@ MUST_USE int yaml_parse_next(json_t **out, struct str text, size_t *offset, stru
 
 /* Exactly one document (an empty text is a null). */
 MUST_USE int yaml_parse(json_t **out, struct str text, struct err *e);
+
+/* yaml_write.c: block style, keys sorted, two spaces a level and none before a list, as upstream
+ * writes it; what could be read as another type is quoted. Reads back to an equal value. ERR_LIMIT
+ * past b's maximum. */
+MUST_USE int yaml_write(struct buf *b, const json_t *j);

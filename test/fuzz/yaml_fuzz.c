@@ -5,14 +5,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-/* Every document of a stream is JSON that can be written and read again; the walk ends. */
+/* Every document of a stream is JSON that can be written, as JSON and as YAML, and read again; the
+ * walk ends. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     size_t at = 0, before;
     struct err e;
 
     for (;;) {
-        json_auto_t *doc = NULL, *again = NULL;
+        json_auto_t *doc = NULL, *again = NULL, *yaml = NULL;
         auto_buf text = BUF(64 << 20);
 
         before = at;
@@ -23,6 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         if (json_write(&text, doc))
             continue; /* aliases make it larger than its text */
         if (json_parse(&again, buf_str(&text), &e) || !json_equal(doc, again))
+            abort();
+        buf_clear(&text);
+        if (yaml_write(&text, doc))
+            continue;
+        int rc = yaml_parse(&yaml, buf_str(&text), &e);
+        if (rc ? rc != ERR_LIMIT : !json_equal(doc, yaml)) /* a text at the bound of nodes */
             abort();
     }
 }
