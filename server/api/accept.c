@@ -4,7 +4,8 @@
 
 struct clause {
     struct str type;
-    struct str as, g, v;
+    struct str as, g, v, stream;
+    bool pretty;
     unsigned q; /* thousandths */
 };
 
@@ -41,6 +42,10 @@ static struct clause parse_clause(struct str s)
             c.g = value;
         else if (str_is(name, "v"))
             c.v = value;
+        else if (str_is(name, "stream"))
+            c.stream = value;
+        else if (str_is(name, "pretty"))
+            c.pretty = str_is(value, "1");
         else if (str_is(name, "q"))
             c.q = quality(value);
     }
@@ -49,10 +54,15 @@ static struct clause parse_clause(struct str s)
 
 static bool serves(const struct clause *c, struct accept *out)
 {
-    *out = (struct accept){ .proto = str_eq_nocase(c->type,
-                                                   STR("application/vnd.kubernetes.protobuf")) };
-    if (!out->proto && !str_eq_nocase(c->type, STR("application/json")) &&
+    *out = (struct accept){
+        .proto = str_eq_nocase(c->type, STR("application/vnd.kubernetes.protobuf")),
+        .yaml = str_eq_nocase(c->type, STR("application/yaml")),
+        .pretty = c->pretty,
+    };
+    if (!out->proto && !out->yaml && !str_eq_nocase(c->type, STR("application/json")) &&
         !str_is(c->type, "application/*") && !str_is(c->type, "*/*"))
+        return false;
+    if (c->stream.n && (!str_is(c->stream, "watch") || out->yaml))
         return false;
     if (c->as.n == 0)
         return true;
@@ -63,15 +73,22 @@ static bool serves(const struct clause *c, struct accept *out)
         return !out->proto; /* handlers/rest.go, AllowsMediaTypeTransform */
     }
     out->as = ACCEPT_PARTIAL;
-    return str_is(c->as, "PartialObjectMetadata") || str_is(c->as, "PartialObjectMetadataList");
+    out->as_list = str_is(c->as, "PartialObjectMetadataList");
+    return out->as_list || str_is(c->as, "PartialObjectMetadata");
+}
+
+/* Of equal quality the more specific type is better, then the earlier one. */
+static unsigned rank(const struct clause *c)
+{
+    return 4 * c->q + (str_is(c->type, "*/*") ? 1 : str_ends(c->type, STR("/*")) ? 2 : 3);
 }
 
 bool accept_parse(struct accept *out, struct str accept)
 {
-    struct clause best = { .q = 0 };
     struct accept as;
     struct str item, rest = accept;
     bool more = true, found = false;
+    unsigned best = 0;
 
     *out = (struct accept){ 0 };
     if (str_trim(accept).n == 0)
@@ -80,13 +97,25 @@ bool accept_parse(struct accept *out, struct str accept)
         more = str_cut(rest, ',', &item, &rest);
         struct clause c = parse_clause(item);
 
-        if (c.q > best.q && serves(&c, &as)) { /* the first of equal quality wins */
-            best = c;
-            *out = as;
-            found = true;
-        }
+        if (c.q == 0 || rank(&c) <= best || !serves(&c, &as))
+            continue;
+        best = rank(&c);
+        *out = as;
+        found = true;
     }
     return found;
+}
+
+bool accept_gzip(struct str header)
+{
+    struct str item, rest = header;
+
+    for (bool more = header.n > 0; more;) {
+        more = str_cut(rest, ',', &item, &rest);
+        if (str_is(str_trim(item), "gzip"))
+            return true;
+    }
+    return false;
 }
 
 enum content_type content_type_of(struct str header)

@@ -9,11 +9,22 @@ enum accept_as { ACCEPT_OBJECT, ACCEPT_TABLE, ACCEPT_PARTIAL };
 
 struct accept {
     enum accept_as as;
-    bool proto; /* the Kubernetes protobuf encoding (proto.h), else JSON */
+    bool as_list; /* PARTIAL: of a list, PartialObjectMetadataList */
+    bool proto;   /* the Kubernetes protobuf encoding (proto.h); neither it nor yaml: JSON */
+    bool yaml;
+    bool pretty; /* "pretty=1" stands beside the type */
 };
 /* accept: the header, may be empty. False: nothing in it can be served (406). Tables are never
  * protobuf. */
 MUST_USE bool accept_parse(struct accept *out, struct str accept);
+
+/* Does an Accept-Encoding hold "gzip"? With a quality it does not, as upstream reads it. */
+bool accept_gzip(struct str header);
+
+/* What a 406 and a 415 name as served. */
+#define ACCEPT_MEDIA_TYPES "application/json, application/yaml, application/vnd.kubernetes.protobuf"
+#define ACCEPT_STREAM_TYPES                                                                        \
+    "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
 
 enum content_type {
     CONTENT_JSON,

@@ -16,6 +16,8 @@
 #include "base/kube/status.h"
 #include "server/api/local.h"
 #include "server/api/request.h"
+#include "server/api/scrape.h"
+#include "server/api/share.h"
 #include "server/auth/node_graph.h"
 #include "server/resource/service_ip.h"
 #include "server/schema/discovery.h"
@@ -32,9 +34,11 @@ static void http_sink_reply(struct api_req *r, int code, const char *content_typ
 
 static void http_sink_start(struct api_req *r, int code, const char *content_type)
 {
-    struct http_header h = { STR("Content-Type"), str_of(content_type) };
+    const struct http_header h[] = { { STR("Content-Type"), str_of(content_type) },
+                                     { STR("Content-Encoding"), STR("gzip") },
+                                     { STR("Vary"), STR("Accept-Encoding") } };
 
-    http_reply_start(r->http, code, &h, 1, -1);
+    http_reply_start(r->http, code, h, r->gzip ? ARRAY_LEN(h) : 1, -1);
 }
 
 static void http_sink_write(struct api_req *r, struct str bytes)
@@ -123,6 +127,7 @@ void api_handle(struct api *a, struct http_req *http)
     struct err e = { 0 };
 
     r->http = http;
+    r->takes_gzip = accept_gzip(http_headers_get(h, "accept-encoding"));
     http_req_accept(http, &events, r);
     if (a->closing) {
         req_status(r, status_new(STATUS_SERVICE_UNAVAILABLE, "the server is shutting down"));
@@ -298,92 +303,18 @@ bool api_is_ready(const struct api *a)
     return true;
 }
 
-bool api_checks_text(struct api *a, bool live, struct buf *b)
+void api_checks_walk(struct api *a, bool live, api_check_fn fn, void *arg)
 {
-    bool ok = live || (a->serving && !a->closing);
     struct err e;
 
-    err_ignore(buf_addf(b, "[+]ping ok\n")); /* a health page that is cut is still one */
+    fn(arg, "ping", NULL);
     if (!live)
-        err_ignore(buf_addf(b, a->serving ? "[+]start ok\n" : "[-]start failed: not ready\n"));
-    list_each (x, &a->checks, struct check, link) {
-        if (live && !x->live)
-            continue;
-        ok = ok && x->ok;
-        err_ignore(buf_addf(b, x->ok ? "[+]%s ok\n" : "[-]%s failed: not ready\n", x->name));
-    }
-    if (!live && store_trouble(a->store, &e)) {
-        ok = false;
-        err_ignore(buf_addf(b, "[-]storage failed: %s\n", e.text));
-    } else if (!live) {
-        err_ignore(buf_adds(b, "[+]storage ok\n"));
-    }
-    return ok;
-}
-
-/* ---- counting ---- */
-
-void api_count(struct api_req *r, int code)
-{
-    const char *verb =
-        r->route.is_resource && r->verb < VERBS_N ? req_verb_names[r->verb] : "other";
-    auto_free char *key =
-        mem_printf("verb=\"%s\",group=\"%s\",resource=\"%s\",subresource=\"%s\",code=\"%d\"", verb,
-                   req_group(r), r->kind ? r->kind->plural : "", r->sub ? r->sub->name : "", code);
-    uintptr_t n = (uintptr_t)map_get(r->api->metrics, str_of(key));
-
-    map_set(r->api->metrics, str_of(key), (void *)(n + 1));
-}
-
-static void metrics_store(struct api *a, struct buf *b)
-{
-    struct store_written w[STORE_WRITERS_MAX];
-    struct store_stats s;
-    struct err e;
-    size_t n = store_written(a->store, w);
-
-    store_stats(a->store, &s);
-    err_ignore(buf_addf(b,
-                        "# TYPE apiserver_storage_objects gauge\n"
-                        "apiserver_storage_objects %llu\n"
-                        "# TYPE apiserver_storage_size_bytes gauge\n"
-                        "apiserver_storage_size_bytes %llu\n"
-                        "# TYPE coracle_store_log_bytes gauge\n"
-                        "coracle_store_log_bytes %llu\n"
-                        "# TYPE coracle_store_commits_total counter\n"
-                        "coracle_store_commits_total %llu\n"
-                        "# TYPE coracle_store_revision gauge\n"
-                        "coracle_store_revision %lld\n"
-                        "# TYPE coracle_store_compacted_revision gauge\n"
-                        "coracle_store_compacted_revision %lld\n"
-                        "# TYPE coracle_store_trouble gauge\n"
-                        "coracle_store_trouble %d\n"
-                        "# TYPE coracle_store_written_bytes_total counter\n",
-                        (unsigned long long)s.n_objects, (unsigned long long)s.db_bytes,
-                        (unsigned long long)s.wal_bytes, (unsigned long long)s.n_commits,
-                        (long long)store_revision(a->store),
-                        (long long)store_compacted_rev(a->store),
-                        store_trouble(a->store, &e) != 0));
-    for (size_t i = 0; i < n; i++)
-        err_ignore(buf_addf(b, "coracle_store_written_bytes_total{writer=\"%s\"} %llu\n",
-                            w[i].writer, (unsigned long long)w[i].bytes));
-}
-
-void api_metrics_text(struct api *a, struct buf *b)
-{
-    static const char *const classes[] = { "readOnly", "mutating", "watch", "stream" };
-    struct str key;
-    void *v;
-
-    err_ignore(buf_adds(b, "# TYPE apiserver_request_total counter\n")); /* cut is fine */
-    for (size_t i = 0; map_next(a->metrics, &i, &key, &v);)
-        err_ignore(buf_addf(b, "apiserver_request_total{" STR_FMT "} %zu\n", STR_ARG(key),
-                            (size_t)(uintptr_t)v));
-    err_ignore(buf_adds(b, "# TYPE apiserver_current_inflight_requests gauge\n"));
-    for (size_t i = 0; i < ARRAY_LEN(classes); i++)
-        err_ignore(buf_addf(b, "apiserver_current_inflight_requests{request_kind=\"%s\"} %u\n",
-                            classes[i], a->n_running[i]));
-    metrics_store(a, b);
+        fn(arg, "start", a->serving && !a->closing ? NULL : "not ready");
+    list_each (x, &a->checks, struct check, link)
+        if (!live || x->live)
+            fn(arg, x->name, x->ok ? NULL : "not ready");
+    if (!live)
+        fn(arg, "storage", store_trouble(a->store, &e) ? e.text : NULL);
 }
 
 /* ---- life ---- */
@@ -407,7 +338,9 @@ int api_new(struct api **out, const struct api_config *c, struct err *e)
                                  a->git_version);
     node_graph_new(&a->graph);
     authz_new(&a->authz, a->graph);
-    a->metrics = map_new();
+    a->tally = tally_new();
+    a->scrape = scrape_new(a);
+    a->users = map_new();
     a->nodes = map_new();
     a->lent = json_array();
     list_init(&a->reqs);
@@ -547,7 +480,9 @@ static void api_free(struct api *a)
         free(c);
     }
     json_decref(a->lent);
-    map_free(a->metrics);
+    tally_free(a->tally);
+    scrape_free(a->scrape);
+    share_deinit(a);
     authz_free(a->authz);
     node_graph_free(a->graph);
     service_ips_free(a->env.service_ips);
@@ -579,7 +514,8 @@ static void close_poll(void *arg);
 /* Requests under way still need us; they end by themselves or with their connections. */
 static void close_step(struct api *a)
 {
-    if (!list_empty(&a->reqs) || !list_empty(&a->local_queue) || !list_empty(&a->watches)) {
+    if (!list_empty(&a->reqs) || !list_empty(&a->local_queue) || !list_empty(&a->watches) ||
+        scrape_is_busy(a->scrape)) {
         timer_start_ms(&a->close_timer, 10, close_poll, a);
         return;
     }

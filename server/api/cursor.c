@@ -26,6 +26,7 @@ char *cursor_text(int64_t rev, struct str after)
     return buf_take(&b64);
 }
 
+/* apiserver/pkg/storage/continue.go */
 int cursor_parse(const char *text, struct str prefix, int64_t *rev, struct buf *key, struct err *e)
 {
     auto_free char *b64 = mem_strdup(text);
@@ -37,10 +38,27 @@ int cursor_parse(const char *text, struct str prefix, int64_t *rev, struct buf *
 
     swap(b64, strlen(b64), "-_", "+/");
     if (base64_decode(&raw, str_of(b64), false) || json_parse(&j, buf_str(&raw), &why) ||
-        json_path_str(&v, j, "v", &why) || json_path_i64(&at, j, "rv", &why) ||
-        json_path_str(&start, j, "start", &why) || strcmp(v, "meta.k8s.io/v1") != 0 ||
-        (at <= 0 && at != -1) || !str_starts(str_of(start), prefix))
+        !json_is_object(j))
         return err_set(e, ERR_INVALID, "continue key is not valid");
+    v = json_str_at(j, "v", "");
+    if (strcmp(v, "meta.k8s.io/v1") != 0)
+        return err_set(e, ERR_INVALID,
+                       "continue key is not valid: server does not recognize this encoded version "
+                       "%.64s",
+                       v);
+    at = json_i64_at(j, "rv", 0);
+    if (at <= 0 && at != -1)
+        return err_set(
+            e, ERR_INVALID,
+            "continue key is not valid: incorrect encoded start resourceVersion (version "
+            "meta.k8s.io/v1)");
+    start = json_str_at(j, "start", "");
+    if (!*start)
+        return err_set(e, ERR_INVALID,
+                       "continue key is not valid: encoded start key empty (version "
+                       "meta.k8s.io/v1)");
+    if (!str_starts(str_of(start), prefix)) /* it must not reach into another resource */
+        return err_set(e, ERR_INVALID, "continue key is not valid: %.128s", start);
     if (buf_adds(key, start))
         return err_set(e, ERR_INVALID, "continue key is too long");
     *rev = at;

@@ -91,11 +91,9 @@ int encode_parse(json_t **out, const struct schema_kind *k, struct str value, in
     return 0;
 }
 
-static int write_json(struct buf *b, const json_t *j, bool pretty, struct err *e)
+static int write_json(struct buf *b, const json_t *j, struct err *e)
 {
-    if (pretty ? json_write_indented(b, j, 2) : json_write(b, j))
-        return limit(e);
-    return 0;
+    return json_write(b, j) ? limit(e) : 0;
 }
 
 static json_t *partial_of(const json_t *obj)
@@ -180,7 +178,7 @@ int encode_doc(struct buf *b, const struct encode_form *f, const json_t *doc, st
     if (f->proto)
         return proto_write(b, is_status ? schema_builtin_type("meta/v1", "Status") : f->kind->type,
                            doc, e);
-    return write_json(b, doc, false, e);
+    return write_json(b, doc, e);
 }
 
 /* The object, partial metadata, or a whole one-row table. */
@@ -189,12 +187,12 @@ static int add_form(struct buf *b, const struct encode_form *f, struct str value
 {
     json_auto_t *obj = NULL, *shown = NULL;
 
-    if (f->as == ACCEPT_OBJECT && !f->pretty && !f->kind->convert)
+    if (f->as == ACCEPT_OBJECT && !f->kind->convert)
         return splice(b, f->kind, true, value, rev, e);
     if (encode_parse(&obj, f->kind, value, rev, e))
         return e->code;
     if (f->as == ACCEPT_OBJECT)
-        return write_json(b, obj, f->pretty, e);
+        return write_json(b, obj, e);
     if (f->as == ACCEPT_PARTIAL) {
         shown = partial_of(obj);
     } else {
@@ -205,7 +203,7 @@ static int add_form(struct buf *b, const struct encode_form *f, struct str value
                         json_object_get(json_object_get(obj, "metadata"), "resourceVersion"));
         shown = table_new(f->kind, rows, meta, with_columns);
     }
-    return write_json(b, shown, f->pretty, e);
+    return write_json(b, shown, e);
 }
 
 int encode_object(struct buf *b, const struct encode_form *f, struct str value, int64_t rev,
@@ -272,11 +270,11 @@ int encode_list_item(struct buf *b, const struct encode_form *f, struct str valu
     if (f->as == ACCEPT_OBJECT) {
         json_object_del(obj, "kind");
         json_object_del(obj, "apiVersion");
-        return write_json(b, obj, false, e);
+        return write_json(b, obj, e);
     }
     shown = f->as == ACCEPT_TABLE ? table_row(f->kind, obj, f->include, clock_wall_s())
                                   : partial_of(obj);
-    return write_json(b, shown, false, e);
+    return write_json(b, shown, e);
 }
 
 int encode_list_tail(struct buf *b, const struct encode_form *f, struct err *e)
@@ -289,14 +287,11 @@ int encode_list_tail(struct buf *b, const struct encode_form *f, struct err *e)
 int encode_event(struct buf *b, const struct encode_form *f, const char *type, struct str value,
                  int64_t rev, bool with_columns, struct err *e)
 {
-    struct encode_form line = *f;
-
     if (f->proto)
         return proto_event(b, f, type, value, rev, e);
-    line.pretty = false; /* an event is one line */
     if (buf_addf(b, "{\"type\":\"%s\",\"object\":", type))
         return limit(e);
-    if (add_form(b, &line, value, rev, with_columns, e))
+    if (add_form(b, f, value, rev, with_columns, e))
         return e->code;
     return buf_adds(b, "}\n") ? limit(e) : 0;
 }

@@ -6,6 +6,7 @@
 #include "base/http/url.h"
 #include "base/kube/status.h"
 #include "server/api/request.h"
+#include "server/api/scrape.h"
 #include "server/schema/discovery.h"
 
 #include <sys/utsname.h>
@@ -21,43 +22,104 @@ static bool below(const char *path, const char *what, const char **rest)
     return true;
 }
 
-static bool wants_verbose(const struct api_req *r)
-{
-    struct str path, query, name, value;
+/* ---- health: apiserver/pkg/server/healthz/healthz.go ---- */
 
-    str_cut(str_of(r->target), '?', &path, &query);
-    while (url_query_next(&query, &name, &value))
-        if (str_is(name, "verbose"))
+#define HEALTH_MAX_BYTES (64 * 1024) /* a page that is cut is still one */
+
+static const struct http_header NO_SNIFF = { STR("X-Content-Type-Options"), STR("nosniff") };
+
+struct health {
+    struct str query;
+    struct buf lines;
+    size_t n_failed;
+    const char *one; /* the check that the path names; "": all */
+    bool found;
+};
+
+/* Walks the values of one parameter; each is decoded into value. */
+static bool next_value(struct str *rest, const char *name, struct buf *value)
+{
+    struct str n, v;
+
+    while (url_query_next(rest, &n, &v)) {
+        buf_clear(value);
+        if (str_is(n, name) && url_decode_query(value, v) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_excluded(const struct health *h, const char *name)
+{
+    auto_buf value = BUF(256);
+
+    for (struct str rest = h->query; next_value(&rest, "exclude", &value);)
+        if (strcmp(buf_cstr(&value), name) == 0)
             return true;
     return false;
 }
 
+static void on_check(void *arg, const char *name, const char *why)
+{
+    struct health *h = arg;
+    struct buf *b = &h->lines;
+
+    if (*h->one && strcmp(h->one, name) != 0)
+        return;
+    h->found = true;
+    if (*h->one)
+        err_ignore(why ? buf_addf(b, "internal server error: %s\n", why) : buf_adds(b, "ok"));
+    else if (is_excluded(h, name))
+        err_ignore(buf_addf(b, "[+]%s excluded: ok\n", name));
+    else
+        err_ignore(why ? buf_addf(b, "[-]%s failed: %s\n", name, why)
+                       : buf_addf(b, "[+]%s ok\n", name));
+    h->n_failed += why && (*h->one || !is_excluded(h, name));
+}
+
+/* Names in exclude= that no check has. */
+static void warn_of_unknown(struct health *h)
+{
+    auto_buf value = BUF(256), names = BUF(4096);
+
+    for (struct str rest = h->query; next_value(&rest, "exclude", &value);) {
+        auto_free char *line = mem_printf("[+]%s excluded: ok\n", buf_cstr(&value));
+
+        if (!strstr(buf_cstr(&h->lines), line))
+            err_ignore(buf_addf(&names, "%s\"%s\"", names.n ? "," : "", buf_cstr(&value)));
+    }
+    if (names.n)
+        err_ignore(buf_addf(&h->lines,
+                            "warn: some health checks cannot be excluded: no matches for %s\n",
+                            buf_cstr(&names)));
+}
+
 static void health(struct api_req *r, const char *path, const char *check)
 {
-    bool live = strncmp(path, "/livez", 6) == 0, ok;
-    auto_buf b = BUF(64 * 1024);
+    struct health h = { .lines = BUF(HEALTH_MAX_BYTES), .one = check };
+    auto_buf ignored = BUF(256);
+    struct str head, rest;
+    bool verbose;
 
-    ok = api_checks_text(r->api, live, &b);
-    if (*check) { /* one check alone */
-        auto_free char *good = mem_printf("[+]%s ok\n", check);
-        auto_free char *bad = mem_printf("[-]%s ", check);
-
-        if (!strstr(buf_cstr(&b), good) && !strstr(buf_cstr(&b), bad)) {
-            req_status(r, status_path_not_found());
-            return;
-        }
-        ok = strstr(buf_cstr(&b), good) != NULL;
-        buf_clear(&b);
-    } else if (ok && !wants_verbose(r)) {
-        buf_clear(&b);
+    str_cut(str_of(r->target), '?', &head, &h.query);
+    rest = h.query;
+    verbose = next_value(&rest, "verbose", &ignored);
+    api_checks_walk(r->api, strcmp(path, "/livez") == 0, on_check, &h);
+    if (!h.found) {
+        req_page_not_found(r);
+    } else if (*check || (!h.n_failed && !verbose)) {
+        reply_text(r, h.n_failed ? 500 : 200, "text/plain; charset=utf-8",
+                   *check ? buf_str(&h.lines) : STR("ok"), &NO_SNIFF, 1);
     } else {
-        err_ignore(buf_addf(&b, "%s check %s\n", path + 1, ok ? "passed" : "failed"));
+        warn_of_unknown(&h);
+        err_ignore(buf_addf(&h.lines, "%s check %s\n", path + 1, h.n_failed ? "failed" : "passed"));
+        reply_text(r, h.n_failed ? 500 : 200, "text/plain; charset=utf-8", buf_str(&h.lines),
+                   &NO_SNIFF, 1);
     }
-    req_text(r, ok ? 200 : 500, "text/plain; charset=utf-8",
-             b.n  ? buf_str(&b)
-             : ok ? STR("ok")
-                  : STR("not ready"));
+    buf_deinit(&h.lines);
 }
+
+/* ---- the others ---- */
 
 static void version(struct api_req *r)
 {
@@ -80,6 +142,22 @@ static void version(struct api_req *r)
     req_text(r, 200, "application/json", buf_str(&b));
 }
 
+static void nothing_here(struct api_req *r)
+{
+    const char *rest;
+    struct str group = { 0 }, ignored;
+    bool known = below(r->route.path, "/api", &rest);
+
+    if (below(r->route.path, "/apis", &rest)) {
+        str_cut(str_of(rest), '/', &group, &ignored);
+        known = group.n && req_knows_group(r->api, group);
+    }
+    if (known)
+        req_status(r, status_path_not_found());
+    else
+        req_page_not_found(r);
+}
+
 static void discovery(struct api_req *r)
 {
     struct discovery_doc doc;
@@ -91,7 +169,7 @@ static void discovery(struct api_req *r)
     while (path.n > 1 && path.p[path.n - 1] == '/')
         path.n--;
     if (!discovery_get(r->api->discovery, path, accept, &doc)) {
-        req_status(r, status_path_not_found());
+        nothing_here(r);
         return;
     }
     if (h && doc.etag && *doc.etag && http_headers_has_token(h, "if-none-match", doc.etag)) {
@@ -100,11 +178,7 @@ static void discovery(struct api_req *r)
     }
     struct http_header extra[] = { { STR("ETag"), str_of(doc.etag) },
                                    { STR("Vary"), STR("Accept") } };
-    r->state = REQ_DONE;
-    r->answered = true;
-    api_count(r, 200);
-    r->sink->reply(r, 200, doc.content_type, doc.body, doc.etag ? extra : extra + 1,
-                   doc.etag ? 2 : 1);
+    reply_text(r, 200, doc.content_type, doc.body, doc.etag ? extra : extra + 1, doc.etag ? 2 : 1);
 }
 
 void plain_step(struct api_req *r)
@@ -123,10 +197,7 @@ void plain_step(struct api_req *r)
     } else if (strcmp(path, "/version") == 0 || strcmp(path, "/version/") == 0) {
         version(r);
     } else if (strcmp(path, "/metrics") == 0) {
-        auto_buf b = BUF(4 * 1024 * 1024);
-
-        api_metrics_text(r->api, &b);
-        req_text(r, 200, "text/plain; version=0.0.4; charset=utf-8", buf_str(&b));
+        scrape_answer(r);
     } else {
         discovery(r);
     }

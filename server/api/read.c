@@ -12,26 +12,24 @@
 
 #include <inttypes.h>
 
-#define LIST_CHUNK       500          /* objects per store read while a selector filters */
-#define LIST_PIECE_BYTES (128 * 1024) /* encoded at once between looks at the peer's queue */
+#define LIST_CHUNK       500               /* objects per store read while a selector filters */
+#define LIST_PIECE_BYTES (128 * 1024)      /* encoded at once between looks at the peer's queue */
+#define LIST_WHOLE_BYTES (8 * 1024 * 1024) /* a longer one goes out as it is, without indents */
 
-/* "Too large resource version": the client has seen a newer state than we have. False: answered. */
-static bool not_from_the_future(struct api_req *r)
+bool req_not_from_the_future(struct api_req *r)
 {
     int64_t now = store_revision(r->api->store);
+    json_t *s;
 
     if (r->params.resource_version <= now)
         return true;
-    json_t *s =
-        status_new(STATUS_TIMEOUT, "Too large resource version: %" PRId64 ", current: %" PRId64,
+    s = status_new(STATUS_TIMEOUT,
+                   "Timeout: Too large resource version: %" PRId64 ", current: %" PRId64,
                    r->params.resource_version, now);
-    json_t *d = json_object(), *causes = json_array(), *cause = json_object();
-    json_object_set_new(cause, "reason", json_string("ResourceVersionTooLarge"));
-    json_object_set_new(cause, "message", json_string("Too large resource version"));
-    json_array_append_new(causes, cause);
-    json_object_set_new(d, "causes", causes);
-    json_object_set_new(d, "retryAfterSeconds", json_integer(1));
-    json_object_set_new(s, "details", d);
+    json_object_set_new(s, "details",
+                        json_pack("{s:[{s:s,s:s}],s:i}", "causes", "reason",
+                                  "ResourceVersionTooLarge", "message",
+                                  "Too large resource version", "retryAfterSeconds", 1));
     req_status(r, s);
     return false;
 }
@@ -40,7 +38,7 @@ static void get_step(struct api_req *r)
 {
     switch (r->state) {
     case REQ_START:
-        if (!not_from_the_future(r))
+        if (!req_not_from_the_future(r))
             return;
         if (r->sub && strcmp(r->sub->name, "status") != 0 &&
             strcmp(r->sub->name, "ephemeralcontainers") != 0) {
@@ -64,28 +62,6 @@ static void get_step(struct api_req *r)
 }
 
 /* ---- list ---- */
-
-/* apimachinery/pkg/apis/meta/internalversion/validation. False: answered. */
-static bool check_match(struct api_req *r)
-{
-    const struct params *p = &r->params;
-    const char *m = p->resource_version_match, *why = NULL;
-
-    if (*m && !p->has_resource_version)
-        why = "resourceVersionMatch is forbidden unless resourceVersion is provided";
-    else if (*m && *p->continue_)
-        why = "resourceVersionMatch is forbidden for continue requests";
-    else if (*m && strcmp(m, "Exact") != 0 && strcmp(m, "NotOlderThan") != 0)
-        why = "resourceVersionMatch: supported values: \"Exact\", \"NotOlderThan\"";
-    else if (strcmp(m, "Exact") == 0 && p->resource_version == 0)
-        why = "resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"";
-    else if (*p->continue_ && p->has_resource_version && p->resource_version != 0)
-        why = "specifying resource version is not allowed when using continue";
-    if (!why)
-        return true;
-    req_status(r, status_new(STATUS_BAD_REQUEST, "%s", why));
-    return false;
-}
 
 static bool filtered(const struct api_req *r)
 {
@@ -209,6 +185,7 @@ static void send_more(struct api_req *r)
 {
     struct encode_form f = req_form(r);
     auto_buf b = BUF(API_ANSWER_MAX_BYTES);
+    bool whole = reply_is_dressed(r);
     struct err e;
 
     if (f.proto && !r->answered && !measure(r))
@@ -221,13 +198,11 @@ static void send_more(struct api_req *r)
     while (r->at_obj < r->n_objs) {
         struct store_obj *o = r->objs[r->at_obj];
 
-        if (b.n >= LIST_PIECE_BYTES && r->http) {
-            if (!r->answered)
-                r->sink->start(r, 200, req_media_type(r));
-            r->answered = r->sent_any = true;
-            r->sink->write(r, buf_str(&b));
+        if (b.n > LIST_PIECE_BYTES && r->http && !(whole && b.n < LIST_WHOLE_BYTES)) {
+            r->sent_any = true;
+            reply_piece(r, buf_str(&b));
             buf_clear(&b);
-            if (r->sink->queued(r) > STREAM_HIGH_BYTES)
+            if (r->state == REQ_DONE || r->sink->queued(r) > STREAM_HIGH_BYTES)
                 return; /* read_drain goes on */
         }
         if (encode_list_item(&b, &f, store_obj_value(o), o->mod_rev, r->at_obj == 0, &e)) {
@@ -239,14 +214,7 @@ static void send_more(struct api_req *r)
     }
     if (encode_list_tail(&b, &f, &e))
         goto fail;
-    if (!r->answered) {
-        req_text(r, 200, req_media_type(r), buf_str(&b));
-        return;
-    }
-    r->sink->write(r, buf_str(&b));
-    api_count(r, 200);
-    req_move(r, REQ_DONE);
-    r->sink->end(r);
+    reply_last(r, buf_str(&b));
     return;
 fail:
     if (!r->answered) {
@@ -263,13 +231,13 @@ static void list_start(struct api_req *r)
     struct err e;
     const char *name;
 
-    if (!req_selectors(r) || !check_match(r) || !not_from_the_future(r))
+    if (!req_selectors(r) || !req_not_from_the_future(r))
         return;
     name = field_selector_requires(r->fields, "metadata.name");
     r->key = resource_prefix(r->kind, req_ns(r));
     if (*p->continue_) {
         if (cursor_parse(p->continue_, str_of(r->key), &r->list_rev, &r->after, &e)) {
-            req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
+            req_status(r, status_new(STATUS_BAD_REQUEST, "invalid continue token: %s", e.text));
             return;
         }
         if (r->list_rev < 0)

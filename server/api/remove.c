@@ -186,6 +186,8 @@ static void on_deleted(void *arg, int code, json_t *doc)
         req_release(r);
         return;
     }
+    if (r->state == REQ_DONE) /* the deadline has answered it */
+        return;
     if (code >= 400 && code != 404) { /* gone already is as good */
         req_status(r, json_incref(doc));
         return;

@@ -2,11 +2,13 @@
 #include "server/api/request.h"
 
 #include "base/core/log.h"
-#include "base/core/map.h"
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/kube/selector.h"
 #include "base/kube/status.h"
+#include "server/api/deadline.h"
+#include "server/api/options.h"
+#include "server/api/share.h"
 #include "server/schema/fields.h"
 
 #include <assert.h>
@@ -52,7 +54,7 @@ struct api_req *req_new(struct api *a, const struct req_sink *sink, const char *
     r->sink = sink;
     r->state = REQ_START;
     r->class_ = CLASS_FREE;
-    r->began_ms = uv_now(a->loop);
+    r->began_ns = uv_hrtime();
     r->body = BUF(API_BODY_MAX_BYTES);
     r->after = BUF(4096);
     r->ok_code = 200;
@@ -65,7 +67,9 @@ struct api_req *req_new(struct api *a, const struct req_sink *sink, const char *
 
 static void req_free(struct api_req *r)
 {
-    r->api->n_running[r->class_]--;
+    share_give(r);
+    deadline_stop(r);
+    reply_deinit(r);
     list_remove(&r->link);
     identity_unref(r->id);
     route_deinit(&r->route);
@@ -116,163 +120,6 @@ const char *req_group(const struct api_req *r)
 const char *req_ns(const struct api_req *r)
 {
     return r->kind && r->kind->namespaced ? r->route.namespace_ : "";
-}
-
-/* ---- answers ---- */
-
-/* What an answer to r is, in the encoding that the client wants. False: it does not fit. */
-static bool encode_answer(struct buf *b, const struct api_req *r, const json_t *doc)
-{
-    struct encode_form f = req_form(r);
-    struct err e;
-
-    return encode_doc(b, &f, doc, &e) == 0;
-}
-
-static void reply(struct api_req *r, int code, const char *content_type, struct str body,
-                  const struct http_header *extra, size_t n_extra)
-{
-    if (r->state != REQ_DONE)
-        r->state = REQ_DONE; /* from any state: an answer ends them all */
-    r->answered = true;
-    api_count(r, code);
-    r->sink->reply(r, code, content_type, body, extra, n_extra);
-}
-
-void req_text(struct api_req *r, int code, const char *content_type, struct str body)
-{
-    reply(r, code, content_type, body, NULL, 0);
-}
-
-void req_doc(struct api_req *r, int code, json_t *doc_take)
-{
-    json_auto_t *doc = doc_take;
-    auto_buf b = BUF(API_ANSWER_MAX_BYTES);
-
-    if (!encode_answer(&b, r, doc)) {
-        req_status(r, status_new(STATUS_INTERNAL_ERROR, "the answer cannot be encoded"));
-        return;
-    }
-    reply(r, code, req_media_type(r), buf_str(&b), NULL, 0);
-}
-
-void req_status(struct api_req *r, json_t *status_take)
-{
-    json_auto_t *status = status_take;
-    auto_buf b = BUF(API_ANSWER_MAX_BYTES);
-    int code = status_code(status);
-    int64_t retry = json_i64_at(status, "details.retryAfterSeconds", 0);
-    auto_free char *seconds = mem_printf("%lld", (long long)retry);
-    struct http_header after = { STR("Retry-After"), str_of(seconds) };
-
-    if (!encode_answer(&b, r, status)) { /* texts of ours that some type does not hold */
-        r->accept.proto = false;
-        err_ignore(!encode_answer(&b, r, status));
-    }
-    reply(r, code, req_media_type(r), buf_str(&b), &after, retry > 0);
-}
-
-void req_err(struct api_req *r, const struct err *e)
-{
-    if (status_reason_of_err(e->code) == STATUS_INTERNAL_ERROR)
-        log_warn("request failed", kv("target", r->target), kv("err", e->text));
-    req_status(r, status_of_err(e));
-}
-
-void req_commit_err(struct api_req *r, const struct err *e)
-{
-    if (e->code == ERR_LIMIT ||
-        e->code == ERR_DENIED) /* full, read-only: the store has logged it */
-        req_status(r, status_new(STATUS_SERVICE_UNAVAILABLE, "%s", e->text));
-    else if (e->code == ERR_AGAIN)
-        req_status(r, status_too_many_requests(e->text, 1));
-    else
-        req_err(r, e);
-}
-
-void req_not_found(struct api_req *r, const char *name)
-{
-    req_status(r, status_not_found(req_group(r), r->kind->plural, name));
-}
-
-void req_invalid(struct api_req *r, const char *name, const struct field_errors *fe)
-{
-    req_invalid_as(r, r->kind->group, r->kind->kind, name, fe);
-}
-
-void req_invalid_as(struct api_req *r, const char *group, const char *kind, const char *name,
-                    const struct field_errors *fe)
-{
-    json_auto_t *causes = json_array();
-
-    for (size_t i = 0; i < fe->n; i++)
-        status_cause_add(causes, field_reason_name(fe->v[i].reason), fe->v[i].field, "%s",
-                         fe->v[i].detail);
-    req_status(r, status_invalid(group, kind, name, causes));
-}
-
-struct encode_form req_form(const struct api_req *r)
-{
-    struct encode_form f = {
-        .kind = r->kind, .as = r->accept.as, .proto = r->accept.proto, .pretty = r->params.pretty
-    };
-
-    err_ignore(
-        !table_include_of(&f.include, str_of(r->params.include_object))); /* checked before */
-    return f;
-}
-
-const char *req_media_type(const struct api_req *r)
-{
-    return !r->accept.proto        ? "application/json"
-           : r->verb == VERB_WATCH ? "application/vnd.kubernetes.protobuf;stream=watch"
-                                   : "application/vnd.kubernetes.protobuf";
-}
-
-#define WARNINGS_MAX 32
-
-/* RFC 7234 5.5, code 299. 1 when it was added. */
-static size_t add_warning(struct buf *b, const char *note, size_t *end)
-{
-    json_auto_t *text = json_str_of(str_of(note));
-    size_t was = b->n;
-
-    if (buf_adds(b, "299 - ") || json_write(b, text)) {
-        b->n = was;
-        return 0;
-    }
-    *end = b->n;
-    return 1;
-}
-
-/* A client that asks for something that nothing will do is told so. */
-static bool warns_inert(const struct api_req *r)
-{
-    return r->kind->inert && !r->sub &&
-           (r->verb == VERB_CREATE || r->verb == VERB_UPDATE || r->verb == VERB_PATCH);
-}
-
-void req_object(struct api_req *r, int code, struct str value, int64_t rev)
-{
-    auto_buf b = BUF(API_ANSWER_MAX_BYTES), warnings = BUF(64 * 1024);
-    struct http_header extra[WARNINGS_MAX];
-    size_t n = 0, ends[WARNINGS_MAX];
-    struct encode_form f = req_form(r);
-    struct err e;
-
-    if (encode_object(&b, &f, value, rev, &e)) {
-        if (r->key)
-            err_wrap(&e, "%s", r->key);
-        req_err(r, &e);
-        return;
-    }
-    for (size_t i = 0; i < r->notes.n && n < WARNINGS_MAX; i++)
-        n += add_warning(&warnings, r->notes.v[i], &ends[n]);
-    if (warns_inert(r) && n < WARNINGS_MAX)
-        n += add_warning(&warnings, r->kind->inert, &ends[n]);
-    for (size_t i = 0, at = 0; i < n; at = ends[i++])
-        extra[i] = (struct http_header){ STR("Warning"), str_n(warnings.p + at, ends[i] - at) };
-    reply(r, code, req_media_type(r), buf_str(&b), extra, n);
 }
 
 /* ---- what verbs share ---- */
@@ -408,6 +255,7 @@ static const struct method METHODS[] = {
     { "PUT", "put", VERB_UPDATE, VERBS_N },
     { "PATCH", "patch", VERB_PATCH, VERBS_N },
     { "DELETE", "delete", VERB_DELETE, VERB_DELETECOLLECTION },
+    { "OPTIONS", "options", VERBS_N, VERBS_N }, /* no browser is told what it may do */
 };
 
 static unsigned schema_verb_of(enum req_verb v)
@@ -450,8 +298,55 @@ static bool authorize(struct api_req *r, const struct method *m)
     return false;
 }
 
+/* A 405 with the methods that the path of r takes. */
+static void method_not_allowed(struct api_req *r)
+{
+    static const struct {
+        unsigned one, many; /* of enum schema_verb */
+        const char *name;
+    } methods[] = {
+        { SCHEMA_DELETE, SCHEMA_DELETECOLLECTION, "DELETE" },
+        { SCHEMA_GET, SCHEMA_LIST_VERB | SCHEMA_WATCH, "GET" },
+        { SCHEMA_PATCH, 0, "PATCH" },
+        { 0, SCHEMA_CREATE, "POST" },
+        { SCHEMA_UPDATE, 0, "PUT" },
+    };
+    auto_buf text = BUF(64);
+    unsigned verbs = r->sub ? r->sub->verbs : r->kind->verbs;
+
+    if (r->kind->namespaced && !*r->route.namespace_) /* all namespaces at once can only be read */
+        verbs &= SCHEMA_LIST_VERB | SCHEMA_WATCH;
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        bool many = !*r->route.name || (r->sub && methods[i].many == SCHEMA_CREATE);
+
+        if (verbs & (many ? methods[i].many : methods[i].one))
+            err_ignore(buf_addf(&text, "%s%s", text.n ? ", " : "", methods[i].name)); /* short */
+    }
+    r->allow = buf_cstr(&text);
+    req_status(r, status_method_not_allowed("", "", ""));
+}
+
+bool req_knows_group(const struct api *a, struct str group)
+{
+    size_t n;
+    const struct schema_kind *const *kinds = schema_kinds(a->schema, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (str_is(group, kinds[i]->group))
+            return true;
+    return false;
+}
+
+static void nothing_there(struct api_req *r)
+{
+    if (req_knows_group(r->api, str_of(r->route.group)))
+        req_status(r, status_path_not_found());
+    else
+        req_page_not_found(r);
+}
+
 /* Which verb, and is it one of this resource? False: answered. */
-static bool resolve(struct api_req *r, const struct method *m)
+static bool resolve(struct api_req *r)
 {
     struct api *a = r->api;
     const struct route *rt = &r->route;
@@ -460,7 +355,8 @@ static bool resolve(struct api_req *r, const struct method *m)
     r->kind = schema_find(a->schema, str_of(rt->group), str_of(rt->version), str_of(rt->resource));
     if (!r->kind ||
         (!r->kind->namespaced && *rt->namespace_ && strcmp(rt->resource, "namespaces") != 0)) {
-        req_status(r, status_path_not_found());
+        r->kind = NULL;
+        nothing_there(r);
         return false;
     }
     r->hooks = resource_hooks_find(r->kind);
@@ -473,52 +369,66 @@ static bool resolve(struct api_req *r, const struct method *m)
     }
     verbs = r->sub ? r->sub->verbs : r->kind->verbs;
     if (r->verb == VERBS_N || !(verbs & schema_verb_of(r->verb))) {
-        auto_free char *verb =
-            mem_strdup(r->verb == VERBS_N ? m->path_verb : req_verb_names[r->verb]);
-
-        req_status(r, status_method_not_allowed(r->kind->group, r->kind->plural, verb));
+        method_not_allowed(r);
         return false;
     }
     /* all namespaces at once can be read, not written (deletecollection neither) */
     if (r->kind->namespaced && !*rt->namespace_ && r->verb != VERB_LIST && r->verb != VERB_WATCH &&
         !(r->verb == VERB_CREATE && strcmp(r->kind->group, "") != 0 && !*rt->name &&
           strcmp(r->kind->plural, "localsubjectaccessreviews") == 0)) {
-        req_status(
-            r, status_method_not_allowed(r->kind->group, r->kind->plural, req_verb_names[r->verb]));
+        method_not_allowed(r);
         return false;
     }
     /* POST to a name is for subresources only */
     if (r->verb == VERB_CREATE && *rt->name && !r->sub) {
-        req_status(r, status_method_not_allowed(r->kind->group, r->kind->plural, "create"));
+        method_not_allowed(r);
         return false;
     }
     return true;
 }
 
-static bool admit_class(struct api_req *r, enum req_class c)
+/* What the Accept header asks for cannot be made of this answer. False: answered with 406. */
+static bool check_accept(struct api_req *r, bool acceptable)
 {
-    static const unsigned max[CLASSES_N] = { [CLASS_READ] = API_READS_MAX,
-                                             [CLASS_WRITE] = API_WRITES_MAX,
-                                             [CLASS_WATCH] = API_WATCHES_MAX,
-                                             [CLASS_STREAM] = API_STREAMS_MAX };
+    bool watch = r->verb == VERB_WATCH, list = r->verb == VERB_LIST;
 
-    if (c == r->class_)
-        return true;
-    if (max[c] && r->http && r->api->n_running[c] >= max[c]) {
-        req_status(r, status_too_many_requests("too many requests, please try again later", 1));
+    if (!acceptable || (watch && r->accept.yaml)) {
+        r->accept = (struct accept){ 0 };
+        req_status(r, status_new(STATUS_NOT_ACCEPTABLE,
+                                 "only the following media types are accepted: %s",
+                                 watch ? ACCEPT_STREAM_TYPES : ACCEPT_MEDIA_TYPES));
         return false;
     }
-    r->api->n_running[r->class_]--;
-    r->class_ = c;
-    r->api->n_running[c]++;
-    return true;
+    if (watch || r->accept.as != ACCEPT_PARTIAL || r->accept.as_list == list ||
+        r->verb == VERB_DELETECOLLECTION)
+        return true;
+    r->accept.as = ACCEPT_OBJECT;
+    req_status(r, status_new(STATUS_NOT_ACCEPTABLE,
+                             list ? "you requested PartialObjectMetadata, but the requested object "
+                                    "is a list (*%.*s.%sList)"
+                                  : "you requested PartialObjectMetadataList, but the requested "
+                                    "object is not a list (*%.*s.%s)",
+                             (int)strcspn(*r->kind->group ? r->kind->group : "core", "."),
+                             *r->kind->group ? r->kind->group : "core", r->kind->kind));
+    return false;
+}
+
+/* Who reads it? apiserver/pkg/endpoints/handlers/negotiation, isPrettyPrint */
+static bool wants_pretty(const struct api_req *r)
+{
+    struct str agent;
+
+    if (r->params.has_pretty || r->accept.pretty || !r->http)
+        return r->params.has_pretty ? r->params.pretty : r->accept.pretty;
+    agent = http_headers_get(http_req_headers(r->http), "user-agent");
+    return str_starts(agent, STR("curl")) || str_starts(agent, STR("Wget")) ||
+           str_starts(agent, STR("Mozilla/5.0"));
 }
 
 void req_begin(struct api_req *r, const char *method, struct str accept, struct str content_type)
 {
     struct str path, query;
     const struct method *m = NULL;
-    enum table_include include;
     bool acceptable;
     struct err e;
 
@@ -527,7 +437,7 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
         if (strcmp(METHODS[i].name, method) == 0)
             m = &METHODS[i];
     if (!m) {
-        req_status(r, status_method_not_allowed("", "", method));
+        req_status(r, status_method_not_allowed("", "", ""));
         return;
     }
     if (route_parse(&r->route, path, &e) || params_parse(&r->params, query, &e)) {
@@ -537,9 +447,9 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
     acceptable = !r->route.is_resource || accept_parse(&r->accept, accept);
     if (!acceptable)
         r->accept = (struct accept){ 0 };
+    r->pretty = wants_pretty(r);
     r->verb = *r->route.name ? m->one : m->many;
-    if (r->route.old_watch || (r->params.watch && (r->verb == VERB_LIST || r->verb == VERB_GET) &&
-                               !*r->route.subresource))
+    if (r->route.old_watch || (r->params.watch && r->verb == VERB_LIST))
         r->verb = r->verb == VERB_LIST || r->verb == VERB_GET ? VERB_WATCH : VERBS_N;
     if (r->route.is_resource && r->verb == VERBS_N && !r->route.old_watch) {
         /* authorize speaks of a verb; 405 comes only to who may know that */
@@ -558,32 +468,23 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
         req_status(r, status_new(STATUS_SERVICE_UNAVAILABLE, "apiserver not ready"));
         return;
     }
-    if (!resolve(r, m))
+    if (!resolve(r))
         return;
     if (connect_is(r->kind, r->sub)) {
-        if (admit_class(r, CLASS_STREAM)) {
+        if (share_take(r, CLASS_STREAM)) {
             r->verb = VERB_CONNECT;
             connect_step(r);
         }
         return;
     }
-    if (!acceptable) {
-        req_status(r, status_new(STATUS_NOT_ACCEPTABLE,
-                                 "only the following media types are accepted: application/json, "
-                                 "application/vnd.kubernetes.protobuf"));
-        return;
-    }
-    if (!table_include_of(&include, str_of(r->params.include_object))) {
-        req_status(r, status_new(STATUS_BAD_REQUEST,
-                                 "includeObject: Unsupported value: \"%s\": supported values: "
-                                 "\"Metadata\", \"None\", \"Object\"",
-                                 r->params.include_object));
-        return;
-    }
     r->content_type = content_type_of(content_type);
-    bool reads = r->verb == VERB_GET || r->verb == VERB_LIST;
-    if (!admit_class(r, r->verb == VERB_WATCH ? CLASS_WATCH : reads ? CLASS_READ : CLASS_WRITE))
+    if (!check_accept(r, acceptable) || !options_check(r))
         return;
+    bool reads = r->verb == VERB_GET || r->verb == VERB_LIST;
+    if (!share_take(r, r->verb == VERB_WATCH ? CLASS_WATCH : reads ? CLASS_READ : CLASS_WRITE))
+        return;
+    if (r->verb != VERB_WATCH)
+        deadline_start(r);
     if (reads || r->verb == VERB_WATCH || !r->http)
         api_step(r);
     else
@@ -612,6 +513,8 @@ void api_step(struct api_req *r)
         req_release(r);
         return;
     }
+    if (r->state == REQ_DONE) /* the deadline has answered it */
+        return;
     if (r->err.code && r->state != REQ_COMMIT && r->state != REQ_LIST) {
         req_err(r, &r->err);
         return;

@@ -36,10 +36,6 @@
 
 #define API_BODY_MAX_BYTES   (3 * 1024 * 1024)    /* upstream's limit */
 #define API_ANSWER_MAX_BYTES (1024 * 1024 * 1024) /* one encoded answer held in memory */
-#define API_READS_MAX        400                  /* upstream's --max-requests-inflight */
-#define API_WRITES_MAX       200                  /* --max-mutating-requests-inflight */
-#define API_WATCHES_MAX      20000
-#define API_STREAMS_MAX      1000 /* exec, logs, proxies */
 
 enum req_state {
     REQ_BODY,
@@ -83,6 +79,11 @@ struct req_sink {
     void (*abort)(struct api_req *r);
 };
 
+struct deadline;
+struct gzip;
+struct tally;
+struct scrape;
+struct share_user;
 struct watch;
 struct watch_frame;
 struct list_size;
@@ -95,6 +96,7 @@ struct api_req {
     struct api *api;
     enum req_state state;
     enum req_class class_;
+    struct share_user *user; /* share.c: whose place it takes; NULL: nobody's */
     const struct req_sink *sink;
     struct http_req *http;                                /* NULL: local */
     void (*local_done)(void *arg, int code, json_t *doc); /* doc is borrowed */
@@ -104,7 +106,14 @@ struct api_req {
     bool refreshed;     /* the store was asked for its newest revision */
     unsigned n_pending; /* store operations and child requests under way */
     struct err err;     /* outcome of the last one, code 0: fine */
-    uint64_t began_ms;
+    uint64_t began_ns;
+    struct deadline *deadline; /* of the timeout parameter; NULL: none */
+
+    /* the answer */
+    bool takes_gzip, pretty;
+    struct gzip *gzip; /* NULL: not packed */
+    uint64_t sent_bytes;
+    const char *allow; /* what a 405 names, during req_status; NULL: nothing */
 
     struct identity *id;
     char *target; /* path and query: routes and parameters point into it */
@@ -160,9 +169,10 @@ void api_step(struct api_req *r);
 void req_gone(struct api_req *r);
 void req_release(struct api_req *r); /* frees it if it may go */
 const char *req_group(const struct api_req *r);
+bool req_knows_group(const struct api *a, struct str group); /* some kind is of it */
 const char *req_ns(const struct api_req *r);
 
-/* Answers; the last thing a function does. */
+/* ---- reply.c: the last thing a function does ---- */
 void req_status(struct api_req *r, json_t *status_take);
 void req_err(struct api_req *r, const struct err *e); /* through the table of base/kube/status.h */
 /* What store_commit failed with, other than a lost race: a disk that takes nothing is 503. */
@@ -171,12 +181,28 @@ void req_doc(struct api_req *r, int code, json_t *doc_take);
 void req_text(struct api_req *r, int code, const char *content_type, struct str body);
 void req_object(struct api_req *r, int code, struct str value, int64_t rev);
 void req_not_found(struct api_req *r, const char *name);
+/* No Status: what upstream says, in plain text, of paths that lie in no group it knows: its router
+ * does not get them (pkg/server/handler.go, director). */
+void req_page_not_found(struct api_req *r);
 void req_invalid(struct api_req *r, const char *name, const struct field_errors *fe);
 /* The same about something that is not of the request's kind. */
 void req_invalid_as(struct api_req *r, const char *group, const char *kind, const char *name,
                     const struct field_errors *fe);
 struct encode_form req_form(const struct api_req *r);
 const char *req_media_type(const struct api_req *r); /* of objects, lists, Status and watches */
+
+#define REPLY_HEADERS_MAX 32
+void reply_text(struct api_req *r, int code, const char *content_type, struct str body,
+                const struct http_header *extra, size_t n_extra);
+/* JSON, or what the client wants instead: indented, YAML. */
+void reply_json(struct api_req *r, int code, struct str json, const struct http_header *extra,
+                size_t n_extra);
+/* It wants something else than the bytes that encode makes, so an answer must be whole. */
+bool reply_is_dressed(const struct api_req *r);
+/* A long answer, 200: pieces as encode makes them, and the last one, which may be the only one. */
+void reply_piece(struct api_req *r, struct str piece);
+void reply_last(struct api_req *r, struct str piece);
+void reply_deinit(struct api_req *r);
 
 /* Selectors of params into r->labels and r->fields. False: answered with 400. */
 bool req_selectors(struct api_req *r);
@@ -186,6 +212,8 @@ bool req_matches_once(struct api_req *r, struct store_obj *o);
 /* A store_list that counted in n_pending came back: those that match go to r->objs, and r steps. */
 void req_listed(struct api_req *r, const struct store_list *l,
                 bool (*matches)(struct api_req *r, struct store_obj *o), const struct err *e);
+/* The client has seen a newer state than we have: it is told to come again. False: answered. */
+bool req_not_from_the_future(struct api_req *r);
 /* Parsed, borrowed until the next turn; shared by all watchers of one event. NULL: damaged. */
 const json_t *req_parsed(struct api *a, struct store_obj *o, const struct schema_kind *k);
 /* Steps again in the next turn of the loop: long work lets others have theirs. */
@@ -229,6 +257,8 @@ struct api {
     char *git_version;
     struct list reqs;
     unsigned n_running[CLASSES_N];
+    struct map *users;  /* name -> struct share_user */
+    unsigned n_packing; /* answers that are being packed */
     struct {
         struct store_obj *o;
         const struct schema_kind *kind;
@@ -237,8 +267,9 @@ struct api {
     unsigned parsed_at;
     struct watch_frame *frame; /* watch.c: the last event in protobuf */
     json_t *lent;              /* array of documents that callers use until the next turn */
-    struct map *metrics;       /* "verb,resource,code" -> counter */
-    struct map *nodes;         /* node name -> struct node_link (connect.c) */
+    struct tally *tally;
+    struct scrape *scrape; /* what /metrics knows of the store */
+    struct map *nodes;     /* node name -> struct node_link (connect.c) */
     struct list checks;
     bool serving;
     struct local_watch *pods_watch;     /* feeds graph */
@@ -258,10 +289,10 @@ struct api {
     bool closing;
 };
 
-void api_count(struct api_req *r, int code);
-void api_metrics_text(struct api *a, struct buf *b);
-/* The lines of /readyz?verbose or /livez?verbose; true: all are well. */
-bool api_checks_text(struct api *a, bool live, struct buf *b);
+void api_count(struct api_req *r, int code); /* the answer's code is known: into the metrics */
+/* The checks of /readyz, or of /livez; why: NULL if all is well. */
+typedef void (*api_check_fn)(void *arg, const char *name, const char *why);
+void api_checks_walk(struct api *a, bool live, api_check_fn fn, void *arg);
 /* The version of a kind that is stored (local.c). */
 const char *local_version(const struct api *a, const char *group, const char *resource);
 void connect_deinit(struct api *a); /* its handles count in n_open_handles */

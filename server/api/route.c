@@ -77,12 +77,10 @@ int route_parse(struct route *out, struct str path, struct err *e)
     size_t below = n >= 3 && strcmp(seg[0], "api") == 0    ? 2
                    : n >= 4 && strcmp(seg[0], "apis") == 0 ? 3
                                                            : 0;
+    for (size_t i = 0; i < MIN(n, below + 4); i++)
+        if (!*seg[i])
+            below = 0; /* nothing has an empty name: a plain path that leads nowhere */
     if (below) {
-        for (size_t i = 0; i < MIN(n, below + 4); i++)
-            if (!*seg[i]) {
-                err_set(e, ERR_INVALID, "path: has an empty part");
-                goto fail;
-            }
         r.group = below == 3 ? seg[1] : "";
         r.version = seg[below - 1];
         assign(&r, seg + below, raw + below, n - below, path);

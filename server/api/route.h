@@ -6,7 +6,8 @@
  *   /apis/<group>/<version>/...the same
  *   /api/v1/watch/...                   the old form of ?watch=1
  *
- * Everything else is a plain path (/healthz, /apis, /api/v1). Sans-I/O. Any thread.
+ * Everything else is a plain path (/healthz, /apis, /api/v1), also what has an empty part where a
+ * name must be. Sans-I/O. Any thread.
  */
 #include "base/core/buf.h"
 #include "base/core/err.h"
@@ -24,6 +25,6 @@ struct route {
 };
 
 /* path is the request's, before '?', and must outlive the route. ERR_INVALID: bad escapes, no
- * leading '/', or ".." or empty names where a name must be. */
+ * leading '/', or ".." where a name must be. */
 MUST_USE int route_parse(struct route *out, struct str path, struct err *e);
 void route_deinit(struct route *r);

@@ -14,6 +14,7 @@
 #include "base/core/rand.h"
 #include "base/kube/selector.h"
 #include "base/kube/status.h"
+#include "server/api/tally.h"
 #include "server/api/request.h"
 
 #include <inttypes.h>
@@ -124,6 +125,13 @@ static const struct watch_frame *frame_of(struct api_req *r, const char *type, s
     return NULL;
 }
 
+static void send_bytes(struct api_req *r, struct str event)
+{
+    tally_watch_event(r->api->tally, r->kind->group, r->kind->version, r->kind->kind, event.n);
+    r->sent_bytes += event.n;
+    r->sink->write(r, event);
+}
+
 static bool send_event(struct api_req *r, const char *type, struct store_obj *o, int64_t rev)
 {
     struct watch *w = r->watch;
@@ -135,13 +143,13 @@ static bool send_event(struct api_req *r, const char *type, struct store_obj *o,
         const struct watch_frame *c = frame_of(r, type, o, rev);
 
         if (c)
-            r->sink->write(r, buf_str(&c->bytes));
+            send_bytes(r, buf_str(&c->bytes));
         return c != NULL;
     }
     if (encode_event(&line, &f, type, store_obj_value(o), rev, !w->columns_sent, &e))
         return false;
     w->columns_sent = true;
-    r->sink->write(r, buf_str(&line));
+    send_bytes(r, buf_str(&line));
     return true;
 }
 
@@ -154,7 +162,7 @@ static void send_bookmark(struct api_req *r, int64_t rev, bool initial_end)
 
     if (encode_bookmark(&line, &f, rev, initial_end, &e))
         return;
-    r->sink->write(r, buf_str(&line));
+    send_bytes(r, buf_str(&line));
     w->bookmark_at_ms = uv_now(r->api->loop) + rand_jitter_ms(BOOKMARK_EVERY_MS, 10);
 }
 
@@ -259,41 +267,13 @@ static void send_initial(struct api_req *r)
     follow(r);
 }
 
-/* False: answered. */
-static bool check(struct api_req *r)
-{
-    const struct params *p = &r->params;
-    const char *why = NULL;
-
-    if (p->has_send_initial_events && strcmp(p->resource_version_match, "NotOlderThan") != 0)
-        why = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-    else if (!p->has_send_initial_events && *p->resource_version_match)
-        why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-    else if (p->send_initial_events && !p->allow_watch_bookmarks)
-        why = "sendInitialEvents is forbidden unless allowWatchBookmarks is set";
-    if (why) {
-        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", why));
-        return false;
-    }
-    int64_t now = store_revision(r->api->store);
-    if (p->resource_version > now) {
-        json_t *s =
-            status_new(STATUS_TIMEOUT, "Too large resource version: %" PRId64 ", current: %" PRId64,
-                       p->resource_version, now);
-        json_object_set_new(s, "details", json_pack("{s:i}", "retryAfterSeconds", 1));
-        req_status(r, s);
-        return false;
-    }
-    return true;
-}
-
 static void start(struct api_req *r)
 {
     const struct params *p = &r->params;
     const char *name;
     int64_t timeout_s;
 
-    if (!req_selectors(r) || !check(r))
+    if (!req_selectors(r) || !req_not_from_the_future(r))
         return;
     name = *r->route.name ? r->route.name : field_selector_requires(r->fields, "metadata.name");
     r->key = name && *name && (*req_ns(r) || !r->kind->namespaced)
@@ -305,8 +285,8 @@ static void start(struct api_req *r)
     w->bookmark_at_ms = uv_now(r->api->loop) + BOOKMARK_EVERY_MS;
     timer_init(&w->timer, r->api->loop);
     r->watch = w;
-    timeout_s = p->timeout_s ? MIN(p->timeout_s, TIMEOUT_MAX_S)
-                             : TIMEOUT_MIN_S + (int64_t)rand_below(TIMEOUT_MIN_S);
+    timeout_s = p->has_timeout ? MIN(MAX(p->timeout_s, (int64_t)0), TIMEOUT_MAX_S)
+                               : TIMEOUT_MIN_S + (int64_t)rand_below(TIMEOUT_MIN_S);
     timer_start_ms(&w->timer, (uint64_t)timeout_s * 1000, on_timeout, r);
     r->answered = true;
     r->sink->start(r, 200, req_media_type(r)); /* at once: clients wait for the head */

@@ -101,7 +101,7 @@ void harness_open(struct harness *h, const struct api_egress *egress)
     h->authority = mem_printf("127.0.0.1:%u", listener_port(h->listener));
     struct http_endpoint_config ec = { .authority = h->authority,
                                        .proto = HTTP_H1,
-                                       .n_connections_max = 64 };
+                                       .n_connections_max = 512 };
     http_endpoint_new(&h->client, &h->loop, &ec);
 }
 
@@ -137,6 +137,13 @@ struct question {
     bool done;
 };
 
+static void keep(char *out, size_t bytes, const struct http_headers *h, const char *name)
+{
+    struct str v = http_headers_get(h, name);
+
+    snprintf(out, bytes, STR_FMT, STR_ARG(v));
+}
+
 static void on_answer(void *arg, int status, const struct http_headers *h, struct str body,
                       const struct err *e)
 {
@@ -149,36 +156,51 @@ static void on_answer(void *arg, int status, const struct http_headers *h, struc
         return;
     }
     q->a.code = status;
-    struct str w = http_headers_get(h, "warning");
-    snprintf(q->a.warning, sizeof q->a.warning, STR_FMT, STR_ARG(w));
+    keep(q->a.warning, sizeof q->a.warning, h, "warning");
+    keep(q->a.type, sizeof q->a.type, h, "content-type");
+    keep(q->a.encoding, sizeof q->a.encoding, h, "content-encoding");
+    keep(q->a.vary, sizeof q->a.vary, h, "vary");
+    keep(q->a.allow, sizeof q->a.allow, h, "allow");
+    keep(q->a.retry_after, sizeof q->a.retry_after, h, "retry-after");
     assert_int_equal(buf_add_str(&q->a.body, body), 0);
     if (body.n && json_parse(&q->a.doc, body, &ignored))
         q->a.doc = NULL;
 }
 
-struct answer ask_as(struct harness *h, const char *who, const char *method, const char *target,
-                     const char *content_type, const char *accept, const char *body)
+struct answer ask_with(struct harness *h, const char *who, const char *method, const char *target,
+                       const struct http_header *extra, size_t n_extra, struct str body)
 {
     struct question q = { .a.body = BUF(64 * 1024 * 1024) };
     auto_free char *auth = who ? mem_printf("Bearer %s", who) : mem_strdup("");
-    struct http_header headers[3];
+    struct http_header headers[9];
     size_t n = 0;
 
     if (who)
         headers[n++] = (struct http_header){ STR("Authorization"), str_of(auth) };
-    if (content_type)
-        headers[n++] = (struct http_header){ STR("Content-Type"), str_of(content_type) };
-    if (accept)
-        headers[n++] = (struct http_header){ STR("Accept"), str_of(accept) };
+    for (size_t i = 0; i < n_extra && n < ARRAY_LEN(headers); i++)
+        headers[n++] = extra[i];
     struct http_call_config c = { .method = method,
                                   .target = target,
                                   .headers = headers,
                                   .n_headers = n,
-                                  .body = str_of(body),
+                                  .body = body,
                                   .timeout_ms = 20000 };
     http_fetch(h->client, &c, 64 * 1024 * 1024, on_answer, &q);
     harness_wait(h, &q.done);
     return q.a;
+}
+
+struct answer ask_as(struct harness *h, const char *who, const char *method, const char *target,
+                     const char *content_type, const char *accept, const char *body)
+{
+    struct http_header headers[2];
+    size_t n = 0;
+
+    if (content_type)
+        headers[n++] = (struct http_header){ STR("Content-Type"), str_of(content_type) };
+    if (accept)
+        headers[n++] = (struct http_header){ STR("Accept"), str_of(accept) };
+    return ask_with(h, who, method, target, headers, n, str_of(body));
 }
 
 struct answer ask(struct harness *h, const char *method, const char *target, const char *body)

@@ -45,6 +45,7 @@ struct answer {
     json_t *doc;     /* NULL: no JSON */
     struct buf body; /* all of it */
     char warning[256];
+    char type[128], encoding[32], vary[64], allow[64], retry_after[16];
 };
 void answer_deinit(struct answer *a);
 #define auto_answer __attribute__((cleanup(answer_deinit))) struct answer
@@ -52,6 +53,9 @@ void answer_deinit(struct answer *a);
 /* who NULL: no credentials. body and content_type may be NULL. */
 struct answer ask_as(struct harness *h, const char *who, const char *method, const char *target,
                      const char *content_type, const char *accept, const char *body);
+/* The same with any headers; Authorization is added. body may hold zeros. */
+struct answer ask_with(struct harness *h, const char *who, const char *method, const char *target,
+                       const struct http_header *headers, size_t n, struct str body);
 /* As the administrator, JSON. */
 struct answer ask(struct harness *h, const char *method, const char *target, const char *body);
 

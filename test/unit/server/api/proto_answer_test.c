@@ -244,8 +244,12 @@ static void events_come_in_frames(void **state)
     struct frames one, two;
 
     (void)state;
-    frames_start(&one, CM "?watch=1&labelSelector=l");
-    frames_start(&two, CM "?watch=1&labelSelector=l");
+    auto_answer list = ask(&h, "GET", CM "?limit=1", NULL);
+    auto_free char *target = /* not the state first: it may be of after the patch */
+        mem_printf(CM "?watch=1&labelSelector=l&resourceVersion=%s",
+                   json_str_at(list.doc, "metadata.resourceVersion", ""));
+    frames_start(&one, target);
+    frames_start(&two, target);
     assert_string_equal(one.type, PROTO ";stream=watch");
     make(5000, 1);
     auto_answer patched = ask(&h, "PATCH", CM "/c5000", "{\"data\":{\"x\":\"y\"}}");

@@ -156,8 +156,8 @@ static void bad_watches_are_refused(void **state)
         const char *query;
         int code;
     } rows[] = {
-        { "?watch=1&sendInitialEvents=true", 400 },
-        { "?watch=1&resourceVersionMatch=NotOlderThan", 400 },
+        { "?watch=1&sendInitialEvents=true", 422 },
+        { "?watch=1&resourceVersionMatch=NotOlderThan", 422 },
         { "?watch=1&resourceVersion=99999999", 504 },
         { "?watch=1&labelSelector=%28", 400 },
     };
