@@ -7,6 +7,7 @@ DEPS_BUILD := gcc make git pkg-config libc6-dev libuv1-dev libssl-dev libnghttp2
               libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
 DEPS_RUN   := procps containerd runc containernetworking-plugins iptables iproute2 busybox-static ca-certificates
 DEPS_TEST  := socat libcmocka-dev bats jq curl openssl dnsmasq-base nftables netcat-openbsd sqlite3 e2fsprogs etcd-server
+DEPS_CLIENTS := nodejs npm
 DEPS_LINT  := clang clang-tidy cppcheck libclang-rt-14-dev
 DEPS_BENCH := haproxy nginx-light etcd-server
 DEPS_VALGRIND := valgrind
@@ -15,6 +16,8 @@ deps:
 	$(Q)sh tools/deps.sh $(DEPS_BUILD) $(DEPS_RUN) kubectl
 deps-test: deps
 	$(Q)sh tools/deps.sh $(DEPS_TEST)
+deps-clients: deps-test
+	$(Q)sh tools/deps.sh $(DEPS_CLIENTS)
 deps-lint: deps
 	$(Q)sh tools/deps.sh $(DEPS_LINT)
 deps-bench: deps
