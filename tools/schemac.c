@@ -210,8 +210,6 @@ static void put_kinds(struct compiler *c, FILE *o)
             fprintf(o, ".convert = &schema_convert_%s, ", k->convert);
         fputs(".inert = ", o);
         put_str(o, k->inert);
-        fputs(", .unserved = ", o);
-        put_str(o, k->unserved);
         fputs(" },\n", o);
     }
     fprintf(o, "};\nconst size_t schema_n_builtin_kinds = %zu;\n", c->n_kinds);

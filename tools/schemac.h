@@ -62,7 +62,7 @@ struct column {
 
 struct kind {
     struct where at;
-    const char *kind, *plural, *singular, *name_format, *storage, *convert, *inert, *unserved;
+    const char *kind, *plural, *singular, *name_format, *storage, *convert, *inert;
     const struct group *group;
     const char **shorts, **categories, **selects;
     bool cluster, create_on_update, generation, ephemeral;

@@ -287,6 +287,8 @@ static void read_column(struct compiler *c, struct kind *k, char **w, const bool
                 col.description = schemac_text(c, "%s", w[i]);
             else if (strcmp(w[i], "wide") == 0)
                 col.priority = 1;
+            else if (strcmp(w[i], "name") == 0)
+                col.format = "name";
             else
                 schemac_complain(c, c->at, "column %s: what is \"%s\"?", col.name, w[i]);
         }
@@ -368,8 +370,6 @@ static void read_kind_line(struct compiler *c, struct kind *k, char **w, const b
         k->convert = schemac_text(c, "%s", w[1]);
     } else if (n == 2 && strcmp(key, "inert") == 0) {
         k->inert = schemac_text(c, "%s", w[1]);
-    } else if (n == 2 && strcmp(key, "unserved") == 0) {
-        k->unserved = schemac_text(c, "%s", w[1]);
     } else if (n == 2 && strcmp(key, "name") == 0) {
         k->name_format = word_find(formats, w[1]);
         if (!k->name_format)

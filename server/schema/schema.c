@@ -81,8 +81,7 @@ struct schema *schema_new(void)
 
     s->by_key = map_new();
     for (size_t i = 0; i < schema_n_builtin_kinds; i++)
-        if (!schema_builtin_kinds[i].unserved)
-            (void)!schema_add(s, &schema_builtin_kinds[i]); /* schemac has refused doubles */
+        (void)!schema_add(s, &schema_builtin_kinds[i]); /* schemac has refused doubles */
     return s;
 }
 

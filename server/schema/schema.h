@@ -157,8 +157,7 @@ struct schema_kind {
                                     or   versions that name the same one share their objects */
     const char *storage_version; /* "v1": the version the stored bytes are in */
     const struct schema_convert *convert; /* NULL: what is stored is in its own form */
-    const char *inert;    /* why nothing acts on its objects yet; NULL: something does */
-    const char *unserved; /* why schema_new leaves it out; NULL: it is served */
+    const char *inert; /* why nothing acts on its objects yet; NULL: something does */
 };
 
 /* ---- the kinds that are served ---- */

@@ -82,7 +82,7 @@ static const struct {
 static const struct schema_kind *kind_of(const char *name)
 {
     for (size_t i = 0; i < schema_n_builtin_kinds; i++)
-        if (strcmp(schema_builtin_kinds[i].kind, name) == 0 && !schema_builtin_kinds[i].unserved)
+        if (strcmp(schema_builtin_kinds[i].kind, name) == 0)
             return &schema_builtin_kinds[i];
     fail_msg("no kind %s", name);
     return NULL;
