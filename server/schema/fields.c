@@ -39,8 +39,8 @@ static const json_t *walk(const struct schema_kind *k, const json_t *obj, const 
 /* Labels that are not the path of a value (upstream's pod and event strategies). */
 const char *fields_path(const struct schema_kind *k, const char *label)
 {
-    if (k->group[0] == '\0' && strcmp(k->kind, "Event") == 0 && strcmp(label, "source") == 0)
-        return "source.component";
+    if (strcmp(k->kind, "Event") == 0 && strcmp(label, "source") == 0)
+        return k->group[0] ? "deprecatedSource.component" : "source.component";
     if (strcmp(k->group, "batch") == 0 && strcmp(label, "status.successful") == 0)
         return "status.succeeded";
     return label;

@@ -72,11 +72,15 @@ static json_t *conditions_of(const struct schema_kind *k, const json_t *obj)
 json_t *table_row(const struct schema_kind *k, json_t *obj, enum table_include include,
                   int64_t now_s)
 {
-    const struct cell c = { .obj = obj, .now_s = now_s };
+    /* columns are those of the stored form: one printer serves all versions */
+    json_auto_t *stored = k->convert ? json_deep_copy(obj) : NULL;
+    const struct cell c = { .obj = stored ? stored : obj, .now_s = now_s };
     json_t *row = json_object(), *cells = json_array(), *conditions = conditions_of(k, obj);
     size_t n;
     const struct schema_column *column = columns_of(k, &n);
 
+    if (stored)
+        k->convert->to_stored(k, stored);
     for (size_t i = 0; i < n; i++)
         json_array_append_new(cells, cell_of(&column[i], &c));
     json_object_set_new(row, "cells", cells);

@@ -177,7 +177,7 @@ static json_t *ratio(const struct cell *c, const char *arg)
                         json_integer_value(cell_at(c->obj, b.p)));
 }
 
-static json_t *join(const json_t *list, const char *key)
+json_t *cell_join(const json_t *list, const char *key)
 {
     auto_buf b = BUF(CELL_MAX_BYTES);
     json_t *v;
@@ -189,12 +189,16 @@ static json_t *join(const json_t *list, const char *key)
         if (buf_addf(&b, "%s%s", i ? "," : "", s ? s : ""))
             break;
     }
-    return cell_text(buf_cstr(&b), "<none>");
+    return json_string(buf_cstr(&b));
 }
 
 static json_t *joined(const struct cell *c, const char *arg)
 {
-    return join(cell_at(c->obj, arg), NULL);
+    json_t *text = cell_join(cell_at(c->obj, arg), NULL);
+
+    if (!json_string_length(text))
+        json_string_set(text, "<none>");
+    return text;
 }
 
 static json_t *labels_at(const struct cell *c, const char *arg)
@@ -202,38 +206,151 @@ static json_t *labels_at(const struct cell *c, const char *arg)
     return cell_labels(cell_at(c->obj, arg));
 }
 
-/* A LabelSelector object, as metav1.FormatLabelSelector prints it. */
+void cell_part(struct buf *b, const char *sep, const char *s)
+{
+    if (*s)
+        err_ignore(buf_addf(b, "%s%s", b->n ? sep : "", s));
+}
+
+void cell_part_set(struct buf *b, const char **v, size_t n)
+{
+    qsort(v, n, sizeof *v, by_text);
+    for (size_t i = 0; i < n; i++)
+        if (!i || strcmp(v[i], v[i - 1]) != 0)
+            cell_part(b, ",", v[i]);
+}
+
+void cell_show(struct cell_shown *s, const char *text)
+{
+    if (s->n++ < s->max)
+        cell_part(s->b, s->sep, text);
+}
+
+json_t *cell_shown_end(struct cell_shown *s, const char *otherwise)
+{
+    if (s->n > s->max)
+        err_ignore(buf_addf(s->b, " + %u more...", s->n - s->max)); /* a full line stays */
+    return cell_text(buf_cstr(s->b), otherwise);
+}
+
+/* ---- selectors ---- */
+
+struct requirement {
+    const char *key;
+    size_t place;
+    json_t *text; /* "a=b", "a in (b,c)", "!a" */
+};
+
+static int by_key(const void *a, const void *b)
+{
+    const struct requirement *x = a, *y = b;
+    int d = strcmp(x->key, y->key);
+
+    return d ? d : (x->place > y->place) - (x->place < y->place);
+}
+
+static json_t *expression_text(const json_t *x)
+{
+    const char *op = cell_str(x, "operator"), *key = cell_str(x, "key");
+    const json_t *values = json_object_get(x, "values");
+    size_t n = json_array_size(values);
+    auto_free const char **v = mem_calloc(n + 1, sizeof *v);
+    auto_buf b = BUF(CELL_MAX_BYTES);
+
+    if (strcmp(op, "Exists") == 0)
+        return json_string(key);
+    if (strcmp(op, "DoesNotExist") == 0)
+        return json_sprintf("!%s", key);
+    for (size_t i = 0; i < n; i++) {
+        const char *s = json_string_value(json_array_get(values, i));
+        v[i] = s ? s : "";
+    }
+    qsort(v, n, sizeof *v, by_text);
+    for (size_t i = 0; i < n; i++)
+        if (buf_addf(&b, "%s%s", i ? "," : "", v[i]))
+            break;
+    return json_sprintf("%s %s (%s)", key, strcmp(op, "In") == 0 ? "in" : "notin", buf_cstr(&b));
+}
+
+json_t *cell_selector(const json_t *selector)
+{
+    const json_t *labels = json_object_get(selector, "matchLabels");
+    const json_t *expressions = json_object_get(selector, "matchExpressions");
+    size_t most = json_object_size(labels) + json_array_size(expressions), n = 0, i;
+    auto_free struct requirement *r = mem_calloc(most + 1, sizeof *r);
+    auto_buf b = BUF(CELL_MAX_BYTES);
+    const char *key;
+    json_t *v;
+
+    json_object_foreach((json_t *)labels, key, v)
+    {
+        r[n] = (struct requirement){ key, n, json_sprintf("%s=%s", key, cell_str(labels, key)) };
+        n++;
+    }
+    json_array_foreach(expressions, i, v)
+    {
+        r[n] = (struct requirement){ cell_str(v, "key"), n, expression_text(v) };
+        n++;
+    }
+    qsort(r, n, sizeof *r, by_key);
+    for (i = 0; i < n; i++) {
+        cell_part(&b, ",", json_string_value(r[i].text) ? json_string_value(r[i].text) : "");
+        json_decref(r[i].text);
+    }
+    return json_string(buf_cstr(&b));
+}
+
+/* As metav1.FormatLabelSelector prints it. */
 static json_t *selector_at(const struct cell *c, const char *arg)
 {
-    const json_t *s = cell_at(c->obj, arg), *x;
-    json_auto_t *labels = cell_labels(json_object_get(s, "matchLabels"));
-    auto_buf b = BUF(CELL_MAX_BYTES);
-    size_t i;
+    json_t *text = cell_selector(cell_at(c->obj, arg));
 
-    if (json_object_size(json_object_get(s, "matchLabels")))
-        err_ignore(buf_adds(&b, json_string_value(labels))); /* a long line is cut */
-    json_array_foreach(json_object_get(s, "matchExpressions"), i, x)
-    {
-        const char *op = cell_str(x, "operator"), *key = cell_str(x, "key");
-        json_auto_t *values = join(json_object_get(x, "values"), NULL);
-        bool in = strcmp(op, "In") == 0, not_in = strcmp(op, "NotIn") == 0;
-        int r = buf_addf(&b, "%s%s%s", b.n ? "," : "", strcmp(op, "DoesNotExist") ? "" : "!", key);
-        if (!r && (in || not_in))
-            r = buf_addf(&b, " %s (%s)", in ? "in" : "notin", json_string_value(values));
-        if (r)
-            break;
-    }
-    return cell_text(buf_cstr(&b), "<none>");
+    if (!json_string_length(text))
+        json_string_set(text, "<none>");
+    return text;
+}
+
+/* Of a Deployment, which is printed by itself. */
+static json_t *plain_selector(const struct cell *c, const char *arg)
+{
+    return cell_selector(cell_at(c->obj, arg));
+}
+
+/* A pointer to a bool, as kubectl's own words for it. */
+static json_t *true_false(const struct cell *c, const char *arg)
+{
+    const json_t *v = cell_at(c->obj, arg);
+
+    return json_string(json_is_true(v) ? "True" : json_is_false(v) ? "False" : "<unset>");
+}
+
+/* "=or:Delete:.reclaimPolicy" */
+static json_t *text_or_word(const struct cell *c, const char *arg)
+{
+    struct str word, path;
+
+    if (!str_cut(str_of(arg), ':', &word, &path))
+        return json_null();
+    auto_free char *otherwise = str_dup(word);
+    return text_or(c, path.p, otherwise);
+}
+
+/* "=value-or-none:.spec.limited.nominalConcurrencyShares": what is there, be it a number. */
+static json_t *value_or_none(const struct cell *c, const char *arg)
+{
+    const json_t *v = cell_at(c->obj, arg);
+
+    return v ? json_deep_copy(v) : json_string("<none>");
 }
 
 static json_t *containers(const struct cell *c, const char *arg)
 {
-    return join(json_object_get(cell_at(c->obj, arg), "containers"), "name");
+    return cell_join(json_object_get(cell_at(c->obj, arg), "containers"), "name");
 }
 
 static json_t *images(const struct cell *c, const char *arg)
 {
-    return join(json_object_get(cell_at(c->obj, arg), "containers"), "image");
+    return cell_join(json_object_get(cell_at(c->obj, arg), "containers"), "image");
 }
 
 static const struct cell_entry general[] = {
@@ -250,6 +367,10 @@ static const struct cell_entry general[] = {
     { "join", joined },
     { "labels", labels_at },
     { "selector", selector_at },
+    { "plain-selector", plain_selector },
+    { "true-false", true_false },
+    { "or", text_or_word },
+    { "value-or-none", value_or_none },
     { "containers", containers },
     { "images", images },
     { NULL, NULL },
@@ -257,7 +378,9 @@ static const struct cell_entry general[] = {
 
 cell_fn cell_find(const char *source, const char **arg)
 {
-    static const struct cell_entry *const tables[] = { general, cells_of_pods, cells_of_kinds };
+    static const struct cell_entry *const tables[] = { general,          cells_of_pods,
+                                                       cells_of_kinds,   cells_of_network,
+                                                       cells_of_storage, cells_of_scaling };
     struct str name, rest;
 
     str_cut(str_of(source + 1), ':', &name, &rest);

@@ -1,31 +1,19 @@
-/* Cells of the kinds beside pods and nodes. */
+/* Cells of the kinds that have no file of their own. */
 #include "base/core/buf.h"
-#include "base/core/err.h"
+#include "base/core/mem.h"
 #include "base/data/time.h"
 #include "server/schema/table_cells.h"
 
 #include <ctype.h>
 #include <stdio.h>
 
-enum { TEXT_MAX_BYTES = 16 * 1024, SHOWN_MAX = 3 };
+enum { TEXT_MAX_BYTES = 16 * 1024 };
 
 static json_t *number_of(const struct cell *c, const char *path)
 {
     const json_t *v = cell_at(c->obj, path);
 
     return json_integer((json_int_t)(json_is_array(v) ? json_array_size(v) : json_object_size(v)));
-}
-
-/* One more part of a line; parts past a full buffer are left out. */
-static void part(struct buf *b, const char *sep, const char *s)
-{
-    if (*s)
-        err_ignore(buf_addf(b, "%s%s", b->n ? sep : "", s));
-}
-
-static json_t *line(const struct buf *b)
-{
-    return cell_text(buf_cstr(b), "<none>");
 }
 
 /* ---- core ---- */
@@ -60,159 +48,6 @@ static json_t *phase(const struct cell *c, const char *arg)
     return cell_text(json_string_value(cell_at(c->obj, ".status.phase")), "");
 }
 
-static json_t *service_cluster_ip(const struct cell *c, const char *arg)
-{
-    const json_t *spec = json_object_get(c->obj, "spec");
-    const char *first = json_string_value(json_array_get(json_object_get(spec, "clusterIPs"), 0));
-
-    (void)arg;
-    return cell_text(first ? first : cell_str(spec, "clusterIP"), "<none>");
-}
-
-static void balancer_addresses(struct buf *b, const json_t *obj)
-{
-    json_t *v;
-    size_t i;
-
-    json_array_foreach(cell_at(obj, ".status.loadBalancer.ingress"), i, v)
-    {
-        const char *ip = cell_str(v, "ip");
-        part(b, ",", *ip ? ip : cell_str(v, "hostname"));
-    }
-}
-
-static json_t *service_external_ip(const struct cell *c, const char *arg)
-{
-    const json_t *spec = json_object_get(c->obj, "spec");
-    bool balancer = strcmp(cell_str(spec, "type"), "LoadBalancer") == 0;
-    auto_buf b = BUF(TEXT_MAX_BYTES);
-    json_t *v;
-    size_t i;
-
-    (void)arg;
-    if (strcmp(cell_str(spec, "type"), "ExternalName") == 0)
-        return cell_text(cell_str(spec, "externalName"), "<none>");
-    if (balancer)
-        balancer_addresses(&b, c->obj);
-    json_array_foreach(json_object_get(spec, "externalIPs"), i, v)
-        part(&b, ",", json_string_value(v) ? json_string_value(v) : "");
-    return cell_text(buf_cstr(&b), balancer ? "<pending>" : "<none>");
-}
-
-static json_t *service_ports(const struct cell *c, const char *arg)
-{
-    auto_buf b = BUF(TEXT_MAX_BYTES);
-    json_t *v;
-    size_t i;
-
-    (void)arg;
-    json_array_foreach(cell_at(c->obj, ".spec.ports"), i, v)
-    {
-        json_int_t node_port = json_integer_value(json_object_get(v, "nodePort"));
-        char text[96], node[32] = "";
-        if (node_port)
-            snprintf(node, sizeof node, ":%" JSON_INTEGER_FORMAT, node_port);
-        snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT "%s/%.8s",
-                 json_integer_value(json_object_get(v, "port")), node, cell_str(v, "protocol"));
-        part(&b, ",", text);
-    }
-    return line(&b);
-}
-
-static json_t *service_selector(const struct cell *c, const char *arg)
-{
-    (void)arg;
-    return cell_labels(cell_at(c->obj, ".spec.selector"));
-}
-
-/* Up to three; the others are counted. */
-struct shown {
-    struct buf b;
-    unsigned n;
-};
-
-static void show(struct shown *s, const char *text)
-{
-    if (s->n++ < SHOWN_MAX)
-        part(&s->b, ",", text);
-}
-
-static json_t *shown_end(struct shown *s)
-{
-    if (s->n > SHOWN_MAX)
-        err_ignore(buf_addf(&s->b, " + %u more...", s->n - SHOWN_MAX)); /* a full line stays */
-    json_t *text = line(&s->b);
-    buf_deinit(&s->b);
-    return text;
-}
-
-static json_t *endpoints(const struct cell *c, const char *arg)
-{
-    struct shown s = { .b = BUF(TEXT_MAX_BYTES) };
-    json_t *subset, *address, *port;
-    size_t i, j, k;
-
-    (void)arg;
-    json_array_foreach(json_object_get(c->obj, "subsets"), i, subset)
-    {
-        const json_t *ports = json_object_get(subset, "ports");
-        json_array_foreach(json_object_get(subset, "addresses"), j, address)
-        {
-            const char *ip = cell_str(address, "ip");
-            if (!json_array_size(ports))
-                show(&s, ip);
-            json_array_foreach(ports, k, port)
-            {
-                char text[96];
-                bool v6 = strchr(ip, ':') != NULL;
-                snprintf(text, sizeof text, "%s%.46s%s:%" JSON_INTEGER_FORMAT, v6 ? "[" : "", ip,
-                         v6 ? "]" : "", json_integer_value(json_object_get(port, "port")));
-                show(&s, text);
-            }
-        }
-    }
-    return shown_end(&s);
-}
-
-static json_t *slice_ports(const struct cell *c, const char *arg)
-{
-    struct shown s = { .b = BUF(TEXT_MAX_BYTES) };
-    json_t *v;
-    size_t i;
-
-    (void)arg;
-    json_array_foreach(json_object_get(c->obj, "ports"), i, v)
-    {
-        char text[32] = "*";
-        if (json_object_get(v, "port"))
-            snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT,
-                     json_integer_value(json_object_get(v, "port")));
-        show(&s, text);
-    }
-    json_t *text = shown_end(&s);
-    if (strcmp(json_string_value(text), "<none>") == 0)
-        json_string_set(text, "<unset>");
-    return text;
-}
-
-static json_t *slice_endpoints(const struct cell *c, const char *arg)
-{
-    struct shown s = { .b = BUF(TEXT_MAX_BYTES) };
-    json_t *v, *address;
-    size_t i, j;
-
-    (void)arg;
-    json_array_foreach(json_object_get(c->obj, "endpoints"), i, v)
-    {
-        json_array_foreach(json_object_get(v, "addresses"), j, address)
-            show(&s, json_string_value(address) ? json_string_value(address) : "");
-    }
-    json_t *text = shown_end(&s);
-    if (strcmp(json_string_value(text), "<none>") == 0)
-        json_string_set(text, "<unset>");
-    return text;
-}
-
 /* ---- events ---- */
 
 static json_t *first_of(const struct cell *c, const char *const *paths)
@@ -228,8 +63,8 @@ static json_t *first_of(const struct cell *c, const char *const *paths)
 
 static json_t *event_last_seen(const struct cell *c, const char *arg)
 {
-    const char *const paths[] = { ".series.lastObservedTime", ".lastTimestamp", ".eventTime",
-                                  NULL };
+    const char *const paths[] = { ".series.lastObservedTime", ".lastTimestamp", ".firstTimestamp",
+                                  ".eventTime", NULL };
 
     (void)arg;
     return first_of(c, paths);
@@ -252,7 +87,8 @@ static json_t *event_object(const struct cell *c, const char *arg)
     snprintf(kind, sizeof kind, "%s", cell_str(about, "kind"));
     for (char *p = kind; *p; p++)
         *p = (char)tolower((unsigned char)*p);
-    return json_sprintf("%s/%s", kind, cell_str(about, "name"));
+    return json_sprintf("%s%s%s", kind, *cell_str(about, "name") ? "/" : "",
+                        cell_str(about, "name"));
 }
 
 static json_t *event_source(const struct cell *c, const char *arg)
@@ -265,7 +101,7 @@ static json_t *event_source(const struct cell *c, const char *arg)
         component = cell_str(c->obj, "reportingComponent");
     if (!*host)
         host = cell_str(c->obj, "reportingInstance");
-    return json_sprintf("%s%s%s", component, *host && *component ? ", " : "", host);
+    return json_sprintf("%s%s%s", component, *host ? ", " : "", host);
 }
 
 static json_t *event_message(const struct cell *c, const char *arg)
@@ -285,94 +121,34 @@ static json_t *event_count(const struct cell *c, const char *arg)
     return json_integer(n ? n : 1);
 }
 
-/* ---- volumes ---- */
-
-static json_t *access_modes(const json_t *modes)
-{
-    static const char *const names[][2] = { { "ReadWriteOnce", "RWO" },
-                                            { "ReadOnlyMany", "ROX" },
-                                            { "ReadWriteMany", "RWX" },
-                                            { "ReadWriteOncePod", "RWOP" } };
-    auto_buf b = BUF(64);
-    json_t *v;
-    size_t i;
-
-    for (size_t k = 0; k < ARRAY_LEN(names); k++)
-        json_array_foreach(modes, i, v)
-        {
-            if (json_is_string(v) && strcmp(json_string_value(v), names[k][0]) == 0)
-                part(&b, ",", names[k][1]);
-        }
-    return json_string(buf_cstr(&b));
-}
-
-static json_t *pv_access_modes(const struct cell *c, const char *arg)
-{
-    (void)arg;
-    return access_modes(cell_at(c->obj, ".spec.accessModes"));
-}
-
-static json_t *pv_claim(const struct cell *c, const char *arg)
-{
-    const json_t *claim = cell_at(c->obj, ".spec.claimRef");
-
-    (void)arg;
-    return claim ? json_sprintf("%s/%s", cell_str(claim, "namespace"), cell_str(claim, "name"))
-                 : json_string("");
-}
-
-static json_t *pvc_capacity(const struct cell *c, const char *arg)
-{
-    (void)arg;
-    return cell_text(json_string_value(cell_at(c->obj, ".status.capacity.storage")), "");
-}
-
-static json_t *pvc_access_modes(const struct cell *c, const char *arg)
-{
-    (void)arg;
-    return access_modes(cell_at(c->obj, ".status.accessModes"));
-}
-
-static json_t *storageclass_name(const struct cell *c, const char *arg)
-{
-    const json_t *a = cell_at(c->obj, ".metadata.annotations");
-    const char *name = json_string_value(cell_at(c->obj, ".metadata.name"));
-    bool is_default =
-        strcmp(cell_str(a, "storageclass.kubernetes.io/is-default-class"), "true") == 0;
-
-    (void)arg;
-    return json_sprintf("%s%s", name ? name : "", is_default ? " (default)" : "");
-}
-
-static json_t *csidriver_tokens(const struct cell *c, const char *arg)
-{
-    auto_buf b = BUF(TEXT_MAX_BYTES);
-    json_t *v;
-    size_t i;
-
-    (void)arg;
-    json_array_foreach(cell_at(c->obj, ".spec.tokenRequests"), i, v)
-        part(&b, ",", cell_str(v, "audience"));
-    return cell_text(buf_cstr(&b), "<unset>");
-}
-
 /* ---- quotas ---- */
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* "cpu: 1/2, pods: 3/10" by name */
 static json_t *quota(const struct cell *c, bool limits)
 {
+    const json_t *used = cell_at(c->obj, ".status.used"), *hard = cell_at(c->obj, ".status.hard");
+    auto_free const char **names = mem_calloc(json_object_size(hard) + 1, sizeof *names);
     auto_buf b = BUF(TEXT_MAX_BYTES);
-    const json_t *used = cell_at(c->obj, ".status.used");
     const char *key;
+    size_t n = 0;
     json_t *v;
 
-    json_object_foreach((json_t *)cell_at(c->obj, ".status.hard"), key, v)
+    json_object_foreach((json_t *)hard, key, v)
     {
-        char text[256];
-        if ((strncmp(key, "limits.", 7) == 0) != limits)
-            continue;
-        snprintf(text, sizeof text, "%.120s: %.40s/%.40s", key, cell_str(used, key),
-                 json_string_value(v) ? json_string_value(v) : "");
-        part(&b, ", ", text);
+        if ((strncmp(key, "limits.", 7) == 0) == limits)
+            names[n++] = key;
+    }
+    qsort(names, n, sizeof *names, by_text);
+    for (size_t i = 0; i < n; i++) {
+        const char *have = cell_str(used, names[i]);
+        auto_free char *text =
+            mem_printf("%s: %s/%s", names[i], *have ? have : "0", cell_str(hard, names[i]));
+        cell_part(&b, ", ", text);
     }
     return json_string(buf_cstr(&b));
 }
@@ -413,25 +189,35 @@ static json_t *owner(const struct cell *c, const char *arg)
     return json_string("<none>");
 }
 
-static json_t *job_status(const struct cell *c, const char *arg)
+static bool job_is(const struct cell *c, const char *type)
 {
-    static const char *const names[][2] = { { "Complete", "Complete" },
-                                            { "Failed", "Failed" },
-                                            { "Suspended", "Suspended" },
-                                            { "FailureTarget", "FailureTarget" },
-                                            { "SuccessCriteriaMet", "SuccessCriteriaMet" } };
     json_t *v;
     size_t i;
 
+    json_array_foreach(cell_at(c->obj, ".status.conditions"), i, v)
+    {
+        if (strcmp(cell_str(v, "type"), type) == 0)
+            return strcmp(cell_str(v, "status"), "True") == 0;
+    }
+    return false;
+}
+
+static json_t *job_status(const struct cell *c, const char *arg)
+{
+    const char *word = "Running";
+
     (void)arg;
-    for (size_t k = 0; k < ARRAY_LEN(names); k++)
-        json_array_foreach(cell_at(c->obj, ".status.conditions"), i, v)
-        {
-            if (strcmp(cell_str(v, "type"), names[k][0]) == 0 &&
-                strcmp(cell_str(v, "status"), "True") == 0)
-                return json_string(names[k][1]);
-        }
-    return json_string(cell_at(c->obj, ".metadata.deletionTimestamp") ? "Terminating" : "Running");
+    if (job_is(c, "Complete"))
+        word = "Complete";
+    else if (job_is(c, "Failed"))
+        word = "Failed";
+    else if (cell_at(c->obj, ".metadata.deletionTimestamp"))
+        word = "Terminating";
+    else if (job_is(c, "Suspended"))
+        word = "Suspended";
+    else if (job_is(c, "FailureTarget"))
+        word = "FailureTarget";
+    return json_string(word);
 }
 
 static json_t *job_completions(const struct cell *c, const char *arg)
@@ -465,98 +251,6 @@ static json_t *job_duration(const struct cell *c, const char *arg)
     return json_string(text);
 }
 
-/* ---- scaling ---- */
-
-static json_t *hpa_reference(const struct cell *c, const char *arg)
-{
-    const json_t *ref = cell_at(c->obj, ".spec.scaleTargetRef");
-
-    (void)arg;
-    return json_sprintf("%s/%s", cell_str(ref, "kind"), cell_str(ref, "name"));
-}
-
-static json_t *hpa_targets(const struct cell *c, const char *arg)
-{
-    struct shown s = { .b = BUF(TEXT_MAX_BYTES) };
-    json_t *v;
-    size_t i;
-
-    (void)arg;
-    json_array_foreach(cell_at(c->obj, ".spec.metrics"), i, v)
-    {
-        const json_t *resource = json_object_get(v, "resource");
-        const json_t *target = json_object_get(resource, "target");
-        const json_t *current = json_object_get(
-            json_object_get(json_array_get(cell_at(c->obj, ".status.currentMetrics"), i),
-                            "resource"),
-            "current");
-        const json_t *wanted = json_object_get(target, "averageUtilization");
-        const json_t *now = json_object_get(current, "averageUtilization");
-        char text[128], have[32] = "<unknown>";
-        if (!resource)
-            continue; /* metrics of other sources are counted nowhere yet */
-        if (now)
-            snprintf(have, sizeof have, "%" JSON_INTEGER_FORMAT "%%", json_integer_value(now));
-        if (wanted)
-            snprintf(text, sizeof text, "%.40s: %s/%" JSON_INTEGER_FORMAT "%%",
-                     cell_str(resource, "name"), have, json_integer_value(wanted));
-        else
-            snprintf(text, sizeof text, "%.40s: %.30s/%.30s", cell_str(resource, "name"),
-                     *cell_str(current, "averageValue") ? cell_str(current, "averageValue")
-                                                        : "<unknown>",
-                     cell_str(target, "averageValue"));
-        show(&s, text);
-    }
-    return shown_end(&s);
-}
-
-/* ---- network ---- */
-
-static json_t *ingress_hosts(const struct cell *c, const char *arg)
-{
-    struct shown s = { .b = BUF(TEXT_MAX_BYTES) };
-    json_t *v;
-    size_t i;
-
-    (void)arg;
-    json_array_foreach(cell_at(c->obj, ".spec.rules"), i, v)
-    {
-        if (*cell_str(v, "host"))
-            show(&s, cell_str(v, "host"));
-    }
-    json_t *text = shown_end(&s);
-    if (strcmp(json_string_value(text), "<none>") == 0)
-        json_string_set(text, "*");
-    return text;
-}
-
-static json_t *ingress_address(const struct cell *c, const char *arg)
-{
-    auto_buf b = BUF(TEXT_MAX_BYTES);
-
-    (void)arg;
-    balancer_addresses(&b, c->obj);
-    return json_string(buf_cstr(&b));
-}
-
-static json_t *ingress_ports(const struct cell *c, const char *arg)
-{
-    (void)arg;
-    return json_string(json_array_size(cell_at(c->obj, ".spec.tls")) ? "80, 443" : "80");
-}
-
-static json_t *ingressclass_parameters(const struct cell *c, const char *arg)
-{
-    const json_t *p = cell_at(c->obj, ".spec.parameters");
-    const char *group = cell_str(p, "apiGroup");
-
-    (void)arg;
-    if (!p)
-        return json_string("<none>");
-    return json_sprintf("%s%s%s/%s", cell_str(p, "kind"), *group ? "." : "", group,
-                        cell_str(p, "name"));
-}
-
 /* ---- access ---- */
 
 static json_t *binding_role(const struct cell *c, const char *arg)
@@ -580,7 +274,7 @@ static json_t *subjects(const struct cell *c, const char *kind)
         if (strcmp(cell_str(v, "kind"), kind) != 0)
             continue;
         snprintf(text, sizeof text, "%.120s%s%.250s", ns, *ns ? "/" : "", cell_str(v, "name"));
-        part(&b, ", ", text);
+        cell_part(&b, ", ", text);
     }
     return json_string(buf_cstr(&b));
 }
@@ -617,17 +311,27 @@ static json_t *csr_duration(const struct cell *c, const char *arg)
 
 static json_t *csr_condition(const struct cell *c, const char *arg)
 {
-    auto_buf b = BUF(TEXT_MAX_BYTES);
+    bool approved = false, denied = false, failed = false;
     json_t *v;
     size_t i;
 
     (void)arg;
     json_array_foreach(cell_at(c->obj, ".status.conditions"), i, v)
-        part(&b, ",", cell_str(v, "type"));
-    if (b.n && json_string_length(cell_at(c->obj, ".status.certificate")))
-        part(&b, ",", "Issued");
-    return cell_text(buf_cstr(&b), "Pending");
+    {
+        approved |= strcmp(cell_str(v, "type"), "Approved") == 0;
+        denied |= strcmp(cell_str(v, "type"), "Denied") == 0;
+        failed |= strcmp(cell_str(v, "type"), "Failed") == 0;
+    }
+    return json_sprintf("%s%s%s",
+                        denied     ? "Denied"
+                        : approved ? "Approved"
+                                   : "Pending",
+                        failed ? ",Failed" : "",
+                        json_string_length(cell_at(c->obj, ".status.certificate")) ? ",Issued"
+                                                                                   : "");
 }
+
+/* ---- the API itself ---- */
 
 static json_t *apiservice(const struct cell *c, const char *arg)
 {
@@ -638,42 +342,77 @@ static json_t *apiservice(const struct cell *c, const char *arg)
              : json_string("Local");
 }
 
+/* "True", or "False (MissingEndpoints)" */
+static json_t *apiservice_available(const struct cell *c, const char *arg)
+{
+    json_t *v;
+    size_t i;
+
+    (void)arg;
+    json_array_foreach(cell_at(c->obj, ".status.conditions"), i, v)
+    {
+        const char *status = cell_str(v, "status"), *reason = cell_str(v, "reason");
+        if (strcmp(cell_str(v, "type"), "Available") != 0)
+            continue;
+        return strcmp(status, "True") == 0 || !*reason ? json_string(status)
+                                                       : json_sprintf("%s (%s)", status, reason);
+    }
+    return json_string("Unknown");
+}
+
+static json_t *param_kind(const struct cell *c, const char *arg)
+{
+    const json_t *kind = cell_at(c->obj, ".spec.paramKind");
+
+    (void)arg;
+    return kind ? json_sprintf("%s/%s", cell_str(kind, "apiVersion"), cell_str(kind, "kind"))
+                : json_string("<unset>");
+}
+
+/* Nobody knows here whether parameters lie in namespaces. */
+static json_t *param_ref(const struct cell *c, const char *arg)
+{
+    const json_t *ref = cell_at(c->obj, ".spec.paramRef"), *selector;
+    const char *ns = cell_str(ref, "namespace");
+
+    (void)arg;
+    selector = json_object_get(ref, "selector");
+    if (*cell_str(ref, "name"))
+        return json_sprintf("%s/%s", *ns ? ns : "*", cell_str(ref, "name"));
+    return selector ? cell_selector(selector) : json_string("<unset>");
+}
+
+static json_t *flow_missing_level(const struct cell *c, const char *arg)
+{
+    json_t *v;
+    size_t i;
+
+    (void)arg;
+    json_array_foreach(cell_at(c->obj, ".status.conditions"), i, v)
+    {
+        if (strcmp(cell_str(v, "type"), "Dangling") == 0)
+            return json_string(cell_str(v, "status"));
+    }
+    return json_string("?");
+}
+
 const struct cell_entry cells_of_kinds[] = {
     { "secret_data", secret_data },
     { "configmap_data", configmap_data },
     { "sa_secrets", sa_secrets },
     { "phase", phase },
-    { "service_cluster_ip", service_cluster_ip },
-    { "service_external_ip", service_external_ip },
-    { "service_ports", service_ports },
-    { "service_selector", service_selector },
-    { "endpoints", endpoints },
-    { "slice_ports", slice_ports },
-    { "slice_endpoints", slice_endpoints },
     { "event_last_seen", event_last_seen },
     { "event_first_seen", event_first_seen },
     { "event_object", event_object },
     { "event_source", event_source },
     { "event_message", event_message },
     { "event_count", event_count },
-    { "pv_access_modes", pv_access_modes },
-    { "pv_claim", pv_claim },
-    { "pvc_capacity", pvc_capacity },
-    { "pvc_access_modes", pvc_access_modes },
-    { "storageclass_name", storageclass_name },
-    { "csidriver_tokens", csidriver_tokens },
     { "quota_requests", quota_requests },
     { "quota_limits", quota_limits },
     { "owner", owner },
     { "job_status", job_status },
     { "job_completions", job_completions },
     { "job_duration", job_duration },
-    { "hpa_reference", hpa_reference },
-    { "hpa_targets", hpa_targets },
-    { "ingress_hosts", ingress_hosts },
-    { "ingress_address", ingress_address },
-    { "ingress_ports", ingress_ports },
-    { "ingressclass_parameters", ingressclass_parameters },
     { "binding_role", binding_role },
     { "binding_users", binding_users },
     { "binding_groups", binding_groups },
@@ -681,5 +420,9 @@ const struct cell_entry cells_of_kinds[] = {
     { "csr_duration", csr_duration },
     { "csr_condition", csr_condition },
     { "apiservice", apiservice },
+    { "apiservice_available", apiservice_available },
+    { "param_kind", param_kind },
+    { "param_ref", param_ref },
+    { "flow_missing_level", flow_missing_level },
     { NULL, NULL },
 };

@@ -8,8 +8,10 @@
 struct pod_view {
     char status[160];
     unsigned ready, total;
-    json_int_t restarts;
-    const char *restarted_at; /* the latest; "" for never */
+    struct restarts {
+        json_int_t n;
+        const char *at; /* the latest; "" for never */
+    } restarts;
 };
 
 static json_int_t int_in(const json_t *v, const char *key)
@@ -43,13 +45,13 @@ static bool is_sidecar(const json_t *spec, const char *name)
     return false;
 }
 
-static void add_restarts(struct pod_view *p, const json_t *status)
+static void add_restarts(struct restarts *r, const json_t *status)
 {
     const char *at = cell_str(cell_at(status, ".lastState.terminated"), "finishedAt");
 
-    p->restarts += int_in(status, "restartCount");
-    if (strcmp(at, p->restarted_at) > 0) /* RFC 3339 in UTC sorts as text */
-        p->restarted_at = at;
+    r->n += int_in(status, "restartCount");
+    if (strcmp(at, r->at) > 0) /* RFC 3339 in UTC sorts as text */
+        r->at = at;
 }
 
 static void say_terminated(struct pod_view *p, const char *prefix, const json_t *terminated)
@@ -66,8 +68,10 @@ static void say_terminated(struct pod_view *p, const char *prefix, const json_t 
                  int_in(terminated, "exitCode"));
 }
 
-/* True while the pod is still in its init containers. */
-static bool view_init(struct pod_view *p, const json_t *spec, const json_t *status)
+/* True while the pod is still in its init containers. Their restarts count until then, those of
+ * sidecars always. */
+static bool view_init(struct pod_view *p, struct restarts *sidecars, const json_t *spec,
+                      const json_t *status)
 {
     json_t *s;
     size_t i;
@@ -77,10 +81,13 @@ static bool view_init(struct pod_view *p, const json_t *spec, const json_t *stat
         const json_t *state = json_object_get(s, "state");
         const json_t *terminated = json_object_get(state, "terminated");
         const char *waiting = cell_str(json_object_get(state, "waiting"), "reason");
-        add_restarts(p, s);
+        bool sidecar = is_sidecar(spec, cell_str(s, "name"));
+        add_restarts(&p->restarts, s);
+        if (sidecar)
+            add_restarts(sidecars, s);
         if (terminated && !int_in(terminated, "exitCode"))
             continue;
-        if (is_sidecar(spec, cell_str(s, "name")) && json_is_true(json_object_get(s, "started"))) {
+        if (sidecar && json_is_true(json_object_get(s, "started"))) {
             p->ready += json_is_true(json_object_get(s, "ready"));
             continue;
         }
@@ -105,7 +112,7 @@ static void view_containers(struct pod_view *p, const json_t *status)
         const json_t *s = json_array_get(list, i), *state = json_object_get(s, "state");
         const json_t *terminated = json_object_get(state, "terminated");
         const char *waiting = cell_str(json_object_get(state, "waiting"), "reason");
-        add_restarts(p, s);
+        add_restarts(&p->restarts, s);
         if (*waiting) {
             snprintf(p->status, sizeof p->status, "%.128s", waiting);
         } else if (terminated) {
@@ -125,10 +132,11 @@ static void view_pod(struct pod_view *p, const json_t *pod)
 {
     const json_t *spec = json_object_get(pod, "spec"), *status = json_object_get(pod, "status");
     const char *phase = cell_str(status, "phase"), *reason = cell_str(status, "reason");
+    struct restarts sidecars = { .at = "" };
     json_t *c;
     size_t i;
 
-    *p = (struct pod_view){ .restarted_at = "" };
+    *p = (struct pod_view){ .restarts = sidecars };
     snprintf(p->status, sizeof p->status, "%.128s", *reason ? reason : phase);
     json_array_foreach(json_object_get(status, "conditions"), i, c)
     {
@@ -139,9 +147,11 @@ static void view_pod(struct pod_view *p, const json_t *pod)
     p->total = (unsigned)json_array_size(json_object_get(spec, "containers"));
     json_array_foreach(json_object_get(spec, "initContainers"), i, c) p->total +=
         strcmp(cell_str(c, "restartPolicy"), "Always") == 0;
-    if (!view_init(p, spec, status) ||
-        condition_is_true(json_object_get(status, "conditions"), "Initialized"))
+    if (!view_init(p, &sidecars, spec, status) ||
+        condition_is_true(json_object_get(status, "conditions"), "Initialized")) {
+        p->restarts = sidecars;
         view_containers(p, status);
+    }
     if (!cell_at(pod, ".metadata.deletionTimestamp"))
         return;
     if (strcmp(reason, "NodeLost") == 0)
@@ -175,10 +185,10 @@ static json_t *pod_restarts(const struct cell *c, const char *arg)
 
     (void)arg;
     view_pod(&p, c->obj);
-    if (!p.restarts || !*p.restarted_at)
-        return json_sprintf("%" JSON_INTEGER_FORMAT, p.restarts);
-    cell_since(ago, p.restarted_at, c->now_s);
-    return json_sprintf("%" JSON_INTEGER_FORMAT " (%s ago)", p.restarts, ago);
+    if (!p.restarts.n || !*p.restarts.at)
+        return json_sprintf("%" JSON_INTEGER_FORMAT, p.restarts.n);
+    cell_since(ago, p.restarts.at, c->now_s);
+    return json_sprintf("%" JSON_INTEGER_FORMAT " (%s ago)", p.restarts.n, ago);
 }
 
 static json_t *pod_ip(const struct cell *c, const char *arg)

@@ -43,7 +43,7 @@ static const struct {
     { "v1", "Endpoints", "Name|Endpoints|Age",
       "{'metadata':{'name':'e','creationTimestamp':'2026-11-22T10:00:00Z'},'subsets':[{'addresses':"
       "[{'ip':'10.0.0.1'},{'ip':'10.0.0.2'}],'ports':[{'port':1},{'port':2}]}]}",
-      "[\"e\",\"10.0.0.1:1,10.0.0.1:2,10.0.0.2:1 + 1 more...\",\"41s\"]" },
+      "[\"e\",\"10.0.0.1:1,10.0.0.2:1,10.0.0.1:2 + 1 more...\",\"41s\"]" },
     { "v1", "Event", "Last Seen|Type|Reason|Object|Subobject|Source|Message|First Seen|Count|Name",
       "{'metadata':{'name':'x.1'},'involvedObject':{'kind':'Node','name':'n'},'type':'Normal',"
       "'reason':'R','message':' m\\n','source':{'component':'kubelet','host':'n'},'count':3,"
