@@ -396,6 +396,20 @@ void label_selector_free(struct label_selector *s)
     free(s);
 }
 
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct selector_term *x = *(const struct selector_term *const *)a,
+                               *y = *(const struct selector_term *const *)b;
+    int d = strcmp(x->key, y->key);
+
+    return d ? d : (x > y) - (x < y);
+}
+
 static int text_of_term(struct buf *b, const struct selector_term *t)
 {
     static const char *const sign[] = { [SELECTOR_EQ] = "=",     [SELECTOR_NE] = "!=",
@@ -404,8 +418,13 @@ static int text_of_term(struct buf *b, const struct selector_term *t)
                                         [SELECTOR_GT] = ">",     [SELECTOR_LT] = "<" };
     int r = buf_addf(b, "%s%s%s", t->op == SELECTOR_NOT_EXISTS ? "!" : "", t->key, sign[t->op]);
 
+    char **sorted = mem_calloc(t->n_values + 1, sizeof *sorted);
+    for (size_t i = 0; i < t->n_values; i++)
+        sorted[i] = t->values[i];
+    qsort(sorted, t->n_values, sizeof *sorted, by_text);
     for (size_t i = 0; !r && i < t->n_values; i++)
-        r = buf_addf(b, "%s%s", i ? "," : "", t->values[i]);
+        r = buf_addf(b, "%s%s", i ? "," : "", sorted[i]);
+    free(sorted);
     if (!r && (t->op == SELECTOR_IN || t->op == SELECTOR_NOT_IN))
         r = buf_addc(b, ')');
     return r;
@@ -414,10 +433,16 @@ static int text_of_term(struct buf *b, const struct selector_term *t)
 char *label_selector_text(const struct label_selector *s)
 {
     auto_buf b = BUF(SIZE_MAX / 2); /* the terms are bounded already */
+    size_t n = s ? s->terms.n : 0;
+    const struct selector_term **sorted = mem_calloc(n + 1, sizeof *sorted);
 
-    for (size_t i = 0; s && i < s->terms.n; i++)
-        if ((i && buf_addc(&b, ',')) || text_of_term(&b, &s->terms.v[i]))
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &s->terms.v[i];
+    qsort(sorted, n, sizeof *sorted, by_key);
+    for (size_t i = 0; i < n; i++)
+        if ((i && buf_addc(&b, ',')) || text_of_term(&b, sorted[i]))
             break;
+    free(sorted);
     return b.p ? buf_take(&b) : mem_strdup("");
 }
 

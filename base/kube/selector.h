@@ -39,7 +39,8 @@ MUST_USE int label_selector_from_json(struct label_selector **out, const json_t 
 /* labels: a JSON object of strings, or NULL. */
 bool label_selector_match(const struct label_selector *s, const json_t *labels);
 bool label_selector_is_empty(const struct label_selector *s);
-/* Text that parses to the same selector. Heap, yours. */
+/* Text that parses to the same selector, keys and values sorted as upstream prints them. Heap,
+ * yours. */
 char *label_selector_text(const struct label_selector *s);
 const struct selector_term *label_selector_terms(const struct label_selector *s, size_t *n);
 void label_selector_free(struct label_selector *s);

@@ -214,7 +214,8 @@ void status_cause_add(json_t *causes, const char *reason, const char *field, con
     va_end(ap);
     json_object_set_new(c, "reason", json_string(reason));
     json_object_set_new(c, "message", text_of(text));
-    json_object_set_new(c, "field", text_of(field));
+    if (*field)
+        json_object_set_new(c, "field", text_of(field));
     json_array_append_new(causes, c);
     free(text);
 }
@@ -267,7 +268,8 @@ json_t *status_too_many_requests(const char *message, int retry_after_s)
 {
     json_t *d = json_object();
 
-    json_object_set_new(d, "retryAfterSeconds", json_integer(retry_after_s));
+    if (retry_after_s > 0)
+        json_object_set_new(d, "retryAfterSeconds", json_integer(retry_after_s));
     return with_details(build(true, STATUS_TOO_MANY_REQUESTS, message), d);
 }
 

@@ -54,12 +54,13 @@ json_t *status_forbidden(const char *group, const char *resource, const char *na
 /* causes: an array of {"reason","message","field"}, borrowed. The message is upstream's aggregate:
  * `Pod "x" is invalid: spec.a: Required value` or `[a, b]` for several. */
 json_t *status_invalid(const char *group, const char *kind, const char *name, const json_t *causes);
-/* Appends one cause: reason "FieldValueRequired", message "Required value". causes is an array. */
+/* Appends one cause: reason "FieldValueRequired", message "Required value". causes is an array;
+ * field may be "". */
 void status_cause_add(json_t *causes, const char *reason, const char *field, const char *fmt, ...)
     PRINTF_FMT(4, 5);
 json_t *status_method_not_allowed(const char *group, const char *resource, const char *verb);
 json_t *status_path_not_found(void); /* the server could not find the requested resource */
-json_t *status_too_many_requests(const char *message, int retry_after_s);
+json_t *status_too_many_requests(const char *message, int retry_after_s); /* 0: it says nothing */
 /* Success, as DELETE answers for an object that is gone. */
 json_t *status_deleted(const char *group, const char *resource, const char *name, const char *uid);
 
