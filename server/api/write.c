@@ -413,6 +413,19 @@ static json_t *merge_strategy(struct api_req *r, json_t *obj_take)
         json_decref(obj);
         return whole;
     }
+    if (sub_is(r, "ephemeralcontainers")) { /* of a pod: they only */
+        json_t *whole = json_deep_copy(r->old_doc);
+        json_t *list = json_object_get(json_object_get(obj, "spec"), "ephemeralContainers");
+
+        if (json_array_size(list))
+            json_object_set(json_object_get(whole, "spec"), "ephemeralContainers", list);
+        else
+            json_object_del(json_object_get(whole, "spec"), "ephemeralContainers");
+        json_object_set(meta_of(whole), "managedFields",
+                        json_object_get(meta_of(obj), "managedFields"));
+        json_decref(obj);
+        return whole;
+    }
     if (schema_find_sub(r->kind, STR("status"))) {
         json_t *status = json_object_get(r->old_doc, "status");
 
@@ -503,6 +516,8 @@ static void update_build(struct api_req *r, json_t *obj_take)
     }
     if (status)
         validate_status(r->kind, obj, r->old_doc, &fe);
+    else if (sub_is(r, "ephemeralcontainers"))
+        validate_ephemeral(r->kind, obj, r->old_doc, &fe);
     else
         validate_update(r->kind, obj, r->old_doc, &fe);
     if (!r->sub && r->hooks->validate)

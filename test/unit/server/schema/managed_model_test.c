@@ -55,7 +55,8 @@ static void model_update(struct model *m, unsigned who, const unsigned value[KEY
         m->map_owners = is ? UPDATE_OF(who) : 0;
 }
 
-/* The number of conflicts, one for each owner of a field that changes; above 0: nothing happened. */
+/* The number of conflicts, one for each owner of a field that changes; above 0: nothing happened.
+ */
 static unsigned model_apply(struct model *m, unsigned who, const unsigned value[KEYS_N], bool force,
                             bool create)
 {

@@ -237,8 +237,8 @@ static void errors_name_the_field_in_upstreams_words(void **state)
         { "Pod", "{" META ",'spec':{'containers':[" CONTAINER "," CONTAINER "]}}",
           "spec.containers[1].name: Duplicate value: \"c\"" },
         { "Pod", "{" META ",'spec':{'containers':[" CONTAINER "],'restartPolicy':'x'}}",
-          "spec.restartPolicy: Unsupported value: \"x\": supported values: \"Always\", \"Never\", "
-          "\"OnFailure\"" },
+          "spec.restartPolicy: Unsupported value: \"x\": supported values: \"Always\", "
+          "\"OnFailure\", \"Never\"" },
         { "Pod",
           "{" META ",'spec':{'containers':[{'name':'c','image':'i','volumeMounts':[{'name':'v',"
           "'mountPath':'/v'}]}]}}",
@@ -267,7 +267,7 @@ static void errors_name_the_field_in_upstreams_words(void **state)
           "character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
           "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')" },
         { "Service", "{" META ",'spec':{}}", "spec.ports: Required value" },
-        { "Service", "{" META ",'spec':{'clusterIP':'None'}}", "" },
+        { "Service", "{" META ",'spec':{'clusterIP':'None','clusterIPs':['None']}}", "" },
         { "Service", "{" META ",'spec':{'ports':[{'port':1},{'port':2}]}}",
           "[spec.ports[0].name: Required value, spec.ports[1].name: Required value]" },
         { "Node", "{'metadata':{'name':'n','namespace':'x'}}",
@@ -293,9 +293,12 @@ static void updates_keep_what_is_fixed(void **state)
         { "ConfigMap", "{" META ",'immutable':true,'data':{'a':'1'}}",
           "{" META ",'immutable':true,'data':{'a':'2'}}",
           "data: Forbidden: field is immutable when `immutable` is set" },
-        { "Service", "{" META ",'spec':{'clusterIP':'10.0.0.1','ports':[{'port':1}]}}",
-          "{" META ",'spec':{'clusterIP':'10.0.0.2','ports':[{'port':1}]}}",
-          "spec.clusterIP: Invalid value: \"10.0.0.2\": may not change once set" },
+        { "Service",
+          "{" META
+          ",'spec':{'clusterIP':'10.0.0.1','clusterIPs':['10.0.0.1'],'ports':[{'port':1}]}}",
+          "{" META
+          ",'spec':{'clusterIP':'10.0.0.2','clusterIPs':['10.0.0.2'],'ports':[{'port':1}]}}",
+          "spec.clusterIPs[0]: Invalid value: []string{\"10.0.0.2\"}: may not change once set" },
         { "Pod", "{" META ",'spec':{'containers':[" CONTAINER "]}}",
           "{" META ",'spec':{'containers':[{'name':'c','image':'j','imagePullPolicy':'Always'}]}}",
           "" },
