@@ -241,3 +241,14 @@ struct quantity quantity_of(int64_t units, enum quantity_format format)
 {
     return (struct quantity){ .nano = (wide)units * NANO, .format = format };
 }
+
+bool quantity_round_milli(struct quantity *q)
+{
+    const wide milli = NANO / 1000;
+    wide rest = q->nano % milli;
+
+    if (!rest)
+        return false;
+    q->nano = capped(q->nano - rest + (rest > 0 ? milli : -milli));
+    return true;
+}

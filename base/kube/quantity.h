@@ -25,4 +25,6 @@ struct quantity quantity_add(struct quantity a, const struct quantity *b);
 struct quantity quantity_sub(struct quantity a, const struct quantity *b);
 int64_t quantity_value(const struct quantity *q);       /* rounded up to whole units */
 int64_t quantity_milli_value(const struct quantity *q); /* rounded up to thousandths */
+/* Away from zero, to a thousandth. False: it was one already. */
+bool quantity_round_milli(struct quantity *q);
 struct quantity quantity_of(int64_t units, enum quantity_format format);

@@ -1,5 +1,6 @@
 #include "server/schema/defaults.h"
 
+#include "base/kube/quantity.h"
 #include "server/schema/defaults_hooks.h"
 
 /* A default's text is ours: schemac has looked at it, a CRD's reader at its own. */
@@ -9,6 +10,25 @@ static void set_default(json_t *v, const struct schema_field *f)
 
     if (d)
         json_object_set_new(v, f->name, d);
+}
+
+/* upstream's SetDefaults_ResourceList: amounts are kept to the thousandth */
+static void round_amounts(json_t *map)
+{
+    char text[QUANTITY_TEXT_MAX];
+    struct quantity q;
+    const char *key;
+    json_t *v;
+    struct err e;
+
+    json_object_foreach(map, key, v)
+    {
+        if (!json_is_string(v) || quantity_parse(&q, str_of(json_string_value(v)), &e) ||
+            !quantity_round_milli(&q))
+            continue;
+        quantity_print(text, &q);
+        json_object_set_new(map, key, json_string(text));
+    }
 }
 
 static void walk_struct(const struct schema_type *t, json_t *v);
@@ -29,6 +49,8 @@ static void walk(const struct schema_type *t, json_t *v)
             json_array_foreach(v, i, item) walk(t->item->type, item);
         break;
     case SCHEMA_MAP:
+        if (t->item->type->shape == SCHEMA_QUANTITY)
+            round_amounts(v);
         if (t->item->type->shape >= SCHEMA_LIST)
             json_object_foreach(v, key, item) walk(t->item->type, item);
         break;

@@ -40,10 +40,14 @@ static bool image_may_move(const char *image)
     return !tag || strcmp(tag, ":latest") == 0;
 }
 
+static json_t *pull_policy(const char *image)
+{
+    return json_string(image_may_move(image) ? "Always" : "IfNotPresent");
+}
+
 static void container(json_t *v)
 {
-    set_absent(v, "imagePullPolicy",
-               json_string(image_may_move(str_in(v, "image")) ? "Always" : "IfNotPresent"));
+    set_absent(v, "imagePullPolicy", pull_policy(str_in(v, "image")));
 }
 
 static void limits_to_requests(json_t *containers)
@@ -105,8 +109,12 @@ static void pod_spec(json_t *v)
 
 static void volume(json_t *v)
 {
-    if (json_object_size(v) == 1) /* a name and no source */
+    json_t *image = json_object_get(v, "image");
+
+    if (json_object_size(v) == (json_object_get(v, "name") ? 1 : 0)) /* no source */
         json_object_set_new(v, "emptyDir", json_object());
+    if (image)
+        set_absent(image, "pullPolicy", pull_policy(str_in(image, "reference")));
 }
 
 /* Adds a container's cpu and memory; false when one of them has no limit. */
@@ -204,10 +212,24 @@ static void service_spec(json_t *v)
     }
     if (outside)
         set_absent(v, "externalTrafficPolicy", json_string("Cluster"));
-    if (!is(v, "type", "ExternalName"))
+    if (balancer || is(v, "type", "NodePort") || is(v, "type", "ClusterIP"))
         set_absent(v, "internalTrafficPolicy", json_string("Cluster"));
     if (balancer)
         set_absent(v, "allocateLoadBalancerNodePorts", json_true());
+}
+
+static void service(json_t *v)
+{
+    json_t *ingress, *status = json_object_get(json_object_get(v, "status"), "loadBalancer");
+    size_t i;
+
+    if (!is(json_object_get(v, "spec"), "type", "LoadBalancer"))
+        return;
+    json_array_foreach(json_object_get(status, "ingress"), i, ingress)
+    {
+        if (str_in(ingress, "ip")[0])
+            set_absent(ingress, "ipMode", json_string("VIP"));
+    }
 }
 
 static void service_port(json_t *v)
@@ -218,6 +240,35 @@ static void service_port(json_t *v)
 
     if (unset && port)
         json_object_set(v, "targetPort", port);
+}
+
+/* A map of amounts that is made when it is absent. */
+static json_t *amounts(json_t *v, const char *key)
+{
+    set_absent(v, key, json_object());
+    return json_object_get(v, key);
+}
+
+static void add_amounts(json_t *to, json_t *from)
+{
+    const char *name;
+    json_t *amount;
+
+    json_object_foreach(from, name, amount) set_absent(to, name, json_incref(amount));
+}
+
+static void limit_range_item(json_t *v)
+{
+    if (!is(v, "type", "Container"))
+        return;
+    json_t *limits = amounts(v, "default"), *requests = amounts(v, "defaultRequest");
+    add_amounts(limits, json_object_get(v, "max"));
+    add_amounts(requests, limits);
+    add_amounts(requests, json_object_get(v, "min"));
+    if (!json_object_size(limits))
+        json_object_del(v, "default");
+    if (!json_object_size(requests))
+        json_object_del(v, "defaultRequest");
 }
 
 static void replication_controller(json_t *v)
@@ -318,12 +369,14 @@ static const struct {
 } hooks[] = {
     { "core/v1", "Container", container },
     { "core/v1", "EphemeralContainer", container },
+    { "core/v1", "LimitRangeItem", limit_range_item },
     { "core/v1", "Namespace", name_space },
     { "core/v1", "NodeStatus", node_status },
     { "core/v1", "Pod", pod },
     { "core/v1", "PodSpec", pod_spec },
     { "core/v1", "ReplicationController", replication_controller },
     { "core/v1", "Secret", secret },
+    { "core/v1", "Service", service },
     { "core/v1", "ServicePort", service_port },
     { "core/v1", "ServiceSpec", service_spec },
     { "core/v1", "Volume", volume },

@@ -255,7 +255,8 @@ static void check_traffic(struct field_errors *fe, const struct field_path *p, c
                           "may only be set when `type` is 'LoadBalancer' and "
                           "`externalTrafficPolicy` is 'Local'");
     }
-    if (!is_type(spec, "ExternalName") && !part_str(spec, "internalTrafficPolicy")[0])
+    if ((is_external(spec) || is_type(spec, "ClusterIP")) &&
+        !part_str(spec, "internalTrafficPolicy")[0])
         field_required(fe, FIELD_AT(p, "internalTrafficPolicy"), "");
     if (part(spec, "trafficDistribution"))
         (void)check_listed(fe, FIELD_AT(p, "trafficDistribution"),

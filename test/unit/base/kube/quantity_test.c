@@ -28,6 +28,20 @@ static const struct {
     { "512Ki", "512Ki" },
     { "1536", "1536" },
     { "0.5Ki", "512" },
+    { "0.1Ki", "102400m" }, /* below 1024 the decimal form: nothing is rounded */
+    { "1025.1Ki", "1049703" },
+    { "1.5Ki", "1536" },
+    { "2000Ki", "2000Ki" },
+    { "100000m", "100" },
+    { "1u", "1u" },
+    { "0.001", "1m" },
+    { "1e-3", "1e-3" },
+    { "1.1e2", "110" },
+    { "-0", "0" },
+    { "00012", "12" },
+    { "1Pi", "1Pi" },
+    { "1Ei", "1Ei" },
+    { "7Ei", "7Ei" },
     { "1Ki", "1Ki" },
     { "24684096Ki", "24684096Ki" },
     { "257025515114", "257025515114" },
@@ -116,6 +130,23 @@ static void a_text_need_not_be_terminated(void **state)
     free(text);
 }
 
+static void thousandths_are_kept(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = { { "1m", "1m" },     { "1n", "1m" },        { "-1n", "-1m" }, { "1500u", "2m" },
+                 { "100m", "100m" }, { "1.0005", "1001m" }, { "1Gi", "1Gi" }, { "0", "0" } };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct quantity q = of(rows[i].in);
+        char out[QUANTITY_TEXT_MAX];
+        (void)quantity_round_milli(&q);
+        assert_false(quantity_round_milli(&q)); /* once is enough */
+        quantity_print(out, &q);
+        assert_string_equal(out, rows[i].out);
+    }
+}
+
 static void values_are_compared_and_rounded_up(void **state)
 {
     struct quantity a = of("1"), b = of("1000m"), c = of("1001m"), sum;
@@ -137,6 +168,7 @@ int main(void)
         cmocka_unit_test(texts_become_canonical_or_are_refused),
         cmocka_unit_test(printing_and_reading_again_changes_nothing),
         cmocka_unit_test(a_text_need_not_be_terminated),
+        cmocka_unit_test(thousandths_are_kept),
         cmocka_unit_test(values_are_compared_and_rounded_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

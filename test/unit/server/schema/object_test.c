@@ -206,7 +206,7 @@ static void other_kinds_get_upstreams_defaults(void **state)
           "{'metadata':{},'data':{'a':'YQ==','b':'Yg=='},'type':'Opaque'}" },
         { "Namespace", "{'metadata':{'name':'x'}}",
           "{'metadata':{'name':'x','labels':{'kubernetes.io/metadata.name':'x'}},'spec':{},"
-          "'status':{}}" },
+          "'status':{'phase':'Active'}}" },
         { "EndpointSlice", "{'addressType':'IPv4','endpoints':[],'ports':[{'port':6443}]}",
           "{'metadata':{},'addressType':'IPv4','endpoints':[],'ports':[{'name':'','port':6443,"
           "'protocol':'TCP'}]}" },
