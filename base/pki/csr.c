@@ -42,25 +42,35 @@ static int check_key(const struct key *k, struct err *e)
                    EVP_PKEY_get0_type_name(k->pkey) ? EVP_PKEY_get0_type_name(k->pkey) : "this");
 }
 
-int csr_parse(struct key **public_out, struct str der, struct err *e)
+/* The request and its key, neither accepted nor verified yet. */
+static X509_REQ *parse(EVP_PKEY **key, struct str der, struct err *e)
 {
     const unsigned char *at = (const unsigned char *)der.p;
     OSSL_AUTO(X509_REQ) *req = NULL;
-    AUTO(key) struct key *k = NULL;
-    EVP_PKEY *p;
 
     if (!der.n)
-        return err_set(e, ERR_INVALID, "the certificate request is empty");
-    if (der.n > CSR_MAX_BYTES)
-        return err_set(e, ERR_LIMIT, "a certificate request of %zu bytes is too large", der.n);
-    req = d2i_X509_REQ(NULL, &at, (long)der.n);
+        err_set(e, ERR_INVALID, "the certificate request is empty");
+    else if (der.n > CSR_MAX_BYTES)
+        err_set(e, ERR_LIMIT, "a certificate request of %zu bytes is too large", der.n);
+    else if (!(req = d2i_X509_REQ(NULL, &at, (long)der.n)))
+        ossl_err(e, ERR_INVALID, "the body is no certificate request in DER form");
+    else if (at != (const unsigned char *)der.p + der.n)
+        err_set(e, ERR_INVALID, "bytes follow the certificate request");
+    else if (!(*key = X509_REQ_get_pubkey(req)))
+        ossl_err(e, ERR_INVALID, "the key of the certificate request");
+    else
+        return STEAL(req);
+    return NULL;
+}
+
+int csr_parse(struct key **public_out, struct str der, struct err *e)
+{
+    EVP_PKEY *p = NULL;
+    OSSL_AUTO(X509_REQ) *req = parse(&p, der, e);
+    AUTO(key) struct key *k = NULL;
+
     if (!req)
-        return ossl_err(e, ERR_INVALID, "the body is no certificate request in DER form");
-    if (at != (const unsigned char *)der.p + der.n)
-        return err_set(e, ERR_INVALID, "bytes follow the certificate request");
-    p = X509_REQ_get_pubkey(req);
-    if (!p)
-        return ossl_err(e, ERR_INVALID, "the key of the certificate request");
+        return (int)e->code;
     k = key_wrap(p, false);
     if (check_key(k, e))
         return err_wrap(e, "certificate request");
@@ -68,4 +78,39 @@ int csr_parse(struct key **public_out, struct str der, struct err *e)
         return ossl_err(e, ERR_DENIED, "the signature of the certificate request is wrong");
     *public_out = STEAL(k);
     return 0;
+}
+
+int csr_check(struct str der, struct err *e)
+{
+    EVP_PKEY *p = NULL;
+    OSSL_AUTO(X509_REQ) *req = parse(&p, der, e);
+    AUTO(key) struct key *k = NULL;
+
+    if (!req)
+        return (int)e->code;
+    k = key_wrap(p, false);
+    if (key_kind(k) == KEY_RSA && key_bits(k) > RSA_BITS_MAX)
+        return err_set(e, ERR_DENIED, "an RSA key of %u bits is not accepted", key_bits(k));
+    if (X509_REQ_verify(req, p) != 1)
+        return ossl_err(e, ERR_DENIED, "the signature of the certificate request is wrong");
+    return 0;
+}
+
+bool csr_asks_for_organization(struct str der, const char *organization)
+{
+    EVP_PKEY *p = NULL;
+    struct err e;
+    OSSL_AUTO(X509_REQ) *req = parse(&p, der, &e);
+    X509_NAME *name = req ? X509_REQ_get_subject_name(req) : NULL;
+    bool found = false;
+
+    for (int i = -1;
+         name && (i = X509_NAME_get_index_by_NID(name, NID_organizationName, i)) >= 0;) {
+        unsigned char *text = NULL;
+        int n = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i)));
+        found |= n >= 0 && str_is(str_n(text, (size_t)n), organization);
+        OPENSSL_free(text);
+    }
+    EVP_PKEY_free(p);
+    return found;
 }

@@ -16,3 +16,7 @@ MUST_USE int csr_make(struct buf *out, const struct key *key, struct err *e);
  * bits or more. ERR_INVALID names what is wrong, ERR_LIMIT: too large, ERR_DENIED: bad signature
  * or a key that is not accepted. */
 MUST_USE int csr_parse(struct key **public_out, struct str der, struct err *e);
+/* Is it a request whose signature is good, whatever its key? Errors as above. */
+MUST_USE int csr_check(struct str der, struct err *e);
+/* Does its subject name this organization (a group of Kubernetes)? False for what is no request. */
+bool csr_asks_for_organization(struct str der, const char *organization);

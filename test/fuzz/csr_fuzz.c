@@ -17,6 +17,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct err e;
 
     err_ignore(csr_parse(&public, str_n(data, n), &e)); /* only crashes count */
+    bool checked = csr_check(str_n(data, n), &e) == 0;
+    if (public && !checked)
+        __builtin_trap(); /* what is accepted is a request */
+    csr_asks_for_organization(str_n(data, n), "system:masters");
     err_ignore(x509_parse_der(&cert, str_n(data, n), &e));
     err_ignore(bundle_split(str_n(data, n), &certs, &keys, &e));
     bundle_ca_hash(hash, str_n(data, n), 1795400000);
