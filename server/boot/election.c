@@ -16,7 +16,8 @@
 
 struct election {
     struct election_config config;
-    char me[320];
+    char me[384], before[352];
+    bool first_look; /* an earlier start of ours may still stand there */
     struct timer retry, deadline;
     bool busy; /* a call runs */
     bool leader, closing;
@@ -32,12 +33,15 @@ static const struct local_ref lease_ref = {
     .group = "coordination.k8s.io", .resource = "leases", .ns = "kube-system", .name = LEASE_NAME
 };
 
-enum election_step election_decide(const char *me, const char *holder, uint64_t unchanged_ms)
+enum election_step election_decide(const char *me, const char *before, const char *holder,
+                                   uint64_t unchanged_ms)
 {
     if (!holder)
         return ELECTION_CREATE;
     if (strcmp(holder, me) == 0)
         return ELECTION_RENEW;
+    if (before && strncmp(holder, before, strlen(before)) == 0)
+        return ELECTION_TAKE;
     return !*holder || unchanged_ms >= ELECTION_DURATION_MS ? ELECTION_TAKE : ELECTION_WAIT;
 }
 
@@ -80,6 +84,7 @@ static void hold(struct election *el)
     if (el->leader)
         return;
     el->leader = true;
+    el->first_look = false;
     log_info("this server's controllers run", kv("holder", el->me));
     el->config.on_elected(el->config.arg);
 }
@@ -159,7 +164,10 @@ static void on_read(void *arg, int code, const json_t *obj, const struct err *e)
     el->busy = false;
     if (!e)
         note(el, obj);
-    step = election_decide(el->me, holder, uv_now(el->config.loop) - el->seen_ms);
+    step = election_decide(el->me, el->first_look ? el->before : NULL, holder,
+                           uv_now(el->config.loop) - el->seen_ms);
+    if (!e && step != ELECTION_TAKE) /* a write that fails is tried again */
+        el->first_look = false;
     if (el->closing && !e && step == ELECTION_RENEW) {
         write_lease(el, obj, ""); /* given up */
         return;
@@ -189,11 +197,14 @@ static void try_now(void *arg)
 void election_start(struct election **out, const struct election_config *c)
 {
     struct election *el = mem_alloc(sizeof *el);
-    char uuid[37];
+    char uuid[37], start[9];
 
     el->config = *c;
     rand_uuid(uuid);
-    snprintf(el->me, sizeof el->me, "%s_%s", c->node, uuid);
+    rand_hex(start, 4);
+    snprintf(el->before, sizeof el->before, "%s_%s_", c->node, c->id ? c->id : uuid);
+    snprintf(el->me, sizeof el->me, "%s%s", el->before, start);
+    el->first_look = true;
     timer_init(&el->retry, c->loop);
     timer_init(&el->deadline, c->loop);
     *out = el;

@@ -6,6 +6,11 @@
  * others may take over when they have not seen a change for DURATION by their own clock, so clocks
  * need not agree.
  *
+ * A holder's name is "<node>_<server id>_<start>". Whoever finds at its first look that an earlier
+ * start of itself holds the Lease takes it at once: that process is dead, for it had this server's
+ * folder. Only then: of two servers with one id (a copied folder) the second stops the first once,
+ * and they do not take it from each other in turns.
+ *
  *   FOLLOWER --(taken, or it was ours)--> LEADER --(10 s without a renewal, or another holds it)-->
  *      ^----------------------------------------------------------------------- on_lost
  * -----------+
@@ -27,6 +32,8 @@ struct election_config { /* borrowed texts are copied */
     uv_loop_t *loop;
     struct api *api;
     const char *node; /* part of our identity, for people */
+    const char *id;   /* this server's, the same after a restart (server/boot/server_id.h); NULL: a
+                       * new one each time */
     void (*on_elected)(void *arg);
     void (*on_lost)(void *arg); /* at once, in the turn in which it is known */
     void *arg;
@@ -41,8 +48,10 @@ void election_close(struct election *el, void (*done)(void *arg), void *arg);
 enum election_step {
     ELECTION_WAIT,   /* another holds it */
     ELECTION_CREATE, /* there is no lease */
-    ELECTION_TAKE,   /* it is free, or its holder is silent */
+    ELECTION_TAKE,   /* it is free, its holder is silent, or it was us before this start */
     ELECTION_RENEW,  /* it is ours */
 };
-/* holder NULL: there is no lease. unchanged_ms: since it was last seen to change. */
-enum election_step election_decide(const char *me, const char *holder, uint64_t unchanged_ms);
+/* holder NULL: there is no lease. unchanged_ms: since it was last seen to change. before: how the
+ * names of our earlier starts begin; NULL: they are nobody to us. */
+enum election_step election_decide(const char *me, const char *before, const char *holder,
+                                   uint64_t unchanged_ms);

@@ -126,6 +126,7 @@ void loops_start(struct loops **out, const struct loops_config *c)
     election_start(&l->election, &(struct election_config){ .loop = l->config.loop,
                                                             .api = l->config.api,
                                                             .node = c->node,
+                                                            .id = c->server_id,
                                                             .on_elected = on_elected,
                                                             .on_lost = on_lost,
                                                             .arg = l });

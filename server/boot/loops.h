@@ -15,7 +15,8 @@ struct loops;
 
 struct loops_config {
     struct controllers_config controllers; /* part and live_servers are filled in here */
-    const char *node;                      /* this server's name; borrowed during the call */
+    const char *node, *server_id;          /* this server's, for the election; borrowed during the
+                                            * call; server_id may be NULL */
     bool shared;
     bool no_scheduler;
 };

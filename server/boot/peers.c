@@ -10,12 +10,15 @@
 #include "base/kube/metadata.h"
 #include "server/api/local.h"
 
+#include <stdio.h>
+
 #define LABEL    "coracle.io/component"
 #define TICK_MS  1000
 #define RETRY_MS 2000
 
 struct peer {
     char ip[46];
+    char uid[40];     /* of its Lease */
     uint64_t seen_ms; /* when it was last seen to change */
     bool live;
 };
@@ -84,6 +87,7 @@ static void on_event(void *arg, enum local_event ev, const json_t *lease)
             map_set(p->by_name, name, x);
         }
         memcpy(x->ip, ip, strlen(ip) + 1);
+        snprintf(x->uid, sizeof x->uid, "%s", meta_uid(lease));
         x->seen_ms = uv_now(p->config.loop);
         changed = set_live(x, !(is_new && looks_dead(lease)));
     }
@@ -107,6 +111,45 @@ static void look_for_dead(struct peers *p)
         p->config.on_change(p->config.arg);
 }
 
+static void maybe_closed(struct peers *p);
+
+static void on_forgotten(void *arg, int code, const json_t *obj, const struct err *e)
+{
+    struct peers *p = arg;
+
+    (void)code;
+    (void)obj;
+    p->busy = false;
+    if (e && e->code != ERR_NOT_FOUND)
+        log_debug("the lease of a dead server stays", kv("err", e->text));
+    maybe_closed(p);
+}
+
+/* One at a time: a server that moves leaves a Lease behind for each address that it had. */
+static void forget_dead(struct peers *p)
+{
+    uint64_t now_ms = uv_now(p->config.loop);
+    uint64_t forget_ms = p->config.forget_ms ? p->config.forget_ms : PEERS_FORGET_MS;
+    struct str name;
+    void *v;
+
+    for (size_t i = 0; map_next(p->by_name, &i, &name, &v);) {
+        struct peer *x = v;
+        auto_free char *text = NULL;
+        struct local_ref ref = ref_of(p);
+        struct local_delete_opts o = { .grace_period_s = -1, .uid = x->uid };
+
+        if (x->live || now_ms - x->seen_ms < forget_ms)
+            continue;
+        text = str_dup(name);
+        ref.name = text;
+        x->seen_ms = now_ms; /* its event takes it away, or it is tried again */
+        p->busy = true;
+        local_delete(p->config.api, &ref, &o, on_forgotten, p);
+        return;
+    }
+}
+
 size_t peers_live(const struct peers *p, const char **ips, size_t max)
 {
     struct str name;
@@ -124,8 +167,6 @@ size_t peers_live(const struct peers *p, const char **ips, size_t max)
 }
 
 /* ---- our own ---- */
-
-static void maybe_closed(struct peers *p);
 
 static void on_renewed(void *arg, int code, const json_t *obj, const struct err *e)
 {
@@ -175,6 +216,8 @@ static void on_tick(void *arg)
     if (!p->busy && uv_now(p->config.loop) >= p->renew_at_ms)
         renew(p);
     look_for_dead(p);
+    if (!p->busy)
+        forget_dead(p);
 }
 
 /* ---- life ---- */

@@ -3,7 +3,8 @@
  * Peers: which servers of the cluster live. Each one renews a Lease of its own in kube-system every
  * RENEW_MS; one that was not seen to change for DEAD_MS, by our own clock, is dead, as with
  * kube-apiserver's lease reconciler (pkg/controlplane/reconcilers/lease.go, 15 s). A server that
- * stops in order takes its Lease away.
+ * stops in order takes its Lease away; that of one which stays dead for FORGET_MS is taken away by
+ * the others.
  *
  * Loop thread only.
  */
@@ -11,8 +12,9 @@
 
 #include <uv.h>
 
-#define PEERS_RENEW_MS 5000
-#define PEERS_DEAD_MS  15000
+#define PEERS_RENEW_MS  5000
+#define PEERS_DEAD_MS   15000
+#define PEERS_FORGET_MS (10 * 60 * 1000)
 
 struct api;
 struct peers;
@@ -23,6 +25,7 @@ struct peers_config { /* texts are copied */
     const char *own_ip;           /* what the kubernetes endpoints say of this server */
     void (*on_change)(void *arg); /* the set changed; from the loop */
     void *arg;
+    uint64_t forget_ms; /* 0: PEERS_FORGET_MS */
 };
 
 void peers_start(struct peers **out, const struct peers_config *c);

@@ -35,6 +35,7 @@
 #include "server/boot/loops.h"
 #include "server/boot/node_why.h"
 #include "server/boot/restore.h"
+#include "server/boot/server_id.h"
 #include "server/boot/snapshots.h"
 #include "server/boot/supervisor.h"
 #include "server/ca/ca.h"
@@ -688,8 +689,10 @@ static void start_loops(struct server *s)
         .own_node = s->o->disable_agent ? "" : s->node_name,
         .disable_ccm = s->o->disable_cloud_controller,
     };
+    auto_free char *id = datastore_is_shared(s->o) ? server_id(s->o->node.data_dir) : NULL;
     const struct loops_config lc = { .controllers = cc,
                                      .node = s->node_name,
+                                     .server_id = id,
                                      .shared = datastore_is_shared(s->o),
                                      .no_scheduler = s->o->disable_scheduler };
     loops_start(&s->loops, &lc);

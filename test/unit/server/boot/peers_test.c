@@ -19,10 +19,12 @@ static void on_change(void *arg)
 static void server_start(struct server *s, struct cluster *c, const char *ip)
 {
     *s = (struct server){ .n_changes = 0 };
-    peers_start(
-        &s->p,
-        &(struct peers_config){
-            .loop = &c->loop, .api = c->api, .own_ip = ip, .on_change = on_change, .arg = s });
+    peers_start(&s->p, &(struct peers_config){ .loop = &c->loop,
+                                               .api = c->api,
+                                               .own_ip = ip,
+                                               .on_change = on_change,
+                                               .arg = s,
+                                               .forget_ms = PEERS_DEAD_MS + 2000 });
 }
 static void server_close(struct server *s, struct cluster *c)
 {
@@ -68,6 +70,18 @@ static void servers_see_each_other_come_and_go(void **state)
     cluster_close(&c);
 }
 
+static void until_gone(struct cluster *c, const struct local_ref *ref)
+{
+    for (uint64_t end = uv_now(&c->loop) + 60000; uv_now(&c->loop) < end;) {
+        json_auto_t *lease = cluster_get(c, ref);
+
+        if (!lease)
+            return;
+        uv_run(&c->loop, UV_RUN_ONCE);
+    }
+    fail_msg("the lease of a dead server stays");
+}
+
 static void a_lease_that_is_long_dead_is_no_server(void **state)
 {
     const struct local_ref ref = { .group = "coordination.k8s.io",
@@ -99,6 +113,7 @@ static void a_lease_that_is_long_dead_is_no_server(void **state)
     cluster_until(&c, cluster_is_true, &call.done, "the lease is renewed");
     json_decref(call.obj);
     until_live(&c, &a, 1); /* and falls silent again */
+    until_gone(&c, &ref);  /* for so long that nobody need remember it */
     server_close(&a, &c);
     cluster_close(&c);
 }
