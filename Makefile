@@ -135,7 +135,8 @@ check: $(unit_bins)
 # The tests that break something, as often as it takes to believe them, and a month of leases; CI
 # does it a few times, and a day.
 chaos_bins := $(addprefix $(BUILD)/test/unit/,tunnel/cuts_test tunnel/cycles_test \
-              server/store/sqlite_crash_test server/store/sqlite_month_test)
+              server/store/sqlite_crash_test server/store/etcd_crash_test \
+              server/store/sqlite_month_test)
 chaos: $(chaos_bins)
 	$(Q)sh test/run-chaos.sh $(BUILD) $(chaos_bins)
 

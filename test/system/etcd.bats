@@ -126,6 +126,28 @@ proxied() { [ "$(kubectl_on "$1" get --raw /api/v1/nodes/edge/proxy/healthz)" = 
     wait_for 30 proxied "$dead" || { show_logs; false; }
 }
 
+@test "kill -9 of etcd and of a server in a storm of writes loses nothing acknowledged and no event" {
+    local tls=$T/srv1/data/server/tls kills=${STORM_KILLS:-4} i storm
+    cp "$tls/client-admin.crt" "$tls/client-admin.key" "$tls/server-ca.crt" "$T/"
+    spawn storm in_net srv1 "$BUILD/test/tools/storm" 127.0.0.1:6443 "$T/server-ca.crt" "$T/client-admin.crt" \
+        "$T/client-admin.key" $((kills * 5 * (SLOW + 1) / 2)) hard
+    storm=$SPAWNED
+    for i in $(seq "$kills"); do
+        sleep "1.$((RANDOM % 9))"
+        if [ $((i % 2)) = 1 ]; then
+            kill -KILL "$(cat "$T/etcd/pid")"
+            start_etcd
+        else
+            kill -KILL "$(cat "$T/srv1/pid")"
+            join_server srv1
+        fi
+    done
+    wait_for 120 gone "$storm"
+    cat "$T/log/storm"
+    grep -qE '^storm: [0-9]+ acknowledged writes, [0-9]+ events, [1-9][0-9]* breaks: all there$' "$T/log/storm"
+}
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
 @test "a hung etcd: readyz says why, requests get 503 with the reason; it is over when etcd is back" {
     kill -STOP "$(cat "$T/etcd/pid")"
     not_ready() { kubectl_on srv1 get --raw '/readyz?verbose' 2>&1 | grep -q 'etcd at 10.77.0.2:2379'; }

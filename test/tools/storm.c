@@ -1,11 +1,14 @@
 /*
- * storm HOST:PORT CA CERT KEY SECONDS: a storm of writes on an API server, while somebody kills and
- * starts it again. Twelve clients each write an object of their own, eight ConfigMaps and four
- * Leases; two watches follow them, and go on behind a break where they were. At the end every
- * object is read, and the history of it all has to be possible (test/lib/history.h).
+ * storm HOST:PORT CA CERT KEY SECONDS [hard] [pause=MS]: a storm of writes on an API server, while
+ * somebody kills and starts it again. Twelve clients each write an object of their own, eight
+ * ConfigMaps and four Leases; two watches follow them, and go on behind a break where they were. At
+ * the end every object is read, and the history of it all has to be possible (test/lib/history.h).
  *
  *     connected --(a call fails without an answer)--> broken: a new life of the server begins
  *         ^---------------(a call is answered)-----------+
+ *
+ * hard: Leases are no softer than the rest, the datastore is an etcd. pause=MS: between the writes
+ * of a client. HOST:PORT may be a balancer in front of several servers.
  *
  * Prints what it did, or the contradiction; the exit code says which.
  */
@@ -47,7 +50,8 @@ struct storm {
     struct kube_client *kube;
     struct history *h;
     struct timer end;
-    bool broken, ending, failed;
+    bool broken, ending, failed, hard;
+    uint64_t pause_ms;
     unsigned n_breaks, n_left; /* left: clients that have not read at the end */
     size_t n_events;
     uint64_t n_values;
@@ -129,7 +133,10 @@ static void on_written(void *arg, const struct kube_reply *r, const struct err *
     if (!e) {
         history_acked(c->s->h, c->op, rev_of(r->object));
         c->live = true;
-        client_step(c);
+        if (c->s->pause_ms)
+            timer_start_ms(&c->retry, c->s->pause_ms, client_step, c);
+        else
+            client_step(c);
         return;
     }
     if (e->code == ERR_EXISTS || e->code == ERR_NOT_FOUND || e->code == ERR_AGAIN)
@@ -146,7 +153,7 @@ static void client_write(struct client *c)
     auto_free char *text = mem_printf("{\"metadata\":{\"name\":\"%s\"},\"%s\":\"%s\"}}", c->name,
                                       c->kind->outside, value);
 
-    c->op = history_begin(s->h, c->key, value, c->kind->soft && c->live);
+    c->op = history_begin(s->h, c->key, value, c->kind->soft && c->live && !s->hard);
     if (c->live)
         kube_patch(s->kube, item, KUBE_PATCH_MERGE, str_of(text), on_written, c);
     else
@@ -321,13 +328,27 @@ static void start(struct storm *s)
     }
 }
 
+static bool read_words(struct storm *s, char **words)
+{
+    for (; *words; words++) {
+        struct str key, value;
+
+        if (strcmp(*words, "hard") == 0)
+            s->hard = true;
+        else if (!str_cut(str_of(*words), '=', &key, &value) || !str_is(key, "pause") ||
+                 !str_to_u64(value, &s->pause_ms))
+            return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static struct storm s;
     const char *why;
 
-    if (argc != 6) {
-        fprintf(stderr, "usage: storm HOST:PORT CA CERT KEY SECONDS\n");
+    if (argc < 6 || !read_words(&s, argv + 6)) {
+        fprintf(stderr, "usage: storm HOST:PORT CA CERT KEY SECONDS [hard] [pause=MS]\n");
         return 2;
     }
     loop_ignore_sigpipe();

@@ -112,17 +112,24 @@ static void child(struct etcd_procs *p, size_t i, pid_t parent)
     _exit(127);
 }
 
-void etcd_member_start(struct etcd_procs *p, size_t i)
+void etcd_member_begin(struct etcd_procs *p, size_t i)
 {
     struct etcd_member *m = &p->v[i];
     pid_t me = getpid();
-    int status;
 
     m->pid = fork();
     if (m->pid < 0)
         die("fork");
     if (m->pid == 0)
         child(p, i, me);
+}
+
+void etcd_member_start(struct etcd_procs *p, size_t i)
+{
+    struct etcd_member *m = &p->v[i];
+    int status;
+
+    etcd_member_begin(p, i);
     for (int ms = 0; !answers(m->client_port); ms += 10) {
         if (waitpid(m->pid, &status, WNOHANG) == m->pid || ms > START_MS) {
             fprintf(stderr, "etcd did not start, see %s/log\n", m->dir);
@@ -135,7 +142,6 @@ void etcd_member_start(struct etcd_procs *p, size_t i)
 void etcd_procs_start(struct etcd_procs *p, const char *place, size_t n)
 {
     size_t len = 0;
-    pid_t me = getpid();
 
     p->n = n;
     for (size_t i = 0; i < n; i++) {
@@ -148,11 +154,8 @@ void etcd_procs_start(struct etcd_procs *p, const char *place, size_t n)
             (size_t)snprintf(p->endpoints + len, sizeof p->endpoints - len, "%s%s://127.0.0.1:%u",
                              i ? "," : "", p->tls ? "https" : "http", p->v[i].client_port);
     }
-    for (size_t i = 0; i + 1 < n; i++) { /* they need each other: wait for the last */
-        p->v[i].pid = fork();
-        if (p->v[i].pid == 0)
-            child(p, i, me);
-    }
+    for (size_t i = 0; i + 1 < n; i++) /* they need each other: wait for the last */
+        etcd_member_begin(p, i);
     etcd_member_start(p, n - 1);
     for (size_t i = 0; i < n; i++)
         for (int ms = 0; ms < START_MS && !answers(p->v[i].client_port); ms += 10)

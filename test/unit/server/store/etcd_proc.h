@@ -28,5 +28,6 @@ bool etcd_is_installed(void);
  * connections; the leader may come later. */
 void etcd_procs_start(struct etcd_procs *p, const char *place, size_t n);
 void etcd_member_start(struct etcd_procs *p, size_t i);            /* one that was killed */
+void etcd_member_begin(struct etcd_procs *p, size_t i);            /* does not wait for it */
 void etcd_member_kill(struct etcd_procs *p, size_t i, int signal); /* SIGKILL: waits for it */
 void etcd_procs_stop(struct etcd_procs *p);

@@ -9,15 +9,9 @@
 #include "base/core/mem.h"
 #include "base/data/db.h"
 #include "test/lib/disk.h"
-#include "test/unit/server/store/storm.h"
+#include "test/unit/server/store/storm_kill.h"
 
-#include <fcntl.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* So small that leases, compaction and checkpoints are part of every storm. */
 static const struct store_limits busy = { .checkpoint_ms = 20,
@@ -26,39 +20,9 @@ static const struct store_limits busy = { .checkpoint_ms = 20,
                                           .compact_slice_rows = 32,
                                           .log_pages = 40 };
 
-static unsigned n_crashes(void)
-{
-    const char *text = getenv("STORE_CRASHES");
-
-    return text ? (unsigned)atoi(text) : 15;
-}
-
 static int setup(void **state)
 {
     return fix_setup(state, &sqlite_backend);
-}
-
-/* Each key's state goes into the history, which then has to be possible. */
-static void check(struct fix *f, struct storm_log *l, const char *what, unsigned round)
-{
-    const char *why;
-
-    history_revision(l->h, store_revision(f->s));
-    for (int i = 0; i < STORM_KEYS; i++) {
-        char key[16], value[64] = "";
-        long long mod = 0, create;
-        const char *got;
-        storm_key(key, i);
-        got = get(f, key);
-        if (*got == '!')
-            fail_msg("%s %u: %s: %s", what, round, key, got);
-        if (*got != '-')
-            assert_int_equal(sscanf(got, "%63[0-9]@%lld/%lld", value, &mod, &create), 3);
-        history_read(l->h, key, value, mod);
-    }
-    why = history_check(l->h);
-    if (why)
-        fail_msg("%s %u: %s", what, round, why);
 }
 
 static void check_file(struct fix *f)
@@ -75,73 +39,25 @@ static void check_file(struct fix *f)
 
 /* ---- kill -9 ---- */
 
-static void note_to_pipe(void *arg, const struct storm_note *n)
-{
-    if (write(*(int *)arg, n, sizeof *n) != sizeof *n)
-        _exit(1);
-}
-
-static void child_main(struct fix *parents, int fd, unsigned round, const int64_t *from)
-{
-    static struct storm storm;
-    struct store *s;
-    uv_loop_t loop;
-    struct err e;
-
-    uv_loop_init(&loop);
-    if (sqlite_backend.open(&s, &loop, parents->place, &busy, &e)) {
-        fprintf(stderr, "the child's store: %s\n", e.text); /* an assertion would run its tests */
-        _exit(2);
-    }
-    storm_start(&storm, s, round, from, note_to_pipe, &fd);
-    uv_run(&loop, UV_RUN_DEFAULT);
-    _exit(1);
-}
-
-static void kill_round(struct fix *f, struct storm_log *l, unsigned round)
-{
-    struct storm_note n;
-    int fds[2], status;
-    pid_t pid;
-
-    assert_int_equal(pipe(fds), 0);
-    assert_true(fcntl(fds[1], F_SETPIPE_SZ, 1 << 20) > 0);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        close(fds[0]);
-        child_main(f, fds[1], round, l->seen);
-    }
-    close(fds[1]);
-    assert_int_equal(read(fds[0], &n, sizeof n), sizeof n); /* it is at work */
-    usleep((useconds_t)(round * 7919 % 60) * 1000);
-    kill(pid, SIGKILL);
-    do
-        storm_log_note(l, &n);
-    while (read(fds[0], &n, sizeof n) == sizeof n);
-    close(fds[0]);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
 static void kill_minus_nine_loses_nothing_acknowledged(void **state)
 {
     struct fix *f = *state;
     struct storm_log l = { .h = history_new() };
+    unsigned n = storm_n_crashes(15);
 
     fix_close(f);
-    for (unsigned round = 0; round < n_crashes(); round++) {
-        kill_round(f, &l, round);
+    for (unsigned round = 0; round < n; round++) {
+        storm_kill_round(f, &busy, false, &l, round);
         history_crash(l.h);
         fix_open(f, NULL);
-        check(f, &l, "kill", round);
+        storm_check(f, &l, "kill", round);
         fix_close(f);
         check_file(f);
     }
-    assert_true(history_n_acked(l.h) > 10 * n_crashes());
-    assert_true(l.n_events > 10 * n_crashes());
-    print_message("%u kills, %zu acknowledged writes, %zu events\n", n_crashes(),
-                  history_n_acked(l.h), l.n_events);
+    assert_true(history_n_acked(l.h) > 10 * n);
+    assert_true(l.n_events > 10 * n);
+    print_message("%u kills, %zu acknowledged writes, %zu events\n", n, history_n_acked(l.h),
+                  l.n_events);
     history_free(l.h);
 }
 
@@ -178,19 +94,20 @@ static void a_power_cut_loses_nothing_acknowledged(void **state)
 {
     struct fix *f = *state;
     struct storm_log l = { .h = history_new() };
+    unsigned n = storm_n_crashes(15);
 
     fix_close(f);
-    for (unsigned round = 0; round < n_crashes(); round++) {
+    for (unsigned round = 0; round < n; round++) {
         cut_round(f, &l, round);
         history_crash(l.h);
         fix_open(f, NULL);
-        check(f, &l, "cut", round);
+        storm_check(f, &l, "cut", round);
         fix_close(f);
         check_file(f);
     }
-    assert_true(history_n_acked(l.h) > 10 * n_crashes());
-    print_message("%u cuts, %zu acknowledged writes, %zu events\n", n_crashes(),
-                  history_n_acked(l.h), l.n_events);
+    assert_true(history_n_acked(l.h) > 10 * n);
+    print_message("%u cuts, %zu acknowledged writes, %zu events\n", n, history_n_acked(l.h),
+                  l.n_events);
     history_free(l.h);
 }
 

@@ -34,10 +34,13 @@ static void on_written(void *arg, int64_t rev, size_t failed, struct store_obj *
         n.what = STORM_REFUSED;
         c->live = current != NULL;
     } else {
-        return; /* it may have happened: a client would not know either */
+        c->lost = true;
+        if (e->code != ERR_CLOSED) /* it may have happened: a client would not know either */
+            return;
+        n.what = STORM_REFUSED;
     }
     c->storm->note(c->storm->arg, &n);
-    if (!c->storm->stopping)
+    if (!c->storm->stopping && !c->lost)
         client_write(c);
 }
 
@@ -56,12 +59,40 @@ static void client_write(struct storm_client *c)
         snprintf(value, sizeof value, "%" PRIu64, n.value);
         op.value = str_of(value);
     }
-    n.soft = lease && c->kind == STORE_UPDATE;
+    n.soft = lease && c->kind == STORE_UPDATE && !st->hard;
     st->note(st->arg, &n);
     op.kind = c->kind;
     op.key = str_of(key);
     c->waits = true;
     store_commit(st->s, &op, 1, on_written, c);
+}
+
+/* What is there now goes into the history, and the client goes on from it. */
+static void on_looked(void *arg, struct store_obj *o, int64_t rev, const struct err *e)
+{
+    struct storm_client *c = arg;
+    struct storm_note n = { .what = STORM_READ, .key = c->key };
+    (void)rev;
+
+    c->waits = false;
+    if (e && e->code != ERR_NOT_FOUND)
+        return; /* at the next poke */
+    c->live = o != NULL;
+    c->lost = false;
+    n.value = o ? strtoull(o->value, NULL, 10) : 0;
+    n.rev = o ? o->mod_rev : 0;
+    c->storm->note(c->storm->arg, &n);
+    if (!c->storm->stopping)
+        client_write(c);
+}
+
+static void client_look(struct storm_client *c)
+{
+    char key[16];
+
+    storm_key(key, c->key);
+    c->waits = true;
+    store_get(c->storm->s, str_of(key), on_looked, c);
 }
 
 /* ---- watches ---- */
@@ -76,6 +107,7 @@ static bool on_event(void *arg, const struct store_event *ev)
 
     n.key = atoi(o->key + 3);
     n.value = ev->now ? strtoull(ev->now->value, NULL, 10) : 0;
+    w->seen = ev->rev;
     w->storm->note(w->storm->arg, &n);
     return true;
 }
@@ -85,6 +117,7 @@ static void on_progress(void *arg, int64_t rev)
     struct storm_watch *w = arg;
     struct storm_note n = { .what = STORM_SEEN, .watch = w->i, .rev = rev };
 
+    w->seen = rev;
     w->storm->note(w->storm->arg, &n);
 }
 
@@ -93,7 +126,8 @@ static void on_end(void *arg, const struct err *e)
     struct storm_watch *w = arg;
 
     w->w = NULL;
-    if (e->code == ERR_EXPIRED) /* compacted while we were away: a client lists and goes on */
+    w->expired = e->code == ERR_EXPIRED;
+    if (w->expired && !w->storm->stubborn) /* compacted meanwhile: a client lists and goes on */
         watch_begin(w, 0);
 }
 
@@ -103,6 +137,7 @@ static void watch_begin(struct storm_watch *w, int64_t from)
     struct storm_note n = { .what = STORM_WATCH, .watch = w->i };
 
     n.rev = from ? from : store_revision(w->storm->s);
+    w->seen = n.rev;
     w->storm->note(w->storm->arg, &n);
     store_watch_start(&w->w, w->storm->s, STR("/k/"), n.rev, &events, w);
 }
@@ -110,7 +145,13 @@ static void watch_begin(struct storm_watch *w, int64_t from)
 void storm_start(struct storm *st, struct store *s, unsigned boot,
                  const int64_t from[STORM_WATCHES], storm_note_fn note, void *arg)
 {
-    *st = (struct storm){ .s = s, .note = note, .arg = arg, .boot = boot + 1, .random = boot };
+    *st = (struct storm){ .s = s,
+                          .note = note,
+                          .arg = arg,
+                          .boot = boot + 1,
+                          .random = boot,
+                          .hard = st->hard,
+                          .stubborn = st->stubborn };
     for (int i = 0; i < STORM_WATCHES; i++) {
         st->watches[i] = (struct storm_watch){ .storm = st, .i = i };
         watch_begin(&st->watches[i], from[i]);
@@ -119,6 +160,24 @@ void storm_start(struct storm *st, struct store *s, unsigned boot,
         st->clients[i] = (struct storm_client){ .storm = st, .key = i };
         client_write(&st->clients[i]);
     }
+}
+
+void storm_poke(struct storm *st)
+{
+    for (int i = 0; i < STORM_KEYS && !st->stopping; i++)
+        if (st->clients[i].lost && !st->clients[i].waits)
+            client_look(&st->clients[i]);
+    for (int i = 0; i < STORM_WATCHES && !st->stopping; i++)
+        if (!st->watches[i].w)
+            watch_begin(&st->watches[i], st->watches[i].expired ? 0 : st->watches[i].seen);
+}
+
+bool storm_is_quiet(const struct storm *st)
+{
+    for (int i = 0; i < STORM_KEYS; i++)
+        if (st->clients[i].waits)
+            return false;
+    return st->stopping;
 }
 
 void storm_stop(struct storm *st)
@@ -148,6 +207,9 @@ void storm_log_note(struct storm_log *l, const struct storm_note *n)
         break;
     case STORM_REFUSED:
         history_refused(l->h, l->open[n->key]);
+        break;
+    case STORM_READ:
+        history_read(l->h, key, value, n->rev);
         break;
     case STORM_WATCH:
         l->watch[n->watch] = history_watch(l->h, "/k/", n->rev);
