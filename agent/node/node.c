@@ -28,9 +28,10 @@ struct node {
     enum step step;
     char *path, *status_path, *lease_path;
     char *uid;
-    json_t *written; /* the status as last sent, or what stood there; NULL: neither */
-    bool seen_other; /* the watch told another Ready than ours while a write was under way */
-    bool unsure;     /* a write failed: what stands there is not known */
+    json_t *written;    /* the status as last sent, or what stood there; NULL: neither */
+    bool seen_other;    /* the watch told another Ready than ours while a write was under way */
+    bool unsure;        /* a write failed: what stands there is not known */
+    bool has_addresses; /* the Node there has some */
     uint64_t written_ms;
     struct timer step_timer, lease_timer, status_timer;
     struct backoff backoff, lease_backoff;
@@ -125,6 +126,7 @@ static void on_created(void *arg, const struct kube_reply *r, const struct err *
     if (!e) {
         log_info("node registered", kv("node", n->c.object->name));
         keep_uid(n, r->object);
+        n->has_addresses = true;
     }
     n->step = e ? STEP_METADATA : STEP_STATUS;
     node_step(n);
@@ -145,6 +147,7 @@ static void on_metadata(void *arg, const struct kube_reply *r, const struct err 
         return;
     }
     keep_uid(n, r->object);
+    n->has_addresses = json_array_size(json_at(r->object, "status.addresses")) > 0;
     if (!n->written) /* transition times outlive a restart of the agent */
         n->written = json_incref(json_object_get(r->object, "status"));
     n->step = STEP_STATUS;
@@ -169,21 +172,27 @@ static void on_first_status(void *arg, const struct kube_reply *r, const struct 
     note(n, "", NULL);
     backoff_reset(&n->backoff);
     n->step = STEP_DONE;
+    n->has_addresses = true;
     n->written_ms = uv_now(n->c.loop);
     renew_lease(n);
     write_status(n); /* arms its timer; the runtime may have come meanwhile */
     move(n, NODE_RUNNING);
 }
 
+/* Where a cloud controller makes the addresses (of our annotations, or of what it knows), the Node
+ * gets ours only while it has none, as kubelet's do (pkg/kubelet/nodestatus/setters.go): else each
+ * heartbeat would be undone by another write. */
 static struct kube_call *patch_status(struct node *n, kube_reply_fn done)
 {
     json_auto_t *patch = json_object();
-    json_t *status = node_object_status(n->c.object, n->written);
+    json_t *status = node_object_status(n->c.object, n->written), *sent = json_copy(status);
     auto_free char *text = NULL;
 
     json_decref(n->written);
-    n->written = json_incref(status);
-    json_object_set_new(patch, "status", status);
+    n->written = status;
+    if (n->c.object->external_cloud && n->has_addresses)
+        json_object_del(sent, "addresses");
+    json_object_set_new(patch, "status", sent);
     text = json_text(patch);
     return kube_patch(n->c.client, n->status_path, KUBE_PATCH_STRATEGIC, str_of(text), done, n);
 }

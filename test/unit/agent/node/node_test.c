@@ -452,6 +452,50 @@ static void the_status_is_written_when_it_changed_and_not_otherwise(void **state
     world_deinit(&w);
 }
 
+/* The cloud controller has made them its own: sent again, they would be written twice per
+ * heartbeat. */
+static void addresses_that_a_cloud_controller_makes_are_left_to_it(void **state)
+{
+    static const struct {
+        const char *there;                  /* NULL: the Node is new */
+        bool external_cloud, first, second; /* addresses are in that status */
+    } rows[] = {
+        { NULL, true, false, false },
+        { NULL, false, true, true },
+        { "[]", true, true, false },
+        { "[{\"type\":\"Hostname\",\"address\":\"other\"}]", true, false, false },
+        { "[{\"type\":\"Hostname\",\"address\":\"other\"}]", false, true, true },
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world w;
+        auto_free char *node = rows[i].there
+                                   ? mem_printf("{\"metadata\":{\"name\":\"n1\",\"uid\":\"u\"},"
+                                                "\"status\":{\"addresses\":%s}}",
+                                                rows[i].there)
+                                   : NULL;
+
+        world_init(&w);
+        w.object.external_cloud = rows[i].external_cloud;
+        if (node) {
+            w.rules[w.n_rules++] = (struct rule){ CREATE, 409, "AlreadyExists", 0 };
+            w.node_json = node;
+        }
+        start(&w);
+        await_state(&w, NODE_RUNNING);
+        w.object.runtime_ready = true;
+        node_touch(w.node);
+        await(&w, STATUS, 2);
+        assert_non_null(json_at(body_of(&w, CREATE, 0), "status.addresses[0]"));
+        assert_int_equal(json_at(body_of(&w, STATUS, 0), "status.addresses") != NULL,
+                         rows[i].first);
+        assert_int_equal(json_at(body_of(&w, STATUS, 1), "status.addresses") != NULL,
+                         rows[i].second);
+        world_deinit(&w);
+    }
+}
+
 static void a_failed_status_is_written_again_with_its_times(void **state)
 {
     struct world w;
@@ -518,6 +562,7 @@ int main(void)
         cmocka_unit_test(a_deleted_node_stays_deleted),
         cmocka_unit_test(a_node_made_anew_is_ours_too),
         cmocka_unit_test(the_status_is_written_when_it_changed_and_not_otherwise),
+        cmocka_unit_test(addresses_that_a_cloud_controller_makes_are_left_to_it),
         cmocka_unit_test(a_failed_status_is_written_again_with_its_times),
         cmocka_unit_test(it_can_be_closed_at_any_moment),
         cmocka_unit_test(a_bad_taint_is_refused_at_once),
