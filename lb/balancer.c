@@ -33,7 +33,7 @@
 #define DOUBT_LOOK_MS      250
 #define DOUBT_AFTER_MS     500
 #define DOUBT_RTTS         3
-#define MUTE_MS            3000 /* no first word, while there is another place to try */
+#define MUTE_MS            2000 /* no first word, while there is another place to try */
 #define MUTE_RTTS          6
 #define ACCEPTS_PER_TURN   64
 #define IDLE_PIPES_MAX     32
@@ -50,6 +50,7 @@ struct conn {
     struct relay *relay;
     uint64_t n_up, quiet_since_ms; /* what went up when it was last looked at, and since when */
     bool doubted, has_other;       /* it was never answered, and its name has other addresses */
+    bool heard;                    /* its server has said something */
 };
 
 struct balancer {
@@ -424,21 +425,38 @@ static void on_health_timer(void *arg)
 /* ---- servers that take connections and say nothing ---------------------------------------------
  */
 
+static bool address_of(const struct conn *c, struct lb_addr *out)
+{
+    struct sockaddr_storage peer;
+
+    if (!relay_peer(c->relay, &peer))
+        return false;
+    *out = (struct lb_addr){ .n = peer.ss_family == AF_INET ? sizeof out->u.v4 : sizeof out->u.v6 };
+    memcpy(&out->u, &peer, out->n);
+    return true;
+}
+
 /* No tunnel tells which address of a name it is that hangs, and a listed server that hangs is there
  * by its name too: the next dial of a name takes another one. */
 static bool avoid_address(struct conn *c)
 {
-    struct lb_addr addr = { .n = sizeof addr.u };
-    struct sockaddr_storage peer;
+    struct lb_addr addr;
     char text[TCP_ADDR_TEXT_BYTES];
 
-    if (!relay_peer(c->relay, &peer))
+    if (!address_of(c, &addr))
         return false;
-    addr.n = peer.ss_family == AF_INET ? sizeof addr.u.v4 : sizeof addr.u.v6;
-    memcpy(&addr.u, &peer, addr.n);
     log_debug("a server does not answer", kv("server", c->server->address),
               kv("at", tcp_addr_text(text, &addr.u.any)));
     return lb_names_silent(c->b->dialer.names, c->server->address, &addr);
+}
+
+static void note_heard(struct conn *c)
+{
+    struct lb_addr addr;
+
+    c->heard = true;
+    if (address_of(c, &addr))
+        lb_names_heard(c->b->dialer.names, &addr);
 }
 
 /* No first word, and a second witness: its tunnel is down, or it has none yet and another server's
@@ -475,6 +493,8 @@ static void look_at(struct conn *c, uint64_t now_ms)
     uint64_t n_up, n_down, quiet_ms;
 
     relay_n_bytes(c->relay, &n_up, &n_down);
+    if (n_down && !c->heard)
+        note_heard(c);
     /* Who sends more is being heard: only silence after the last word counts. */
     if (n_up != c->n_up || !relay_is_unanswered(c->relay)) {
         c->n_up = n_up;

@@ -25,7 +25,9 @@
 #define IN_USE_MS  (5 * 60000)
 #define FORGET_MS  (60 * 60000)
 #define TICK_MS    5000
-#define RETRY_MS   5000 /* between renewals that fail */
+#define RETRY_MS   5000  /* between renewals that fail */
+#define SILENT_MS  60000 /* that a silent address is not believed because it takes a connection */
+#define SILENT_MAX 32
 #define HOST_BYTES 260
 
 struct request {
@@ -46,9 +48,16 @@ struct entry {
     uint64_t resolved_ms, used_ms, renew_ms;
 };
 
+struct silent {
+    struct lb_addr addr;
+    uint64_t until_ms;
+};
+
 struct lb_names {
     uv_loop_t *loop;
     lb_resolve_fn resolve;
+    struct silent silent[SILENT_MAX]; /* the oldest is overwritten */
+    size_t n_silent;
     struct map *entries;
     struct list requests;
     struct timer timer;
@@ -311,10 +320,42 @@ void lb_name_wait_cancel(struct lb_name_wait *w)
         list_remove(&w->link);
 }
 
+/* ---- what answers, and what only takes connections
+ * -------------------------------------------------
+ */
+
+static struct silent *find_silent(struct lb_names *n, const struct lb_addr *which)
+{
+    for (size_t i = 0; i < MIN(n->n_silent, (size_t)SILENT_MAX); i++)
+        if (lb_addr_eq(&n->silent[i].addr, which))
+            return &n->silent[i];
+    return NULL;
+}
+
+static void note_silent(struct lb_names *n, const struct lb_addr *which)
+{
+    struct silent *s = find_silent(n, which);
+
+    if (!s)
+        s = &n->silent[n->n_silent++ % SILENT_MAX];
+    *s = (struct silent){ *which, uv_now(n->loop) + SILENT_MS };
+}
+
+void lb_names_heard(struct lb_names *n, const struct lb_addr *which)
+{
+    struct silent *s = find_silent(n, which);
+
+    if (s)
+        s->until_ms = 0;
+}
+
 void lb_names_worked(struct lb_names *n, const char *address, const struct lb_addr *which)
 {
     struct entry *en = map_get(n->entries, str_of(address));
+    const struct silent *s = find_silent(n, which);
 
+    if (s && uv_now(n->loop) < s->until_ms)
+        return;
     for (size_t i = 1; en && i < en->addrs.n; i++)
         if (lb_addr_eq(&en->addrs.v[i], which)) {
             struct lb_addr best = en->addrs.v[i];
@@ -345,6 +386,7 @@ bool lb_names_silent(struct lb_names *n, const char *address, const struct lb_ad
     struct str key;
     void *value;
 
+    note_silent(n, &addr);
     for (size_t i = 0; map_next(n->entries, &i, &key, &value);) {
         struct entry *en = value;
         auto_free char *name = str_dup(key);

@@ -53,11 +53,14 @@ void lb_names_resolve(struct lb_names *n, const char *address, struct lb_name_wa
                       void (*fn)(void *arg, const struct lb_addrs *addrs, const struct err *e),
                       void *arg);
 void lb_name_wait_cancel(struct lb_name_wait *w); /* fn does not come; legal in any state */
-/* This one answered: the next dial begins with it. */
+/* This one took a connection: the next dial begins with it, unless it was silent a short while ago.
+ */
 void lb_names_worked(struct lb_names *n, const char *address, const struct lb_addr *which);
 /* This one takes connections and says nothing: dials of all names try it last from now on, and the
  * names are resolved anew. False: address, if it is a name, has no other. */
 bool lb_names_silent(struct lb_names *n, const char *address, const struct lb_addr *which);
+/* It said something: it is silent no more. */
+void lb_names_heard(struct lb_names *n, const struct lb_addr *which);
 
 /* Nobody waits any more. done (may be NULL) comes later, without waiting for a resolver that hangs.
  */
