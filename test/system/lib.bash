@@ -144,9 +144,26 @@ agent_args() { # agent_args NAME
     echo --data-dir "$T/$1/data" --node-dir "$T/$1/node" --run-dir "$T/$1/run" --config "$T/$1/config.yaml"
 }
 
+# TEST_DATASTORE=etcd: a server whose test names no datastore gets an etcd of its own, in its host. It lives on
+# while the server is started anew.
+own_etcd() { # own_etcd HOST
+    local dir=$T/$1/etcd
+    kill -0 "$(cat "$dir/pid" 2>/dev/null)" 2>/dev/null && return 0
+    mkdir -p "$dir"
+    spawn "etcd-$1" in_net "$1" etcd --data-dir "$dir/data" --logger zap --log-level warn \
+        --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
+        --listen-peer-urls http://127.0.0.1:2380
+    echo "$SPAWNED" >"$dir/pid"
+}
+
 start_server() { # start_server HOST FLAG...: log is HOST; waits until it is ready
-    local name=$1
+    local name=$1 K3S_DATASTORE_ENDPOINT=${K3S_DATASTORE_ENDPOINT:-}
     shift
+    if [ "${TEST_DATASTORE:-}" = etcd ] && [[ -z "$K3S_DATASTORE_ENDPOINT" && "$*" != *--datastore-endpoint* ]]; then
+        own_etcd "$name"
+        K3S_DATASTORE_ENDPOINT=http://127.0.0.1:2379
+    fi
+    export K3S_DATASTORE_ENDPOINT
     # shellcheck disable=SC2046
     spawn "$name" in_host "$name" "$CORACLE" server $(server_args "$name") "$@"
     export "SERVER_PID_$name=$SPAWNED"
