@@ -14,6 +14,7 @@
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/kube/status.h"
+#include "server/api/claims.h"
 #include "server/api/local.h"
 #include "server/api/request.h"
 #include "server/api/scrape.h"
@@ -397,6 +398,11 @@ static void make_namespaces(struct api *a)
     }
 }
 
+static void on_claims_repaired(struct api *a)
+{
+    started_step(a, NULL);
+}
+
 static void on_services(void *arg, const struct store_list *l, const struct err *e)
 {
     struct api *a = arg;
@@ -408,8 +414,10 @@ static void on_services(void *arg, const struct store_list *l, const struct err 
         if (doc)
             service_ips_hold(a->env.service_ips, doc);
     }
-    if (!e)
+    if (!e) {
+        a->n_starting += (unsigned)claims_repair(a, l, on_claims_repaired);
         make_namespaces(a);
+    }
     started_step(a, e);
 }
 

@@ -139,6 +139,8 @@ struct api_req {
     char *text;   /* its bytes */
     bool removes; /* COMMIT deletes */
     bool took;    /* prepare_create succeeded: undo_create when nothing is stored */
+    bool claim_lost;  /* the commit failed at a claim (server/api/claims.h), not at the object */
+    bool claims_kept; /* of those that it should give up one is not there: all are left */
     unsigned n_tries;
     int ok_code; /* 200 or 201 */
 

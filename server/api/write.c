@@ -10,8 +10,10 @@
 #include "base/kube/metadata.h"
 #include "base/kube/patch.h"
 #include "base/kube/status.h"
+#include "server/api/claims.h"
 #include "server/api/request.h"
 #include "server/api/write.h"
+#include "server/resource/service_claims.h"
 #include "server/schema/defaults.h"
 #include "server/schema/strategic.h"
 #include "server/schema/validate.h"
@@ -135,16 +137,19 @@ static void on_commit(void *arg, int64_t rev, size_t failed, struct store_obj *c
 {
     struct api_req *r = arg;
 
-    (void)failed;
     r->n_pending--;
     r->err = e ? *e : (struct err){ 0 };
+    r->claim_lost = failed > 0 && e && (e->code == ERR_EXISTS || e->code == ERR_NOT_FOUND);
     r->list_rev = rev;
     if (!e && r->hooks->after_commit)
         r->hooks->after_commit(&r->api->env, r->removes ? NULL : r->obj, r->old_doc);
     if (e && e->code != ERR_TIMEOUT) /* then it may still be stored */
         give_back(r);
     r->took = false;
-    if (e && e->code == ERR_CONFLICT) { /* saves a read */
+    if (r->claim_lost) {
+        r->claims_kept = e->code == ERR_NOT_FOUND;
+        err_set(&r->err, ERR_CONFLICT, "provided address or node port is already allocated");
+    } else if (e && e->code == ERR_CONFLICT) { /* saves a read */
         store_obj_unref(r->old);
         r->old = current ? store_obj_ref(current) : NULL;
     }
@@ -153,7 +158,12 @@ static void on_commit(void *arg, int64_t rev, size_t failed, struct store_obj *c
 
 void write_commit(struct api_req *r)
 {
-    struct store_op op = {
+    auto_free struct service_claims *claims = NULL;
+    struct store_op ops[STORE_OPS_MAX];
+    size_t n = 1;
+    struct err e;
+
+    ops[0] = (struct store_op){
         .kind = r->removes ? STORE_DELETE
                 : r->old   ? STORE_UPDATE
                            : STORE_CREATE,
@@ -170,8 +180,16 @@ void write_commit(struct api_req *r)
         api_step(r);
         return;
     }
+    if (r->hooks->claims && store_is_shared(r->api->store)) {
+        claims = mem_alloc(sizeof *claims);
+        if (claims_add(r, claims, ops, &n, &e)) {
+            give_back(r);
+            req_err(r, &e);
+            return;
+        }
+    }
     r->n_pending++;
-    store_commit(r->api->store, &op, 1, on_commit, r);
+    store_commit(r->api->store, ops, n, on_commit, r);
 }
 
 /* The old object as a document with its version. False: answered. */
@@ -667,6 +685,25 @@ static bool names_version(const struct api_req *r)
     return *v && strcmp(v, "0") != 0;
 }
 
+/* Another server gave out the same address in the same moment: the next try finds it taken, or
+ * chooses another one. */
+static void claim_lost(struct api_req *r)
+{
+    struct err e = r->err;
+
+    r->err = (struct err){ 0 };
+    r->claim_lost = r->removes = false;
+    if (++r->n_tries >= TRIES_MAX) {
+        e.code = ERR_EXISTS;
+        answer_unprepared(r, &e);
+    } else if (r->old) {
+        req_move(r, REQ_READ);
+        write_step(r);
+    } else {
+        create_build(r);
+    }
+}
+
 static void commit_done(struct api_req *r)
 {
     enum err_code code = r->err.code;
@@ -676,6 +713,10 @@ static void commit_done(struct api_req *r)
             req_object(r, 200, str_of(r->text), r->list_rev);
         else
             req_object(r, r->ok_code, str_of(r->text), r->list_rev);
+        return;
+    }
+    if (r->claim_lost) {
+        claim_lost(r);
         return;
     }
     if (code == ERR_EXISTS && *meta_str(r->in, "generateName") && !*meta_name(r->in) &&

@@ -14,6 +14,7 @@
 
 #include <jansson.h>
 
+struct service_claims;
 struct service_ips;
 
 /* The memory that hooks share, one per API server. */
@@ -40,6 +41,10 @@ struct resource_hooks {
     void (*undo)(struct resource_env *env, const json_t *obj, const json_t *old);
     /* The change is durable. obj NULL: deleted; old NULL: created. */
     void (*after_commit)(struct resource_env *env, const json_t *obj, const json_t *old);
+
+    /* Keys that the commit of obj in place of old (either may be NULL) creates and deletes beside
+     * it, where several servers share the datastore. ERR_LIMIT: too many. */
+    int (*claims)(struct service_claims *out, const json_t *obj, const json_t *old, struct err *e);
 
     /* Grace of a DELETE in seconds; asked_s is -1 when the client named none. 0: remove at once.
      * NULL: 0. */

@@ -3,6 +3,7 @@
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "server/resource/kinds.h"
+#include "server/resource/service_claims.h"
 #include "server/resource/service_ip.h"
 
 #include <string.h>
@@ -141,4 +142,5 @@ const struct resource_hooks resource_services = {
     .prepare_update = prepare_update,
     .undo = undo,
     .after_commit = after_commit,
+    .claims = service_claims_of,
 };

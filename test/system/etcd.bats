@@ -9,7 +9,7 @@ load lib
 TOKEN=0123456789abcdef-of-the-cluster
 
 setup_file() {
-    lib_need ip dnsmasq kubectl containerd runc ctr etcd
+    lib_need ip dnsmasq curl jq kubectl containerd runc ctr etcd
     lib_init
     host_new sw
     in_net sw ip link add br0 type bridge
@@ -93,6 +93,54 @@ proxied() { [ "$(kubectl_on "$1" get --raw /api/v1/nodes/edge/proxy/healthz)" = 
     wait_for 30 phase srv1 hello Running || { kubectl_on srv1 describe pod hello; show_logs; false; }
     wait_for 10 logs_hold srv1 hello 'hello from a pod on coracle'
     wait_for 10 logs_hold srv2 hello 'hello from a pod on coracle'
+}
+
+service_at() { # service_at SERVER NAME ADDRESS PORT: asks for both; prints the code
+    local tls=$T/$1/data/server/tls
+    in_net "$1" curl -s --max-time 20 -o "$T/answer-$1" -w '%{http_code}' --cacert "$tls/server-ca.crt" \
+        --cert "$tls/client-admin.crt" --key "$tls/client-admin.key" -H 'Content-Type: application/json' \
+        -d "{\"metadata\":{\"name\":\"$2\"},\"spec\":{\"type\":\"NodePort\",\"clusterIP\":\"$3\",
+             \"ports\":[{\"port\":80,\"nodePort\":$4}]}}" https://127.0.0.1:6443/api/v1/namespaces/default/services
+}
+
+@test "an address and a node port that both servers are asked for in the same moment are given once" {
+    local i codes ip=10.43.9.1 port=31500 other_ip other_port
+    for i in $(seq 2 25); do
+        other_ip=10.43.9.$i other_port=$port # the port alone, and the address alone
+        [ $((i % 2)) = 0 ] || other_ip=$ip other_port=$((port + i))
+        service_at srv1 one "$ip" "$port" >"$T/code1" &
+        service_at srv2 two "$other_ip" "$other_port" >"$T/code2" &
+        wait %1 %2 2>/dev/null || wait
+        codes=$(printf '%s\n' "$(cat "$T/code1")" "$(cat "$T/code2")" | sort | xargs)
+        [ "$codes" = '201 422' ] || { echo "round $i: $codes"; cat "$T/answer-srv1" "$T/answer-srv2"; false; }
+        grep -q 'already allocated' "$T/answer-srv1" "$T/answer-srv2"
+        kubectl_on srv2 delete service one two --ignore-not-found
+    done
+    # nothing of what was deleted is left
+    [ "$(claims)" = /registry/coracle/serviceips/10.43.0.1 ]
+}
+
+etcd_raw() { in_net etcd curl -sf "http://10.77.0.2:2379/v3/kv/$1" -d "$2"; } # etcd_raw CALL JSON: its HTTP gateway
+b64() { printf '%s' "$1" | base64 -w0; }
+claims() { # what is claimed, as one line
+    etcd_raw range "{\"key\":\"$(b64 /registry/coracle/)\",\"range_end\":\"$(b64 /registry/coracle0)\"}" |
+        jq -r '.kvs[]?.key | @base64d' | xargs
+}
+claims_are() { [ "$(claims)" = "$1" ]; }
+
+@test "a start repairs the claims: one that is missing, and one that nobody has any more" {
+    [ "$(service_at srv1 kept 10.43.9.7 31507)" = 201 ]
+    local want
+    want=$(claims)
+    [ "$want" = '/registry/coracle/nodeports/31507 /registry/coracle/serviceips/10.43.0.1 /registry/coracle/serviceips/10.43.9.7' ]
+    etcd_raw deleterange "{\"key\":\"$(b64 /registry/coracle/serviceips/10.43.9.7)\"}"
+    etcd_raw put "{\"key\":\"$(b64 /registry/coracle/nodeports/31999)\",\"value\":\"$(b64 /registry/core/services/default/gone)\"}"
+    refute claims_are "$want"
+    stop_pid "$(cat "$T/srv2/pid")"
+    join_server srv2
+    wait_for 5 claims_are "$want" || { claims; show_logs; false; }
+    kubectl_on srv1 delete service kept
+    claims_are /registry/coracle/serviceips/10.43.0.1
 }
 
 @test "another token is refused with the reason, and nothing is made" {
