@@ -1,0 +1,30 @@
+#pragma once
+/*
+ * Regex: does a text match a pattern of the RE2 syntax (github.com/google/re2/wiki/Syntax), as Go's
+ * regexp reads it. Yes or no only, found anywhere in the text unless the pattern is anchored.
+ *
+ * The pattern becomes a nondeterministic automaton that is run over the text without backtracking:
+ * time is at most (size of the pattern, repeats unrolled) times (length of the text), memory does
+ * not grow. Both sizes come from peers, so both are bounded. Not supported, and refused by name:
+ * classes of Unicode properties (\p{L}) and \C. (?i) folds ASCII only. Any thread; a struct regex
+ * is used by one at a time.
+ */
+#include "base/core/err.h"
+#include "base/core/str.h"
+
+#define REGEX_PATTERN_MAX_BYTES 16384
+#define REGEX_STATES_MAX        20000    /* of one automaton; a{1000} has 1000 */
+#define REGEX_REPEAT_MAX        1000     /* Go's own limit of a{n} */
+#define REGEX_DEPTH_MAX         200      /* of nested groups; Go allows 1000 */
+#define REGEX_STEPS_MAX         30000000 /* states visited for one text: some 0.2 s */
+
+struct regex;
+
+/* ERR_INVALID in Go's words: "error parsing regexp: missing closing ): `(a`"; ERR_LIMIT: too large.
+ */
+MUST_USE int regex_new(struct regex **out, struct str pattern, struct err *e);
+void regex_free(struct regex *r);
+/* text is UTF-8; bytes that are not count as U+FFFD. ERR_LIMIT: REGEX_STEPS_MAX, *out is false. */
+MUST_USE int regex_match(bool *out, struct regex *r, struct str text, struct err *e);
+
+DEFINE_AUTO(regex);
