@@ -68,11 +68,22 @@ static bool filtered(const struct api_req *r)
     return !label_selector_is_empty(r->labels) || !field_selector_is_empty(r->fields);
 }
 
+/* A list without limit is read in pages of one revision: two of them are in memory, the one that
+ * goes out and the one that is read meanwhile. Not where all of it has to be there at once. A
+ * client that takes so long that the revision is compacted meanwhile (five minutes at least) gets a
+ * broken answer and has to use limits. */
+static bool is_paged(const struct api_req *r)
+{
+    return r->verb == VERB_LIST && r->http && !r->params.limit && !r->accept.proto &&
+           !reply_is_dressed(r);
+}
+
 static void on_list(void *arg, const struct store_list *l, const struct err *e);
 
-static void list_more(struct api_req *r)
+/* The next page; the state stays. */
+static void read_page(struct api_req *r)
 {
-    size_t limit = (size_t)r->params.limit;
+    size_t limit = is_paged(r) ? LIST_CHUNK : (size_t)r->params.limit;
     struct store_list_opts o = {
         .at_rev = r->list_rev,
         .after = buf_str(&r->after),
@@ -85,9 +96,14 @@ static void list_more(struct api_req *r)
         o.likes_arg = r->labels;
     }
 
-    req_move(r, REQ_LIST);
     r->n_pending++;
     store_list(r->api->store, str_of(r->key), &o, on_list, r);
+}
+
+static void list_more(struct api_req *r)
+{
+    req_move(r, REQ_LIST);
+    read_page(r);
 }
 
 static void on_list(void *arg, const struct store_list *l, const struct err *e)
@@ -101,6 +117,11 @@ static void on_list(void *arg, const struct store_list *l, const struct err *e)
         r->list_rev = l->rev;
         r->more = l->more;
         r->n_remaining = filtered(r) ? -1 : l->n_remaining;
+        if (r->state == REQ_SEND) { /* what went out makes room */
+            memmove(r->objs, r->objs + r->at_obj, (r->n_objs - r->at_obj) * sizeof *r->objs);
+            r->n_objs -= r->at_obj;
+            r->at_obj = 0;
+        }
         r->objs = mem_realloc(r->objs, (r->n_objs + l->n) * sizeof(struct store_obj *));
         for (size_t i = 0; i < l->n; i++) {
             if (!req_matches_once(r, l->v[i]))
@@ -180,6 +201,16 @@ static bool measure(struct api_req *r)
     return true;
 }
 
+static void fail_sending(struct api_req *r, const struct err *e)
+{
+    if (!r->answered) {
+        req_err(r, e);
+        return;
+    }
+    r->state = REQ_DONE;
+    r->sink->abort(r); /* half a list must not look like a whole one */
+}
+
 /* Sends what fits; the whole answer at once when it is short. */
 static void send_more(struct api_req *r)
 {
@@ -192,37 +223,42 @@ static void send_more(struct api_req *r)
         return;
     f.items_bytes = r->size ? r->size->items_bytes : 0;
 
-    if (!r->sent_any &&
+    if (!r->sent_head &&
         encode_list_head(&b, &f, r->list_rev, r->continue_ ? r->continue_ : "", r->n_remaining, &e))
         goto fail;
+    r->sent_head = true;
+    if (r->more && is_paged(r) && !r->n_pending && r->n_objs - r->at_obj <= LIST_CHUNK)
+        read_page(r); /* while this one goes out */
     while (r->at_obj < r->n_objs) {
         struct store_obj *o = r->objs[r->at_obj];
 
         if (b.n > LIST_PIECE_BYTES && r->http && !(whole && b.n < LIST_WHOLE_BYTES)) {
-            r->sent_any = true;
             reply_piece(r, buf_str(&b));
             buf_clear(&b);
             if (r->state == REQ_DONE || r->sink->queued(r) > STREAM_HIGH_BYTES)
                 return; /* read_drain goes on */
         }
-        if (encode_list_item(&b, &f, store_obj_value(o), o->mod_rev, r->at_obj == 0, &e)) {
+        if (encode_list_item(&b, &f, store_obj_value(o), o->mod_rev, !r->sent_any, &e)) {
             err_wrap(&e, "%s", o->key);
             goto fail;
         }
+        r->sent_any = true;
         r->at_obj++;
         store_obj_unref(o);
+    }
+    if (r->more && is_paged(r)) { /* on_list goes on */
+        if (!r->n_pending)
+            read_page(r);
+        if (b.n)
+            reply_piece(r, buf_str(&b));
+        return;
     }
     if (encode_list_tail(&b, &f, &e))
         goto fail;
     reply_last(r, buf_str(&b));
     return;
 fail:
-    if (!r->answered) {
-        req_err(r, &e);
-        return;
-    }
-    r->state = REQ_DONE;
-    r->sink->abort(r); /* half a list must not look like a whole one */
+    fail_sending(r, &e);
 }
 
 static void list_start(struct api_req *r)
@@ -277,7 +313,10 @@ static void list_step(struct api_req *r)
         }
         return;
     case REQ_SEND:
-        send_more(r);
+        if (r->err.code)
+            fail_sending(r, &r->err);
+        else
+            send_more(r);
         return;
     default:
         return;

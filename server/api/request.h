@@ -155,7 +155,7 @@ struct api_req {
     struct list_size *size; /* read.c: of a list in protobuf */
     char *continue_;
     struct buf after; /* list from behind this key */
-    bool sent_any;
+    bool sent_head, sent_any; /* of a list: its front, one of its items */
     struct watch *watch;
     struct connect *connect;
 };

@@ -132,6 +132,39 @@ void harness_close(struct harness *h)
 
 /* ---- one question ---- */
 
+struct fill {
+    size_t n_left;
+    bool done;
+};
+
+static void on_filled(void *arg, int64_t rev, size_t failed, struct store_obj *current,
+                      const struct err *e)
+{
+    struct fill *f = arg;
+    (void)rev;
+    (void)failed;
+    (void)current;
+
+    assert_null(e);
+    f->done = --f->n_left == 0;
+}
+
+void harness_fill(struct harness *h, const char *ns, size_t n)
+{
+    struct fill f = { .n_left = n };
+
+    for (size_t i = 0; i < n; i++) {
+        auto_free char *key = mem_printf("/registry/core/configmaps/%s/c%04zu", ns, i);
+        auto_free char *value =
+            mem_printf("{\"kind\":\"ConfigMap\",\"apiVersion\":\"v1\",\"metadata\":"
+                       "{\"name\":\"c%04zu\",\"namespace\":\"%s\"}}",
+                       i, ns);
+        struct store_op op = { STORE_CREATE, str_of(key), str_of(value), 0, false };
+        store_commit(h->store, &op, 1, on_filled, &f);
+    }
+    harness_wait(h, &f.done);
+}
+
 struct question {
     struct answer a;
     bool done;

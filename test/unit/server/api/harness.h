@@ -40,6 +40,9 @@ void harness_close(struct harness *h);
 /* Runs the loop until *flag, at most 30 s. */
 void harness_wait(struct harness *h, const bool *flag);
 
+/* n ConfigMaps c0000, c0001, ... in a namespace that need not exist, past the API. */
+void harness_fill(struct harness *h, const char *ns, size_t n);
+
 struct answer {
     int code;
     json_t *doc;     /* NULL: no JSON */
