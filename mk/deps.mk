@@ -24,4 +24,4 @@ deps-bench: deps
 	$(Q)sh tools/deps.sh $(DEPS_BENCH)
 deps-valgrind: deps
 	$(Q)sh tools/deps.sh $(DEPS_VALGRIND)
-.PHONY: deps deps-test deps-lint deps-bench deps-valgrind
+.PHONY: deps deps-test deps-clients deps-lint deps-bench deps-valgrind

@@ -268,7 +268,8 @@ const char *req_media_type(const struct api_req *r)
 #define WARNINGS_MAX 32
 _Static_assert(WARNINGS_MAX <= REPLY_HEADERS_MAX, "all of them are sent");
 
-/* RFC 7234 5.5, code 299. 1 when it was added. */
+/* RFC 7234 5.5, code 299. 1 when it was added. JSON's quotes are HTTP's too, but it lets one byte
+ * through that no header may have. */
 static size_t add_warning(struct buf *b, const char *note, size_t *end)
 {
     json_auto_t *text = json_str_of(str_of(note));
@@ -278,6 +279,8 @@ static size_t add_warning(struct buf *b, const char *note, size_t *end)
         b->n = was;
         return 0;
     }
+    for (char *p = b->p + was; (p = memchr(p, 0x7f, (size_t)(b->p + b->n - p)));)
+        *p = '?';
     *end = b->n;
     return 1;
 }

@@ -15,12 +15,11 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/data/json.h"
-#include "base/io/file.h"
 #include "base/io/loop.h"
 #include "base/io/timer.h"
-#include "base/io/tls.h"
 #include "base/kube/client.h"
 #include "base/kube/metadata.h"
+#include "test/lib/admin.h"
 #include "test/lib/history.h"
 
 #include <inttypes.h>
@@ -32,7 +31,6 @@ enum {
     RETRY_MS = 100,
     CALL_MS = 5000,
     END_MS = 60 * 1000, /* for the last reads, once no more is written */
-    PEM_MAX = 1 << 20,
 };
 
 static const struct kind {
@@ -277,35 +275,6 @@ static void on_end(void *arg)
 
 /* ---- the start ---- */
 
-static void read_pem(struct buf *out, const char *path)
-{
-    struct err e;
-
-    if (file_read(path, PEM_MAX, out, &e)) {
-        fprintf(stderr, "storm: %s\n", e.text);
-        exit(2);
-    }
-}
-
-static struct tls_client_config *tls_of(char **argv)
-{
-    auto_buf ca = BUF(PEM_MAX), cert = BUF(PEM_MAX), key = BUF_SECRET(PEM_MAX);
-    struct tls_client_config *tls;
-    struct err e;
-
-    read_pem(&ca, argv[2]);
-    read_pem(&cert, argv[3]);
-    read_pem(&key, argv[4]);
-    struct tls_client_options o = { .ca_pem = buf_str(&ca),
-                                    .cert_chain_pem = buf_str(&cert),
-                                    .key_pem = buf_str(&key) };
-    if (tls_client_config_new(&tls, &o, &e)) {
-        fprintf(stderr, "storm: %s\n", e.text);
-        exit(2);
-    }
-    return tls;
-}
-
 static void start(struct storm *s)
 {
     s->n_left = CLIENTS;
@@ -356,7 +325,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     uv_loop_init(&s.loop);
     s.h = history_new();
-    struct tls_client_config *tls = tls_of(argv);
+    struct tls_client_config *tls = admin_tls(argv[2], argv[3], argv[4]);
     struct kube_client_config kc = { .endpoint = { .authority = argv[1],
                                                    .tls = tls,
                                                    .proto = HTTP_H1,

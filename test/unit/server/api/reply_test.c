@@ -329,6 +329,16 @@ static void paths_lead_somewhere_or_nowhere(void **state)
     }
 }
 
+/* The name of an unknown field travels in a header. */
+static void warnings_fit_into_a_header(void **state)
+{
+    (void)state;
+    auto_answer a = ask(&h, "POST", NS "?dryRun=All",
+                        "{\"metadata\":{\"name\":\"w\"},\"a\x7f\\n\\u0001\\\"b\":1}");
+    assert_int_equal(a.code, 201);
+    assert_string_equal(a.warning, "299 - \"unknown field \\\"a?\\n\\u0001\\\"b\\\"\"");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +351,7 @@ int main(void)
         cmocka_unit_test(wrong_methods_name_the_right_ones),
         cmocka_unit_test(heads_have_no_body),
         cmocka_unit_test(paths_lead_somewhere_or_nowhere),
+        cmocka_unit_test(warnings_fit_into_a_header),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
