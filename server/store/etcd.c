@@ -184,6 +184,7 @@ static void etcd_close(void *impl)
     timer_stop(&q->compact_timer);
     etcd_read_cancel_all(q);
     etcd_log_cancel_all(q);
+    etcd_compact_cancel(q);
     etcd_need_tick(q); /* writes end by their answers, the rest by the tick */
 }
 
@@ -224,6 +225,7 @@ static void etcd_stats(const void *impl, struct store_stats *out)
     const struct etcd *q = impl;
 
     out->n_objects = (uint64_t)MAX(q->n_objects, (int64_t)0);
+    out->db_bytes = q->db_bytes;
 }
 
 static int etcd_trouble(void *impl, struct err *e)
@@ -436,6 +438,6 @@ int store_etcd_open(struct store **out, uv_loop_t *loop, const struct store_etcd
     store_know(q->store, k.rev);
     *out = q->store;
     etcd_feed_start(q);
-    etcd_compact_arm(q);
+    etcd_compact_open(q);
     return 0;
 }

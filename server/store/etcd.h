@@ -79,7 +79,9 @@ struct etcd {
     int64_t compacted; /* what we know of */
     int64_t turn;      /* the version of the key by which servers take turns, as far as we know */
     int64_t turn_rev;  /* the newest revision at the last turn; 0: there was none yet */
-    size_t n_compactions; /* calls that run */
+    size_t n_compactions; /* calls that run, of etcd_compact.c */
+    struct etcd_call *status_call;
+    uint64_t db_bytes; /* of the member that answers us, as it said last; 0: not yet */
     struct list ready_tasks;
     struct timer compact_timer;
     int64_t n_objects;
@@ -139,4 +141,5 @@ void etcd_log_cancel_all(struct etcd *q);
 
 /* ---- etcd_compact.c ---- */
 void etcd_compact_start(struct etcd *q, struct store_task *t);
-void etcd_compact_arm(struct etcd *q);
+void etcd_compact_open(struct etcd *q);
+void etcd_compact_cancel(struct etcd *q); /* what nobody waits for */

@@ -2,7 +2,7 @@
  * Compaction. Servers take turns by a key whose version is the number of the turn: whoever raises
  * it first has this one, and forgets what was the newest revision at the turn before. It is the key
  * and the rule of kube-apiserver (storage/etcd3/compact.go, 1.32), whose value is the revision that
- * goes.
+ * goes. At each turn the member is asked how large it is, for the metrics.
  */
 #include "server/store/etcd.h"
 
@@ -104,6 +104,26 @@ static void on_turn_claimed(void *arg, const struct etcd_answer *a, const struct
     q->turn_rev = a->rev;
 }
 
+static void on_status(void *arg, const struct etcd_answer *a, const struct err *failure)
+{
+    struct etcd *q = arg;
+
+    q->status_call = NULL;
+    q->n_compactions--;
+    if (!failure)
+        q->db_bytes = a->db_bytes; /* who may not know it goes without */
+    etcd_maybe_close(q);
+}
+
+static void ask_size(struct etcd *q)
+{
+    q->n_compactions++;
+    q->status_call = etcd_link_call(q->link, ETCD_STATUS, ETCD_ANSWER_STATUS, STR(""),
+                                    ETCD_ATTEMPT_MS, on_status, q);
+}
+
+static void arm(struct etcd *q);
+
 static void on_timer(void *arg)
 {
     struct etcd *q = arg;
@@ -111,7 +131,7 @@ static void on_timer(void *arg)
     char text[24];
     int n;
 
-    etcd_compact_arm(q);
+    arm(q);
     if (!etcd_link_is_up(q->link) || q->n_compactions)
         return;
     n = snprintf(text, sizeof text, "%" PRId64, q->turn_rev);
@@ -119,9 +139,23 @@ static void on_timer(void *arg)
     q->n_compactions++;
     etcd_link_call(q->link, ETCD_TXN, ETCD_ANSWER_TXN, buf_str(&b), ETCD_ATTEMPT_MS,
                    on_turn_claimed, q);
+    ask_size(q);
 }
 
-void etcd_compact_arm(struct etcd *q)
+static void arm(struct etcd *q)
 {
     timer_start_ms(&q->compact_timer, rand_jitter_ms(q->limits.compact_ms, 10), on_timer, q);
+}
+
+void etcd_compact_cancel(struct etcd *q)
+{
+    if (q->status_call)
+        etcd_call_cancel(q->status_call);
+}
+
+void etcd_compact_open(struct etcd *q)
+{
+    arm(q);
+    if (etcd_link_is_up(q->link))
+        ask_size(q);
 }

@@ -141,14 +141,24 @@ static int read_authenticate(struct etcd_answer *a, struct str bytes, struct err
     return 0;
 }
 
+static int read_status(struct etcd_answer *a, struct str bytes, struct err *e)
+{
+    PB(StatusResponse) *m =
+        protobuf_unpack(&a->arena, &etcdserverpb__status_response__descriptor, bytes, e);
+
+    if (!m)
+        return e->code;
+    a->db_bytes = (uint64_t)MAX(m->dbsize, (int64_t)0);
+    return 0;
+}
+
 int etcd_answer_read(struct etcd_answer *a, enum etcd_answer_kind kind, struct str bytes,
                      struct err *e)
 {
     static int (*const readers[])(struct etcd_answer *, struct str, struct err *) = {
-        [ETCD_ANSWER_RANGE] = read_range,
-        [ETCD_ANSWER_TXN] = read_txn,
-        [ETCD_ANSWER_WATCH] = read_watch,
-        [ETCD_ANSWER_AUTHENTICATE] = read_authenticate,
+        [ETCD_ANSWER_RANGE] = read_range,   [ETCD_ANSWER_TXN] = read_txn,
+        [ETCD_ANSWER_WATCH] = read_watch,   [ETCD_ANSWER_AUTHENTICATE] = read_authenticate,
+        [ETCD_ANSWER_STATUS] = read_status,
     };
     struct etcd_answer r = { .arena = ARENA(ETCD_ANSWER_MAX_BYTES), .text = "" };
 

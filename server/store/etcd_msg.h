@@ -20,6 +20,7 @@
 #define ETCD_COMPACT      "/etcdserverpb.KV/Compact"
 #define ETCD_WATCH        "/etcdserverpb.Watch/Watch"
 #define ETCD_AUTHENTICATE "/etcdserverpb.Auth/Authenticate"
+#define ETCD_STATUS       "/etcdserverpb.Maintenance/Status"
 
 /* ---- answers ---- */
 
@@ -28,6 +29,7 @@ enum etcd_answer_kind {
     ETCD_ANSWER_TXN,
     ETCD_ANSWER_WATCH,
     ETCD_ANSWER_AUTHENTICATE,
+    ETCD_ANSWER_STATUS,
     ETCD_ANSWER_NONE, /* nothing in it matters */
     ETCD_ANSWER_KINDS_N,
 };
@@ -57,6 +59,7 @@ struct etcd_answer {
     bool created, canceled;
     bool fragment;       /* WATCH: the next answer belongs to the same batch */
     int64_t compact_rev; /* WATCH, canceled: the start lay before this */
+    uint64_t db_bytes;   /* STATUS */
     const char *text;    /* WATCH: why canceled; AUTHENTICATE: the token */
 };
 

@@ -238,6 +238,21 @@ static void nobody_there_is_said_with_the_reason(void **state)
         ERR_INVALID);
 }
 
+static void the_member_says_how_large_it_is(void **state)
+{
+    struct world *w = *state;
+    struct store_etcd_options o = { 0 };
+    struct store_stats stats = { 0 };
+
+    etcd_procs_start(&w->procs, w->place, 1);
+    world_open(w, 0, o);
+    for (int i = 0; i < PATIENT_MS / 20 && !stats.db_bytes; i++) {
+        world_run_ms(w, 20);
+        store_stats(w->s[0], &stats);
+    }
+    assert_true(stats.db_bytes >= 4096);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
@@ -248,6 +263,7 @@ int main(void)
         T(the_objects_of_a_kubernetes_are_refused_by_name),
         T(keys_outside_the_prefix_are_not_ours),
         T(values_beyond_what_etcd_takes_are_refused),
+        T(the_member_says_how_large_it_is),
     };
     return world_main(tests);
 }
