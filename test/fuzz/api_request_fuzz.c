@@ -24,14 +24,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             abort();
         route_deinit(&r);
     }
-    if (params_parse(&p, query, &e) == 0)
+    if (params_parse(&p, query, &e) == 0) {
+        if (p.limit < 0 || p.resource_version < 0 || p.deadline_ms < 0 || p.grace_period_s < -1)
+            abort();
         params_deinit(&p);
-    err_ignore(!accept_parse(&as, accept)); /* only the reading is of interest */
+    }
+    if (accept_parse(&as, accept) && as.proto + as.yaml + (as.as == ACCEPT_TABLE && as.proto) > 1)
+        abort();
+    err_ignore(!accept_gzip(accept)); /* only the reading is of interest */
     char *text = str_dup(token);
     auto_buf key = BUF(CURSOR_MAX_BYTES);
-    if (cursor_parse(text, STR("/registry/core/pods/"), &rev, &key, &e) == 0 &&
-        !str_starts(buf_str(&key), STR("/registry/core/pods/")))
-        abort();
+    if (cursor_parse(text, STR("/registry/core/pods/"), &rev, &key, &e) == 0) {
+        char *again = cursor_text(rev, buf_str(&key));
+        auto_buf same = BUF(CURSOR_MAX_BYTES);
+        int64_t rev_again = 0;
+
+        if (!str_starts(buf_str(&key), STR("/registry/core/pods/")))
+            abort();
+        /* ours may be longer: other writers need not escape as we do */
+        if (cursor_parse(again, STR("/registry/core/pods/"), &rev_again, &same, &e) == 0 &&
+            (rev != rev_again || !str_eq(buf_str(&key), buf_str(&same))))
+            abort();
+        free(again);
+    }
     free(text);
     return 0;
 }
