@@ -2,11 +2,12 @@
  * A connection's life:
  *
  *   accept --> DIALING (lb/race.h) --> RELAYING --> gone
+ *                 |                       |  ^ (never answered: lb/second.h finds another server)
+ *                 |                       +--+
  *                 +--> gone, when none answers: the client sees a close without bytes
  *
- * Health reports
- * are kept per address and applied once a second, as K3s does, so that a flapping tunnel moves a
- * server at most that often; only the first bad one counts at once.
+ * Health reports are kept per address and applied once a second, as K3s does, so that a flapping
+ * tunnel moves a server at most that often; only the first bad one counts at once.
  */
 #include "lb/balancer.h"
 
@@ -20,6 +21,7 @@
 #include "lb/probe.h"
 #include "lb/race.h"
 #include "lb/relay.h"
+#include "lb/second.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -33,8 +35,10 @@
 #define DOUBT_LOOK_MS      250
 #define DOUBT_AFTER_MS     500
 #define DOUBT_RTTS         3
-#define MUTE_MS            2000 /* no first word, while there is another place to try */
+#define MOVE_MS            1000 /* no first word: another server is asked beside it */
+#define MUTE_MS            2000 /* the same with a second witness: this one is failed */
 #define MUTE_RTTS          6
+#define SECONDS_MAX        8 /* of one connection, each with more patience, up to eight times */
 #define ACCEPTS_PER_TURN   64
 #define IDLE_PIPES_MAX     32
 #define ACCEPT_RETRY_MS    100 /* after running out of descriptors */
@@ -51,6 +55,10 @@ struct conn {
     uint64_t n_up, quiet_since_ms; /* what went up when it was last looked at, and since when */
     bool doubted, has_other;       /* it was never answered, and its name has other addresses */
     bool heard;                    /* its server has said something */
+    bool leaves;                   /* its server lost it; it was never answered and may move */
+    struct second *second;         /* NULL: none is dialed */
+    struct lb_server *next;        /* ref'd: second's */
+    unsigned n_seconds;
 };
 
 struct balancer {
@@ -65,7 +73,7 @@ struct balancer {
     struct race_track *track;
     struct lb_keeper *keeper;   /* NULL: nothing is kept */
     struct watch *listeners[2]; /* NULL: not there */
-    struct poller_task accepting;
+    struct poller_task accepting, leaving;
     struct poller_deadline accept_retry;
     struct list conns;
     struct relay_pipes *pipes;
@@ -92,6 +100,13 @@ static void conn_free(struct conn *c)
 {
     struct balancer *b = c->b;
 
+    if (c->second) { /* on_second is what frees it */
+        c->relay = NULL;
+        list_remove(&c->in_server);
+        list_init(&c->in_server);
+        second_cancel(c->second);
+        return;
+    }
     list_remove(&c->in_all);
     list_remove(&c->in_server); /* before the server may go: it has the list's head */
     lb_server_unref(c->server);
@@ -117,6 +132,8 @@ static void on_relay_done(void *arg, uint64_t n_up, uint64_t n_down, const struc
     conn_free(c);
 }
 
+static void move_those_that_leave(void *arg);
+
 /* The set decided that a server's connections have to go. */
 static void close_conns(void *arg, struct lb_server *s)
 {
@@ -124,8 +141,13 @@ static void close_conns(void *arg, struct lb_server *s)
     if (s->n_conns)
         log_info("load balancer closes the connections of a server", kv("server", s->address),
                  kv("state", lb_state_name(s->state)), kv("count", s->n_conns));
-    list_each (c, &s->conns, struct conn, in_server)
-        relay_cancel(c->relay);
+    list_each (c, &s->conns, struct conn, in_server) {
+        c->leaves = relay_can_move(c->relay);
+        if (!c->leaves)
+            relay_cancel(c->relay);
+        else
+            poller_soon(c->b->dialer.poller, &c->b->leaving, move_those_that_leave, c->b);
+    }
 }
 
 static void count_dial(struct conn *c, bool failed)
@@ -425,17 +447,6 @@ static void on_health_timer(void *arg)
 /* ---- servers that take connections and say nothing ---------------------------------------------
  */
 
-static bool address_of(const struct conn *c, struct lb_addr *out)
-{
-    struct sockaddr_storage peer;
-
-    if (!relay_peer(c->relay, &peer))
-        return false;
-    *out = (struct lb_addr){ .n = peer.ss_family == AF_INET ? sizeof out->u.v4 : sizeof out->u.v6 };
-    memcpy(&out->u, &peer, out->n);
-    return true;
-}
-
 /* No tunnel tells which address of a name it is that hangs, and a listed server that hangs is there
  * by its name too: the next dial of a name takes another one. */
 static bool avoid_address(struct conn *c)
@@ -443,7 +454,7 @@ static bool avoid_address(struct conn *c)
     struct lb_addr addr;
     char text[TCP_ADDR_TEXT_BYTES];
 
-    if (!address_of(c, &addr))
+    if (!relay_peer(c->relay, &addr))
         return false;
     log_debug("a server does not answer", kv("server", c->server->address),
               kv("at", tcp_addr_text(text, &addr.u.any)));
@@ -455,7 +466,7 @@ static void note_heard(struct conn *c)
     struct lb_addr addr;
 
     c->heard = true;
-    if (address_of(c, &addr))
+    if (relay_peer(c->relay, &addr))
         lb_names_heard(c->b->dialer.names, &addr);
 }
 
@@ -473,18 +484,87 @@ static bool is_mute(const struct conn *c)
     return h == BALANCER_FAILED ? n > 1 : h == BALANCER_UNKNOWN && other_stands;
 }
 
-/* Its client tries again, elsewhere. */
+static void on_second(void *arg, bool moved)
+{
+    struct conn *c = arg;
+    struct lb_server *old = c->server, *now = STEAL(c->next);
+
+    c->second = NULL;
+    if (!c->relay) {
+        lb_server_unref(now);
+        conn_free(c);
+    } else if (moved) {
+        log_debug("a connection that was never answered moves", kv("from", old->address),
+                  kv("to", now->address));
+        list_remove(&c->in_server);
+        list_push(&now->conns, &c->in_server);
+        old->n_conns--;
+        now->n_conns++;
+        c->server = now;
+        c->leaves = false;
+        if (now != old && now->state != LB_INVALID)
+            lb_server_set_event(c->b->set, now, LB_DIAL_OK, NULL, uv_now(c->b->loop));
+        lb_server_unref(old);
+    } else {
+        lb_server_unref(now);
+        if (c->leaves && relay_can_move(c->relay))
+            relay_cancel(c->relay); /* its client tries again, elsewhere */
+    }
+}
+
+/* Other addresses of its name, and the other servers, in turns; NULL: there is none. */
+static struct lb_server *second_for(const struct conn *c)
+{
+    struct lb_server *v[LB_SERVERS_MAX + 2];
+    size_t n = 0, n_all;
+
+    if (c->has_other && c->server->state != LB_INVALID)
+        v[n++] = c->server;
+    n_all = n + lb_server_set_order(c->b->set, v + n);
+    for (size_t i = n; i < n_all; i++)
+        if (v[i] != c->server)
+            v[n++] = v[i];
+    return n ? v[c->n_seconds % n] : NULL;
+}
+
+/* False: there is none, or there were enough. */
+static bool try_second(struct conn *c)
+{
+    struct lb_server *s = second_for(c);
+
+    if (c->second)
+        return true;
+    if (!s || !relay_can_move(c->relay) || c->n_seconds == SECONDS_MAX || c->b->closing)
+        return false;
+    c->next = lb_server_ref(s);
+    second_start(&c->second, &c->b->dialer, c->relay, s->address,
+                 (uint64_t)MOVE_MS << MIN(c->n_seconds++, 3u), on_second, c);
+    return true;
+}
+
+static void move_those_that_leave(void *arg)
+{
+    struct balancer *b = arg;
+
+    list_each (c, &b->conns, struct conn, in_all) {
+        if (c->leaves && c->relay && !try_second(c))
+            relay_cancel(c->relay);
+    }
+}
+
+/* There are two witnesses: it goes elsewhere, or its client does. */
 static void give_up(struct conn *c)
 {
     struct lb_server *s = c->server;
     struct err e;
 
-    if (!c->has_other && s->state != LB_INVALID) {
+    if (s->state != LB_INVALID) {
         err_set(&e, ERR_TIMEOUT, "it takes connections and says nothing");
         lb_server_set_event(c->b->set, s, LB_CHECK_FAIL, &e, uv_now(c->b->loop));
     }
-    c->has_other = false;
-    relay_cancel(c->relay);
+    c->leaves = true;
+    if (!try_second(c))
+        relay_cancel(c->relay);
 }
 
 static void look_at(struct conn *c, uint64_t now_ms)
@@ -493,8 +573,11 @@ static void look_at(struct conn *c, uint64_t now_ms)
     uint64_t n_up, n_down, quiet_ms;
 
     relay_n_bytes(c->relay, &n_up, &n_down);
-    if (n_down && !c->heard)
+    if (n_down && !c->heard) {
         note_heard(c);
+        if (c->second)
+            second_cancel(c->second);
+    }
     /* Who sends more is being heard: only silence after the last word counts. */
     if (n_up != c->n_up || !relay_is_unanswered(c->relay)) {
         c->n_up = n_up;
@@ -509,9 +592,14 @@ static void look_at(struct conn *c, uint64_t now_ms)
         c->has_other = avoid_address(c) && n_down == 0;
         if (b->on_doubt)
             b->on_doubt(b->doubt_arg, c->server->address);
-    } else if (n_down == 0 && (c->has_other || is_mute(c)) &&
-               quiet_ms >= MAX((uint64_t)MUTE_MS, MUTE_RTTS * c->server->rtt_us / 1000)) {
-        give_up(c);
+    } else if (n_down == 0 && c->doubted &&
+               quiet_ms >= MAX((uint64_t)MOVE_MS, MUTE_RTTS * c->server->rtt_us / 1000)) {
+        bool has_second = try_second(c);
+
+        if (!c->leaves && !c->has_other && quiet_ms >= MUTE_MS && is_mute(c))
+            give_up(c);
+        else if (!has_second && c->has_other)
+            relay_cancel(c->relay);
     }
 }
 
@@ -553,6 +641,7 @@ static void maybe_gone(struct balancer *b)
         return;
     b->poller_closing = true;
     poller_task_cancel(&b->accepting);
+    poller_task_cancel(&b->leaving);
     poller_deadline_stop(&b->accept_retry);
     poller_close(b->dialer.poller, on_poller_closed, b);
 }

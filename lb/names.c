@@ -19,6 +19,7 @@
 
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <sys/socket.h>
 
 #define RENEW_MS   60000
 #define FRESH_MS   90000
@@ -75,6 +76,16 @@ bool lb_addr_eq(const struct lb_addr *a, const struct lb_addr *b)
     return a->u.v6.sin6_port == b->u.v6.sin6_port &&
            a->u.v6.sin6_scope_id == b->u.v6.sin6_scope_id &&
            memcmp(&a->u.v6.sin6_addr, &b->u.v6.sin6_addr, sizeof a->u.v6.sin6_addr) == 0;
+}
+
+bool lb_addr_of_peer(struct lb_addr *out, int fd)
+{
+    struct lb_addr a = { .n = sizeof a.u };
+
+    if (getpeername(fd, &a.u.any, &a.n))
+        return false;
+    *out = a;
+    return true;
 }
 
 bool lb_address_split(const char *address, char *host, size_t host_bytes, char port[6])

@@ -23,6 +23,7 @@ struct lb_addr {
     socklen_t n;
 };
 bool lb_addr_eq(const struct lb_addr *a, const struct lb_addr *b);
+bool lb_addr_of_peer(struct lb_addr *out, int fd); /* false: it is not connected any more */
 
 struct lb_addrs {
     struct lb_addr v[LB_ADDRS_MAX];

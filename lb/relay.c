@@ -12,6 +12,7 @@
  */
 #include "lb/relay.h"
 
+#include "base/core/buf.h"
 #include "base/core/mem.h"
 
 #include <errno.h>
@@ -48,6 +49,8 @@ struct relay {
     struct direction up, down;
     struct poller_task task;
     uint64_t n_up_answered; /* up.n_bytes when the last byte came down */
+    struct buf first;       /* what came from a, while b is silent */
+    bool lost_first;        /* it was too much, or b is not silent any more */
     relay_done_fn done;
     void *arg;
     struct err err;
@@ -111,6 +114,7 @@ static void finish(struct relay *r)
     give_back(r->pipes, &r->down);
     free(r->up.rest);
     free(r->down.rest);
+    buf_deinit(&r->first);
     watch_close(r->a);
     watch_close(r->b);
     r->done(r->arg, r->up.n_bytes, r->down.n_bytes, r->err.code ? &r->err : NULL);
@@ -164,6 +168,19 @@ static bool drain_pipe(struct relay *r, struct direction *d)
     return d->in_pipe == 0;
 }
 
+static void lose_first(struct relay *r)
+{
+    r->lost_first = true;
+    buf_deinit(&r->first);
+    r->first = BUF(0);
+}
+
+static void keep_first(struct relay *r, const struct direction *d, const char *p, size_t n)
+{
+    if (d == &r->down || (!r->lost_first && buf_add(&r->first, p, n)))
+        lose_first(r);
+}
+
 /* One read and the write of it. *n_moved: bytes read. False: nothing more to do now. */
 static bool copy_some(struct relay *r, struct direction *d, size_t *n_moved)
 {
@@ -185,6 +202,7 @@ static bool copy_some(struct relay *r, struct direction *d, size_t *n_moved)
         return true;
     }
     *n_moved = (size_t)n;
+    keep_first(r, d, buffer, (size_t)n);
     if (n == RELAY_COPY_BYTES)
         d->by_splice = true;
     else if (!d->from->ended)
@@ -218,6 +236,7 @@ static bool splice_some(struct relay *r, struct direction *d, size_t *n_moved)
     if (n > 0) {
         d->in_pipe = (size_t)n;
         *n_moved = (size_t)n;
+        lose_first(r);
         return true;
     }
     if (n == 0) {
@@ -310,6 +329,7 @@ void relay_start(struct relay **out, struct relay_pipes *pipes, struct watch *a,
     struct relay *r = mem_alloc(sizeof *r);
 
     r->pipes = pipes;
+    r->first = BUF_SECRET(RELAY_COPY_BYTES);
     r->done = done;
     r->arg = arg;
     r->a = a;
@@ -330,16 +350,43 @@ void relay_cancel(struct relay *r)
     poller_soon(r->a->p, &r->task, on_task, r);
 }
 
-bool relay_peer(const struct relay *r, struct sockaddr_storage *out)
+bool relay_peer(const struct relay *r, struct lb_addr *out)
 {
-    socklen_t n = sizeof *out;
-
-    return getpeername(r->b->fd, (struct sockaddr *)out, &n) == 0;
+    return lb_addr_of_peer(out, r->b->fd);
 }
 
 bool relay_is_unanswered(const struct relay *r)
 {
     return r->up.n_bytes != r->n_up_answered;
+}
+
+bool relay_can_move(const struct relay *r)
+{
+    return !r->over && !r->lost_first && r->first.n && !r->down.ended && !r->up.in_pipe;
+}
+
+struct str relay_first(const struct relay *r)
+{
+    return relay_can_move(r) ? buf_str(&r->first) : (struct str){ 0 };
+}
+
+void relay_move(struct relay *r, struct watch *b_take, size_t n_told)
+{
+    watch_close(r->b);
+    r->b = b_take;
+    r->b->fn = on_event;
+    r->b->arg = r;
+    r->up.to = r->down.from = r->b;
+    r->up.finished = false; /* an end is forwarded once more */
+    r->up.n_bytes = n_told;
+    r->n_up_answered = 0;
+    free(STEAL(r->up.rest));
+    r->up.rest_at = 0;
+    r->up.n_rest = r->first.n - n_told;
+    if (r->up.n_rest)
+        r->up.rest = mem_dup(r->first.p + n_told, r->up.n_rest);
+    r->b->readable = r->b->writable = true;
+    poller_soon(r->a->p, &r->task, on_task, r);
 }
 
 void relay_n_bytes(const struct relay *r, uint64_t *n_up, uint64_t *n_down)

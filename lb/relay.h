@@ -6,9 +6,8 @@
  * error ends both. Loop thread only.
  */
 #include "base/core/err.h"
+#include "lb/names.h"
 #include "lb/poller.h"
-
-#include <sys/socket.h>
 
 #define RELAY_PIPE_BYTES (1024 * 1024) /* asked for; the kernel may give 64 KiB */
 #define RELAY_COPY_BYTES (16 * 1024)   /* a TLS record: what comes in one read is copied */
@@ -29,7 +28,14 @@ void relay_start(struct relay **out, struct relay_pipes *pipes, struct watch *a,
                  relay_done_fn done, void *arg);
 void relay_cancel(struct relay *r); /* done comes with ERR_CANCELED, later */
 void relay_n_bytes(const struct relay *r, uint64_t *n_up, uint64_t *n_down);
-/* The address of b; false when it is gone. */
-bool relay_peer(const struct relay *r, struct sockaddr_storage *out);
+bool relay_peer(const struct relay *r, struct lb_addr *out); /* of b; false when it is gone */
 /* Something went up since the last byte came down. */
 bool relay_is_unanswered(const struct relay *r);
+
+/* While b has said nothing, what a sent is kept (RELAY_COPY_BYTES of it at most), so that another
+ * one may get it instead: TLS begins with a, and nothing that b might have heard is binding. */
+bool relay_can_move(const struct relay *r);
+struct str relay_first(const struct relay *r); /* what is kept; borrowed; empty: it cannot move */
+/* b is closed, and this is it from now on; it has got the first n_told bytes of relay_first.
+ * relay_can_move must be true. */
+void relay_move(struct relay *r, struct watch *b_take, size_t n_told);

@@ -211,12 +211,106 @@ static void an_address_that_never_speaks_is_left_for_the_names_others(void **sta
     run_ms(&loop, 200);
     assert_int_equal(c1.got.n, 0);
     send_copy((uv_stream_t *)&c1.tcp, "hello", 5);
-    RUN_UNTIL(&loop, c1.ended); /* so that it tries again */
+    RUN_UNTIL(&loop, c1.got.n == 8); /* its server says its name first */
+    assert_memory_equal(c1.got.p, "onehello", 8);
+    assert_false(c1.ended);
+    send_copy((uv_stream_t *)&c1.tcp, "more", 4);
+    RUN_UNTIL(&loop, c1.got.n == 12);
     client_start(&c2, &loop, balancer_port(b));
     RUN_UNTIL(&loop, c2.got.n == 3);
     client_stop(&c1);
     client_stop(&c2);
     server_kill(&one);
+    finish(&loop, b);
+    close(mute);
+}
+
+/* More than is kept: its client has to say it again. */
+static void who_has_said_too_much_is_closed(void **state)
+{
+    struct balancer_options o = { .name = "t", .resolve = resolve };
+    static char much[3 * 16 * 1024];
+    char address[32], seed[64];
+    struct server one;
+    struct client c;
+    struct balancer *b;
+    uv_loop_t loop;
+    struct err e;
+    (void)state;
+
+    uv_loop_init(&loop);
+    server_start_at(&one, &loop, "one", "127.0.0.3", 0);
+    int mute = mute_open("127.0.0.5", one.port, address);
+    answers[0] = "127.0.0.5";
+    answers[1] = "127.0.0.3";
+    answers[2] = NULL;
+    snprintf(seed, sizeof seed, "srv.test:%u", one.port);
+    o.seed = seed;
+    assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
+    client_start(&c, &loop, balancer_port(b));
+    run_ms(&loop, 200);
+    send_copy((uv_stream_t *)&c.tcp, much, sizeof much);
+    RUN_UNTIL(&loop, c.ended);
+    assert_int_equal(c.got.n, 0);
+    client_stop(&c);
+    server_kill(&one);
+    finish(&loop, b);
+    close(mute);
+}
+
+struct verdict {
+    struct balancer *b;
+    const char *of;
+};
+
+static void fail_at_doubt(void *arg, const char *address)
+{
+    const struct verdict *v = arg;
+
+    if (v->b && strcmp(address, v->of) == 0)
+        balancer_set_health(v->b, v->of, BALANCER_FAILED);
+}
+
+/* The tunnel's verdict ends the connections of its server, but for those that were never answered:
+ * another server gets them. */
+static void a_listed_server_that_hangs_loses_its_connections_to_another(void **state)
+{
+    struct verdict v = { NULL, NULL };
+    struct balancer_options o = { .name = "t", .on_doubt = fail_at_doubt, .doubt_arg = &v };
+    const char *list[2];
+    struct server two;
+    struct client c[3];
+    struct balancer *b;
+    char address[32];
+    uv_loop_t loop;
+    struct err e;
+    (void)state;
+
+    uv_loop_init(&loop);
+    server_start(&two, &loop, "two");
+    int mute = mute_open("127.0.0.1", 0, address);
+    o.seed = "127.0.0.1:1";
+    assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
+    list[0] = address;
+    list[1] = two.address;
+    balancer_set_addresses(b, list, 2);
+    balancer_set_health(b, address, BALANCER_OK);
+    RUN_UNTIL(&loop, state_of(b, address) == LB_PREFERRED || state_of(b, address) == LB_ACTIVE);
+    v = (struct verdict){ b, address };
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        client_start(&c[i], &loop, balancer_port(b));
+    run_ms(&loop, 200);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        send_copy((uv_stream_t *)&c[i].tcp, "hello", 5);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++) {
+        RUN_UNTIL(&loop, c[i].got.n == 8);
+        assert_memory_equal(c[i].got.p, "twohello", 8);
+    }
+    assert_int_equal(state_of(b, address), LB_FAILED);
+    assert_true(state_of(b, two.address) >= LB_RECOVERING);
+    for (size_t i = 0; i < ARRAY_LEN(c); i++)
+        client_stop(&c[i]);
+    server_kill(&two);
     finish(&loop, b);
     close(mute);
 }
@@ -264,6 +358,8 @@ int main(void)
         cmocka_unit_test(closing_ends_races_and_their_losers),
         cmocka_unit_test(who_does_not_answer_is_doubted_and_who_does_is_not),
         cmocka_unit_test(an_address_that_never_speaks_is_left_for_the_names_others),
+        cmocka_unit_test(who_has_said_too_much_is_closed),
+        cmocka_unit_test(a_listed_server_that_hangs_loses_its_connections_to_another),
         cmocka_unit_test(silence_is_reason_to_ask_for_the_name_again),
     };
     signal(SIGPIPE, SIG_IGN);
