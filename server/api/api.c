@@ -351,6 +351,7 @@ int api_new(struct api **out, const struct api_config *c, struct err *e)
     uv_idle_init(a->loop, &a->local_idle);
     a->local_idle.data = a;
     timer_init(&a->close_timer, a->loop);
+    timer_init(&a->recount_timer, a->loop);
     *out = a;
     return 0;
 }
@@ -443,6 +444,46 @@ static void on_service(void *arg, enum local_event ev, const json_t *service)
         service_ips_hold(a->env.service_ips, service);
 }
 
+/* ---- what services hold is counted again, as upstream's repair loop does ---- */
+
+enum { RECOUNT_MS = 3 * 60 * 1000 };
+
+static void recount(void *arg);
+
+static void on_recount(void *arg, const struct store_list *l, const struct err *e)
+{
+    struct api *a = arg;
+    const struct schema_kind *k = schema_find(a->schema, STR(""), STR("v1"), STR("services"));
+    size_t lost = 0;
+
+    a->recounting = false;
+    if (a->closing)
+        return;
+    service_ips_recount_begin(a->env.service_ips);
+    for (size_t i = 0; !e && i < l->n; i++) {
+        const json_t *doc = req_parsed(a, l->v[i], k);
+
+        if (doc)
+            service_ips_recount_see(a->env.service_ips, doc);
+    }
+    if (!e)
+        lost = service_ips_recount_end(a->env.service_ips);
+    if (lost)
+        log_warn("addresses or node ports that no service has were held; they are free again",
+                 kv("n", lost));
+    timer_start_ms(&a->recount_timer, RECOUNT_MS, recount, a);
+}
+
+static void recount(void *arg)
+{
+    struct api *a = arg;
+    auto_free char *prefix =
+        resource_prefix(schema_find(a->schema, STR(""), STR("v1"), STR("services")), "");
+
+    a->recounting = true;
+    store_list(a->store, str_of(prefix), &(struct store_list_opts){ 0 }, on_recount, a);
+}
+
 static void on_pods_synced(void *arg)
 {
     started_step(arg, NULL);
@@ -463,6 +504,7 @@ void api_start(struct api *a, void (*done)(void *arg, const struct err *e), void
     a->started_arg = arg;
     a->n_starting = 2;
     store_list(a->store, str_of(prefix), &(struct store_list_opts){ 0 }, on_services, a);
+    timer_start_ms(&a->recount_timer, RECOUNT_MS, recount, a);
     local_watch_start(&a->pods_watch, a, &pods, &bound, &events, a);
     if (store_is_shared(a->store))
         local_watch_start(&a->services_watch, a, &services, NULL, &of_services, a);
@@ -512,7 +554,7 @@ static void on_idle_closed(uv_handle_t *h)
     api_handle_closed(h->data);
 }
 
-static void on_close_timer_closed(void *arg)
+static void on_timer_closed(void *arg)
 {
     api_handle_closed(arg);
 }
@@ -523,13 +565,14 @@ static void close_poll(void *arg);
 static void close_step(struct api *a)
 {
     if (!list_empty(&a->reqs) || !list_empty(&a->local_queue) || !list_empty(&a->watches) ||
-        scrape_is_busy(a->scrape)) {
+        scrape_is_busy(a->scrape) || a->recounting) {
         timer_start_ms(&a->close_timer, 10, close_poll, a);
         return;
     }
-    a->n_open_handles = 3;
+    a->n_open_handles = 4;
     uv_close((uv_handle_t *)&a->local_idle, on_idle_closed);
-    timer_close(&a->close_timer, on_close_timer_closed, a);
+    timer_close(&a->close_timer, on_timer_closed, a);
+    timer_close(&a->recount_timer, on_timer_closed, a);
     connect_deinit(a);
     api_handle_closed(a);
 }

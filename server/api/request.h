@@ -138,7 +138,7 @@ struct api_req {
     json_t *obj;  /* what is written, or was deleted */
     char *text;   /* its bytes */
     bool removes; /* COMMIT deletes */
-    bool took;    /* prepare_create succeeded: undo_create when nothing is stored */
+    bool took;    /* hooks->allocate succeeded: undo when nothing is stored */
     bool claim_lost;  /* the commit failed at a claim (server/api/claims.h), not at the object */
     bool claims_kept; /* of those that it should give up one is not there: all are left */
     unsigned n_tries;
@@ -283,7 +283,8 @@ struct api {
     struct list local_queue; /* api_call's, for the next turn */
     uv_idle_t local_idle;
     struct list watches; /* local_watch_start's */
-    struct timer close_timer;
+    struct timer close_timer, recount_timer;
+    bool recounting; /* a list of the services is on its way: service_ips_recount_* */
     uint64_t close_deadline_ms;
     unsigned n_open_handles;
     void (*closed)(void *arg);

@@ -297,6 +297,23 @@ static void answer_unprepared(struct api_req *r, const struct err *e)
     req_invalid(r, r->name, &fe);
 }
 
+/* What the object asks for is taken. False: answered. */
+static bool allocate(struct api_req *r, json_t *obj, const json_t *old)
+{
+    auto_field_errors fe = { 0 };
+    struct err e;
+
+    if (r->hooks->allocate && r->hooks->allocate(&r->api->env, obj, old, &fe, &e)) {
+        e.code = ERR_IO; /* upstream answers 500 when a range is full */
+        req_err(r, &e);
+        return false;
+    }
+    if (fe.n)
+        req_invalid(r, r->name, &fe);
+    r->took = !fe.n;
+    return r->took;
+}
+
 /* Makes the object anew each time: a generated name may be taken, an apply may find none any more.
  */
 static void create_build(struct api_req *r)
@@ -334,7 +351,8 @@ static void create_build(struct api_req *r)
         answer_unprepared(r, &e);
         return;
     }
-    r->took = true;
+    if (!allocate(r, obj, NULL))
+        return;
     validate_create(r->kind, obj, &fe);
     if (r->hooks->validate)
         r->hooks->validate(&r->api->env, obj, &fe);
@@ -521,7 +539,8 @@ static void update_build(struct api_req *r, json_t *obj_take)
         answer_unprepared(r, &e);
         return;
     }
-    r->took = true;
+    if (!r->sub && !allocate(r, obj, r->old_doc))
+        return;
     json_object_del(meta_of(obj), "generation");
     if (r->kind->generation) {
         bool bump = !r->sub && spec_differs(obj, r->old_doc);

@@ -32,11 +32,15 @@ struct resource_hooks {
     int (*prepare_create)(struct resource_env *env, json_t *obj, struct err *e);
     int (*prepare_update)(struct resource_env *env, json_t *obj, const json_t *old, struct err *e);
     int (*prepare_status)(struct resource_env *env, json_t *obj, const json_t *old, struct err *e);
+    /* After prepare_*: takes what the object asks for (addresses, ports), all of it or nothing.
+     * old: as above, NULL for a create. What is wrong goes to fe; an error: something ran out. */
+    int (*allocate)(struct resource_env *env, json_t *obj, const json_t *old,
+                    struct field_errors *fe, struct err *e);
     /* Rules beyond the schema's. */
     void (*validate)(struct resource_env *env, const json_t *obj, struct field_errors *fe);
     void (*validate_update)(struct resource_env *env, const json_t *obj, const json_t *old,
                             struct field_errors *fe);
-    /* What prepare_* took for obj and old does not have (an address) is given back: nothing was
+    /* What allocate took for obj and old does not have (an address) is given back: nothing was
      * stored. old is NULL for a create. */
     void (*undo)(struct resource_env *env, const json_t *obj, const json_t *old);
     /* The change is durable. obj NULL: deleted; old NULL: created. */

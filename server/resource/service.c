@@ -1,126 +1,356 @@
-/* Services: the cluster IP and node ports are given at creation and kept (registry/core/service).
+/*
+ * Services: what they are given at creation and keep: an address, node ports, a port for health
+ * checks (pkg/registry/core/service/storage and strategy.go, release 1.32).
+ *
+ *   prepare   what the client left out comes from the stored Service; what its new type does not
+ *             need, and the client did not touch, goes
+ *   allocate  families, then the address, then the ports; all of them or none
+ *   undo      nothing was stored: what allocate took is free again
  */
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "server/resource/kinds.h"
 #include "server/resource/service_claims.h"
+#include "server/resource/service_family.h"
 #include "server/resource/service_ip.h"
 
+#include <inttypes.h>
 #include <string.h>
 
-static bool wants_ip(const json_t *obj)
+static const char *str(const json_t *spec, const char *key)
 {
-    return strcmp(json_str_at(obj, "spec.type", "ClusterIP"), "ExternalName") != 0;
+    return json_str_at(spec, key, "");
 }
 
-static bool wants_ports(const json_t *obj)
+static bool is_type(const json_t *spec, const char *type)
 {
-    const char *type = json_str_at(obj, "spec.type", "ClusterIP");
-
-    return strcmp(type, "NodePort") == 0 ||
-           (strcmp(type, "LoadBalancer") == 0 &&
-            json_bool_at(obj, "spec.allocateLoadBalancerNodePorts", true));
+    return strcmp(str(spec, "type"), type) == 0;
 }
 
-static void set_ip(json_t *obj, const char *ip)
+static bool needs_ip(const json_t *spec)
 {
-    json_t *spec = json_object_get(obj, "spec"), *ips = json_array();
-
-    json_array_append_new(ips, json_string(ip));
-    json_object_set_new(spec, "clusterIP", json_string(ip));
-    json_object_set_new(spec, "clusterIPs", ips);
-    if (!json_object_get(spec, "ipFamilies"))
-        json_object_set_new(spec, "ipFamilies", json_pack("[s]", "IPv4"));
-    if (!json_object_get(spec, "ipFamilyPolicy"))
-        json_object_set_new(spec, "ipFamilyPolicy", json_string("SingleStack"));
+    return spec && !is_type(spec, "ExternalName");
 }
 
-static bool old_has_port(const json_t *old, int64_t port)
+static bool needs_node_ports(const json_t *spec)
 {
+    return is_type(spec, "NodePort") || is_type(spec, "LoadBalancer");
+}
+
+/* The client wants ports that it did not name. */
+static bool gives_node_ports(const json_t *spec)
+{
+    return is_type(spec, "NodePort") || (is_type(spec, "LoadBalancer") &&
+                                         json_bool_at(spec, "allocateLoadBalancerNodePorts", true));
+}
+
+static bool needs_health_check(const json_t *spec)
+{
+    return is_type(spec, "LoadBalancer") &&
+           strcmp(str(spec, "externalTrafficPolicy"), "Local") == 0;
+}
+
+static bool is_external(const json_t *spec)
+{
+    return needs_node_ports(spec) ||
+           (is_type(spec, "ClusterIP") && json_array_size(json_at(spec, "externalIPs")));
+}
+
+static bool is_balancer(const json_t *spec)
+{
+    return is_type(spec, "LoadBalancer");
+}
+
+static int64_t node_port(const json_t *port)
+{
+    return json_i64_at(port, "nodePort", 0);
+}
+
+static bool has_node_port(const json_t *spec, int64_t n)
+{
+    json_t *port;
     size_t i;
-    json_t *p;
 
-    json_array_foreach(json_at(old, "spec.ports"), i,
-                       p) if (json_i64_at(p, "nodePort", 0) == port) return true;
+    json_array_foreach(json_at(spec, "ports"), i, port)
+    {
+        if (node_port(port) == n)
+            return true;
+    }
     return false;
 }
 
-/* The ports that must be on the node. Those taken before a failure are given back by the caller. */
-static int take_ports(struct service_ips *ips, json_t *obj, const json_t *old, struct err *e)
+/* ---- prepare: patchAllocatedValues ---- */
+
+static void keep_absent(json_t *spec, const json_t *old, const char *key)
 {
-    const json_t *ports = json_at(obj, "spec.ports");
-    size_t i;
-    json_t *p;
+    json_t *was = json_object_get(old, key);
 
-    if (!wants_ports(obj))
-        return 0;
-    json_array_foreach(json_at(obj, "spec.ports"), i, p)
-    {
-        int64_t port = json_i64_at(p, "nodePort", 0);
-
-        if (port) {
-            if (!old_has_port(old, port) && service_ips_take_port(ips, port, e)) {
-                for (; i < json_array_size(ports); i++) /* not ours to give back */
-                    json_object_del(json_array_get(ports, i), "nodePort");
-                return e->code;
-            }
-            continue;
-        }
-        /* the same port keeps its number when a client leaves it out */
-        json_t *was = json_array_get(json_at(old, "spec.ports"), i);
-        if (was && json_i64_at(was, "port", -1) == json_i64_at(p, "port", 0) &&
-            json_i64_at(was, "nodePort", 0)) {
-            json_object_set(p, "nodePort", json_object_get(was, "nodePort"));
-            continue;
-        }
-        if (service_ips_take_any_port(ips, &port, e))
-            return e->code;
-        json_object_set_new(p, "nodePort", json_integer(port));
-    }
-    return 0;
+    if (was && !json_object_get(spec, key))
+        json_object_set_new(spec, key, json_deep_copy(was));
 }
 
-static int prepare(struct resource_env *env, json_t *obj, const json_t *old, struct err *e)
+/* Ports are known by their names; a number that is used already is not given twice. */
+static void keep_node_ports(json_t *spec, const json_t *old)
 {
-    const char *ip = json_str_at(obj, "spec.clusterIP", "");
-    const char *had = old && wants_ip(old) ? json_str_at(old, "spec.clusterIP", "") : "";
-    char given[16];
+    json_t *port, *was;
+    size_t i, k;
 
-    if (!json_is_object(json_object_get(obj, "spec")))
+    json_array_foreach(json_object_get(spec, "ports"), i, port)
+    {
+        int64_t n = 0;
+        if (node_port(port))
+            continue;
+        json_array_foreach(json_at(old, "ports"), k, was)
+        {
+            if (strcmp(str(was, "name"), str(port, "name")) == 0)
+                n = node_port(was);
+        }
+        if (n && !has_node_port(spec, n))
+            json_object_set_new(port, "nodePort", json_integer(n));
+    }
+}
+
+/* ---- prepare: dropTypeDependentFields ---- */
+
+static bool same_node_ports(const json_t *spec, const json_t *old)
+{
+    json_t *port;
+    size_t i;
+
+    json_array_foreach(json_at(spec, "ports"), i, port)
+    {
+        if (!has_node_port(old, node_port(port)))
+            return false;
+    }
+    json_array_foreach(json_at(old, "ports"), i, port)
+    {
+        if (!has_node_port(spec, node_port(port)))
+            return false;
+    }
+    return true;
+}
+
+static void drop(json_t *spec, const json_t *old, const char *key, bool (*needs)(const json_t *))
+{
+    const json_t *now = json_object_get(spec, key), *was = json_object_get(old, key);
+
+    if (needs(old) && !needs(spec) && now && was && json_equal(now, was))
+        json_object_del(spec, key);
+}
+
+static void drop_unneeded(json_t *spec, const json_t *old)
+{
+    static const char *const ip_keys[] = { "clusterIP", "clusterIPs", "ipFamilies",
+                                           "ipFamilyPolicy" };
+    json_t *port;
+    size_t i;
+
+    for (size_t k = 0; k < ARRAY_LEN(ip_keys); k++)
+        drop(spec, old, ip_keys[k], needs_ip);
+    if (needs_node_ports(old) && !needs_node_ports(spec) && same_node_ports(spec, old))
+        json_array_foreach(json_object_get(spec, "ports"), i, port)
+            json_object_del(port, "nodePort");
+    drop(spec, old, "healthCheckNodePort", needs_health_check);
+    drop(spec, old, "allocateLoadBalancerNodePorts", is_balancer);
+    drop(spec, old, "loadBalancerClass", is_balancer);
+    drop(spec, old, "externalTrafficPolicy", is_external);
+}
+
+static int prepare_update(struct resource_env *env, json_t *obj, const json_t *old, struct err *e)
+{
+    json_t *spec = json_object_get(obj, "spec"), *before = json_object_get(old, "spec");
+
+    (void)env;
+    (void)e;
+    if (!spec)
         return 0; /* validation says so */
-    if (!*ip)     /* clients may leave it out in an update */
-        ip = had;
-    if (!wants_ip(obj)) {
-        json_object_del(json_object_get(obj, "spec"), "clusterIP");
-        json_object_del(json_object_get(obj, "spec"), "clusterIPs");
-        return 0;
+    if (needs_ip(spec) && needs_ip(before)) {
+        if (!str(spec, "clusterIP")[0])
+            keep_absent(spec, before, "clusterIP");
+        keep_absent(spec, before, "clusterIPs");
     }
-    auto_free char *want = mem_strdup(ip);
-    bool took = *want && strcmp(want, "None") != 0 && strcmp(want, had) != 0;
-    if (took && service_ips_take(env->service_ips, want, e))
-        return e->code;
-    if (!*want) {
-        if (service_ips_take_any(env->service_ips, given, e))
-            return e->code;
-        free(want);
-        want = mem_strdup(given);
-    }
-    set_ip(obj, want);
-    if (take_ports(env->service_ips, obj, old, e)) {
-        service_ips_release(env->service_ips, obj, old);
-        return e->code;
-    }
+    if (needs_node_ports(spec) && needs_node_ports(before))
+        keep_node_ports(spec, before);
+    if (needs_health_check(spec) && needs_health_check(before))
+        keep_absent(spec, before, "healthCheckNodePort");
+    service_family_normalize(spec, before);
+    drop_unneeded(spec, before);
     return 0;
 }
 
 static int prepare_create(struct resource_env *env, json_t *obj, struct err *e)
 {
-    return prepare(env, obj, NULL, e);
+    (void)env;
+    (void)e;
+    if (json_object_get(obj, "spec"))
+        service_family_normalize(json_object_get(obj, "spec"), NULL);
+    return 0;
 }
 
-static int prepare_update(struct resource_env *env, json_t *obj, const json_t *old, struct err *e)
+/* ---- allocate ---- */
+
+/* What one request took so far, to be given back when it fails. */
+struct taken {
+    struct service_ips *ips;
+    char ip[16]; /* "" for none */
+    json_t *ports;
+};
+
+static void give_back(struct taken *t)
 {
-    return prepare(env, obj, old, e);
+    json_t *port;
+    size_t i;
+
+    service_ips_give(t->ips, t->ip);
+    json_array_foreach(t->ports, i, port) service_ips_give_port(t->ips, json_integer_value(port));
+}
+
+static int allocate_ip(struct taken *t, json_t *spec, const json_t *old, struct field_errors *fe,
+                       struct err *e)
+{
+    const struct field_path *p = FIELD_AT(NULL, "spec");
+    const char *ip = str(spec, "clusterIP"), *had = needs_ip(old) ? str(old, "clusterIP") : "";
+    struct err why;
+
+    if (!needs_ip(spec) || strcmp(ip, "None") == 0 || (*ip && strcmp(ip, had) == 0))
+        return 0;
+    if (!*ip) {
+        if (service_ips_take_any(t->ips, t->ip, e))
+            return e->code;
+        json_object_set_new(spec, "clusterIP", json_string(t->ip));
+        json_object_set_new(spec, "clusterIPs", json_pack("[s]", t->ip));
+        return 0;
+    }
+    if (*had) /* a change: validation refuses it */
+        return 0;
+    if (service_ips_take(t->ips, ip, &why))
+        field_add(fe, FIELD_INVALID, FIELD_AT(p, "clusterIPs"),
+                  "Invalid value: []string{\"%s\"}: failed to allocate IP %s: %s", ip, ip,
+                  why.text);
+    else
+        memcpy(t->ip, ip, strlen(ip) + 1); /* an IPv4 address: it fits */
+    return 0;
+}
+
+static void took_port(struct taken *t, int64_t n)
+{
+    json_array_append_new(t->ports, json_integer(n));
+}
+
+/* Another port of this Service with the same number and another protocol has this node port. */
+static int64_t twin_of(const json_t *ports, size_t n, const json_t *port)
+{
+    json_t *other;
+    size_t i;
+
+    json_array_foreach(ports, i, other)
+    {
+        if (i != n && json_i64_at(other, "port", 0) == json_i64_at(port, "port", 0) &&
+            strcmp(str(other, "protocol"), str(port, "protocol")) != 0 && node_port(other))
+            return node_port(other);
+    }
+    return 0;
+}
+
+static bool is_taken(const struct taken *t, int64_t n)
+{
+    json_t *port;
+    size_t i;
+
+    json_array_foreach(t->ports, i, port)
+    {
+        if (json_integer_value(port) == n)
+            return true;
+    }
+    return false;
+}
+
+static void allocate_named(struct taken *t, const json_t *old, size_t i, int64_t n,
+                           struct field_errors *fe)
+{
+    const struct field_path *p = FIELD_AT(NULL, "spec");
+    const struct field_path *list = FIELD_AT(p, "ports");
+    const struct field_path *at = FIELD_INDEX(list, i);
+    struct err why;
+
+    if (is_taken(t, n) || (needs_node_ports(old) && has_node_port(old, n)))
+        return; /* a doubled one: validation looks at the protocols */
+    if (service_ips_take_port(t->ips, n, &why))
+        field_add(fe, FIELD_INVALID, FIELD_AT(at, "nodePort"), "Invalid value: %" PRId64 ": %s", n,
+                  why.text);
+    else
+        took_port(t, n);
+}
+
+static int allocate_ports(struct taken *t, json_t *spec, const json_t *old, struct field_errors *fe,
+                          struct err *e)
+{
+    json_t *ports = json_object_get(spec, "ports"), *port;
+    size_t i;
+
+    if (!needs_node_ports(spec))
+        return 0;
+    json_array_foreach(ports, i, port) /* those that are asked for come first */
+    {
+        if (node_port(port))
+            allocate_named(t, old, i, node_port(port), fe);
+    }
+    json_array_foreach(ports, i, port)
+    {
+        int64_t n = node_port(port);
+        if (n || fe->n || !gives_node_ports(spec))
+            continue;
+        n = twin_of(ports, i, port);
+        if (!n) {
+            if (service_ips_take_any_port(t->ips, &n, e))
+                return e->code;
+            took_port(t, n);
+        }
+        json_object_set_new(port, "nodePort", json_integer(n));
+    }
+    return 0;
+}
+
+static int allocate_health_check(struct taken *t, json_t *spec, const json_t *old, struct err *e)
+{
+    int64_t n = json_i64_at(spec, "healthCheckNodePort", 0);
+    struct err why;
+
+    if (!needs_health_check(spec) || (old && needs_health_check(old)))
+        return 0;
+    if (!n) {
+        if (service_ips_take_any_port(t->ips, &n, e))
+            return e->code;
+        json_object_set_new(spec, "healthCheckNodePort", json_integer(n));
+    } else if (service_ips_take_port(t->ips, n, &why)) {
+        return err_set(e, ERR_IO,
+                       "failed to allocate requested HealthCheck NodePort %" PRId64 ": %s", n,
+                       why.text);
+    }
+    took_port(t, n);
+    return 0;
+}
+
+static int allocate(struct resource_env *env, json_t *obj, const json_t *old,
+                    struct field_errors *fe, struct err *e)
+{
+    json_t *spec = json_object_get(obj, "spec"), *before = json_object_get(old, "spec");
+    json_auto_t *ports = json_array();
+    struct taken t = { .ips = env->service_ips, .ports = ports };
+    int r = 0;
+
+    if (!spec)
+        return 0;
+    service_family_init(spec, before, fe);
+    if (!fe->n)
+        r = allocate_ip(&t, spec, before, fe, e);
+    if (!r && !fe->n)
+        r = allocate_ports(&t, spec, before, fe, e);
+    if (!r && !fe->n)
+        r = allocate_health_check(&t, spec, before, e);
+    if (r || fe->n)
+        give_back(&t);
+    return r;
 }
 
 static void undo(struct resource_env *env, const json_t *obj, const json_t *old)
@@ -140,6 +370,7 @@ const struct resource_hooks resource_services = {
     .returns_deleted = true,
     .prepare_create = prepare_create,
     .prepare_update = prepare_update,
+    .allocate = allocate,
     .undo = undo,
     .after_commit = after_commit,
     .claims = service_claims_of,

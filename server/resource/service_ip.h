@@ -1,8 +1,10 @@
 #pragma once
 /*
  * Service IPs: what services hold, in memory, rebuilt from the stored services at start: addresses
- * of the service CIDR and node ports (30000-32767). IPv4 now. The CIDR's first address is the
- * kubernetes Service's and is given only when it is asked for. Loop thread only.
+ * of the service CIDR and node ports (30000-32767), those of health checks among them. IPv4 now.
+ * The CIDR's first address is the kubernetes Service's and is given only when it is asked for.
+ * Errors are in upstream's words (pkg/registry/core/service/{ipallocator,portallocator},
+ * release 1.32). Loop thread only.
  */
 #include "base/core/err.h"
 
@@ -19,9 +21,21 @@ void service_ips_free(struct service_ips *s);
 void service_ips_hold(struct service_ips *s, const json_t *service);
 void service_ips_release(struct service_ips *s, const json_t *service, const json_t *kept);
 
-/* ip lies in the CIDR: takes it. ERR_EXISTS, ERR_INVALID (in upstream's words). */
+/* ip lies in the CIDR: takes it. ERR_EXISTS, ERR_INVALID. */
 MUST_USE int service_ips_take(struct service_ips *s, const char *ip, struct err *e);
-/* Any free one, from a random place on. ERR_LIMIT: none is left. */
+/* Any free one, from a random place on; the lower part, where people choose theirs, comes last.
+ * ERR_LIMIT: none is left. */
 MUST_USE int service_ips_take_any(struct service_ips *s, char out[16], struct err *e);
 MUST_USE int service_ips_take_port(struct service_ips *s, int64_t port, struct err *e);
 MUST_USE int service_ips_take_any_port(struct service_ips *s, int64_t *out, struct err *e);
+void service_ips_give(struct service_ips *s, const char *ip); /* others are ignored */
+void service_ips_give_port(struct service_ips *s, int64_t port);
+
+/*
+ * A recount against the store finds what was lost: an answer that never came, a crash of another
+ * server. begin; see every stored Service, which also holds what it names; end. What no Service had
+ * at two ends in a row is free again: in between, a write has come to its end. Returns how many.
+ */
+void service_ips_recount_begin(struct service_ips *s);
+void service_ips_recount_see(struct service_ips *s, const json_t *service);
+size_t service_ips_recount_end(struct service_ips *s);

@@ -9,6 +9,7 @@
 #include "base/data/json.h"
 #include "server/resource/service_ip.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void only_ipv4_ranges_of_a_sane_size_are_taken(void **state)
@@ -78,12 +79,79 @@ static void what_services_hold_is_known_after_a_restart(void **state)
     service_ips_free(s);
 }
 
+static void health_checks_have_ports_too(void **state)
+{
+    json_auto_t *a = json_pack("{s:{s:i}}", "spec", "healthCheckNodePort", 30002);
+    struct service_ips *s;
+    struct err e = { 0 };
+
+    (void)state;
+    assert_int_equal(service_ips_new(&s, "10.43.0.0/16", &e), 0);
+    service_ips_hold(s, a);
+    assert_int_equal(service_ips_take_port(s, 30002, &e), ERR_EXISTS);
+    service_ips_release(s, a, NULL);
+    assert_int_equal(service_ips_take_port(s, 30002, &e), 0);
+    service_ips_free(s);
+}
+
+static void people_choose_from_the_lower_part(void **state)
+{
+    struct service_ips *s;
+    struct err e = { 0 };
+    int64_t port;
+    char ip[16];
+
+    (void)state;
+    assert_int_equal(service_ips_new(&s, "10.43.0.0/24", &e), 0);
+    for (size_t i = 0; i < 254 - 16; i++) { /* 16 of 256 are left to them */
+        assert_int_equal(service_ips_take_any(s, ip, &e), 0);
+        assert_true(atoi(strrchr(ip, '.') + 1) > 16);
+    }
+    assert_int_equal(service_ips_take_any(s, ip, &e), 0);
+    assert_true(atoi(strrchr(ip, '.') + 1) <= 16);
+    for (size_t i = 0; i < 2768 - 86; i++) {
+        assert_int_equal(service_ips_take_any_port(s, &port, &e), 0);
+        assert_true(port >= 30086);
+    }
+    assert_int_equal(service_ips_take_any_port(s, &port, &e), 0);
+    assert_true(port < 30086);
+    service_ips_free(s);
+}
+
+/* Held without a Service: freed by the second recount, and not by one. */
+static void a_recount_finds_what_was_lost(void **state)
+{
+    json_auto_t *a = json_pack("{s:{s:s, s:[{s:i}]}}", "spec", "clusterIP", "10.43.0.9", "ports",
+                               "nodePort", 30001);
+    struct service_ips *s;
+    struct err e = { 0 };
+
+    (void)state;
+    assert_int_equal(service_ips_new(&s, "10.43.0.0/16", &e), 0);
+    assert_int_equal(service_ips_take(s, "10.43.0.8", &e), 0);
+    assert_int_equal(service_ips_take_port(s, 30008, &e), 0);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(service_ips_take(s, "10.43.0.8", &e), ERR_EXISTS);
+        service_ips_recount_begin(s);
+        service_ips_recount_see(s, a); /* and what it missed is held now */
+        assert_int_equal(service_ips_recount_end(s), i ? 2 : 0);
+    }
+    assert_int_equal(service_ips_take(s, "10.43.0.9", &e), ERR_EXISTS);
+    assert_int_equal(service_ips_take_port(s, 30001, &e), ERR_EXISTS);
+    assert_int_equal(service_ips_take(s, "10.43.0.8", &e), 0);
+    assert_int_equal(service_ips_take_port(s, 30008, &e), 0);
+    service_ips_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_ipv4_ranges_of_a_sane_size_are_taken),
         cmocka_unit_test(addresses_are_given_once_until_none_is_left),
         cmocka_unit_test(what_services_hold_is_known_after_a_restart),
+        cmocka_unit_test(health_checks_have_ports_too),
+        cmocka_unit_test(people_choose_from_the_lower_part),
+        cmocka_unit_test(a_recount_finds_what_was_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
