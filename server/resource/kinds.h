@@ -10,3 +10,7 @@ extern const struct resource_hooks resource_namespaces;      /* namespace.c */
 extern const struct resource_hooks resource_services;        /* service.c */
 extern const struct resource_hooks resource_leases;          /* small.c */
 extern const struct resource_hooks resource_serviceaccounts; /* small.c */
+extern const struct resource_hooks resource_claims;          /* small.c */
+extern const struct resource_hooks resource_volumes;         /* small.c */
+extern const struct resource_hooks resource_podtemplates;    /* small.c */
+extern const struct resource_hooks resource_quotas;          /* small.c */

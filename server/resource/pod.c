@@ -1,49 +1,77 @@
 #include "base/data/json.h"
 #include "server/resource/kinds.h"
+#include "server/schema/defaults_hooks.h"
 
 #include <string.h>
 
-/* ---- quality of service (pkg/apis/core/v1/helper/qos) ---- */
-
-static bool is_zero(const char *text)
+/*
+ * matchLabelKeys of an affinity term mean "with the value that this pod has": upstream writes them
+ * into the term's selector when the pod is made (applyMatchLabelKeysAndMismatchLabelKeys).
+ */
+static void add_keys(json_t *selector, const json_t *keys, const char *op, const json_t *labels)
 {
-    for (const char *p = text; *p; p++)
-        if (*p >= '1' && *p <= '9')
-            return false;
-    return true;
+    json_t *expressions = json_object_get(selector, "matchExpressions"), *key;
+    size_t i;
+
+    json_array_foreach(keys, i, key)
+    {
+        json_t *value = json_object_get(labels, json_string_value(key));
+
+        if (!value)
+            continue;
+        if (!expressions) {
+            expressions = json_array();
+            json_object_set_new(selector, "matchExpressions", expressions);
+        }
+        json_array_append_new(expressions, json_pack("{s:O, s:s, s:[O]}", "key", key, "operator",
+                                                     op, "values", value));
+    }
 }
 
-static const char *qos_of(const json_t *pod)
+static void complete_term(json_t *term, const json_t *labels)
 {
-    static const char *const lists[] = { "spec.containers", "spec.initContainers" };
-    static const char *const names[] = { "cpu", "memory" };
-    bool guaranteed = true, any = false;
+    json_t *selector = json_object_get(term, "labelSelector");
+
+    if (!selector)
+        return;
+    add_keys(selector, json_object_get(term, "matchLabelKeys"), "In", labels);
+    add_keys(selector, json_object_get(term, "mismatchLabelKeys"), "NotIn", labels);
+}
+
+static void complete_affinity(json_t *pod)
+{
+    static const char *const kinds[] = { "spec.affinity.podAffinity",
+                                         "spec.affinity.podAntiAffinity" };
+    const json_t *labels = json_at(pod, "metadata.labels");
+    json_t *term;
     size_t i;
-    json_t *c;
 
-    for (size_t l = 0; l < ARRAY_LEN(lists); l++)
-        json_array_foreach(json_at(pod, lists[l]), i, c) for (size_t n = 0; n < ARRAY_LEN(names);
-                                                              n++)
-        {
-            const json_t *res = json_object_get(c, "resources");
-            const char *limit = json_str_at(json_object_get(res, "limits"), names[n], "0");
-            const char *request = json_str_at(json_object_get(res, "requests"), names[n], limit);
-
-            any = any || !is_zero(limit) || !is_zero(request);
-            guaranteed = guaranteed && !is_zero(limit) && strcmp(limit, request) == 0;
-        }
-    return !any ? "BestEffort" : guaranteed ? "Guaranteed" : "Burstable";
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        const json_t *affinity = json_at(pod, kinds[k]);
+        json_array_foreach(
+            json_object_get(affinity, "requiredDuringSchedulingIgnoredDuringExecution"), i, term)
+            complete_term(term, labels);
+        json_array_foreach(
+            json_object_get(affinity, "preferredDuringSchedulingIgnoredDuringExecution"), i, term)
+            complete_term(json_object_get(term, "podAffinityTerm"), labels);
+    }
 }
 
 static int prepare_create(struct resource_env *env, json_t *obj, struct err *e)
 {
-    json_t *status = json_object();
+    const json_t *spec = json_object_get(obj, "spec");
+    json_t *status =
+        json_pack("{s:s, s:s}", "phase", "Pending", "qosClass", defaults_pod_qos(spec));
 
     (void)env;
     (void)e;
-    json_object_set_new(status, "phase", json_string("Pending"));
-    json_object_set_new(status, "qosClass", json_string(qos_of(obj)));
+    if (json_array_size(json_object_get(spec, "schedulingGates")))
+        json_object_set_new(status, "conditions",
+                            json_pack("[{s:s, s:s, s:s, s:s}]", "type", "PodScheduled", "status",
+                                      "False", "reason", "SchedulingGated", "message",
+                                      "Scheduling is blocked due to non-empty scheduling gates"));
     json_object_set_new(obj, "status", status);
+    complete_affinity(obj);
     return 0;
 }
 

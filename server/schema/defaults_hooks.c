@@ -154,7 +154,39 @@ const char *defaults_pod_qos(const json_t *spec)
     return limited && equal ? "Guaranteed" : "Burstable";
 }
 
+/*
+ * A field that became a list: the older name says the first entry, and wins where they differ, for
+ * clients that know nothing else (pkg/apis/core/v1/conversion.go). key: of the entry, NULL when the
+ * entries are texts.
+ */
+static void first_of(json_t *v, const char *one, const char *many, const char *key)
+{
+    const json_t *first = json_array_get(json_object_get(v, many), 0);
+    json_t *text = json_object_get(v, one), *entry = key ? json_object_get(first, key) : NULL;
+
+    if (!key)
+        entry = json_array_get(json_object_get(v, many), 0);
+    if (json_string_length(text) ? entry && json_equal(text, entry) : !entry)
+        return;
+    if (!json_string_length(text))
+        json_object_set(v, one, entry);
+    else if (key)
+        json_object_set_new(v, many, json_pack("[{s:O}]", key, text));
+    else
+        json_object_set_new(v, many, json_pack("[O]", text));
+}
+
+static void pod_status(json_t *v)
+{
+    first_of(v, "podIP", "podIPs", "ip");
+}
+
 /* ---- the rest of core ---- */
+
+static void node_spec(json_t *v)
+{
+    first_of(v, "podCIDR", "podCIDRs", NULL);
+}
 
 static void secret(json_t *v)
 {
@@ -371,9 +403,11 @@ static const struct {
     { "core/v1", "EphemeralContainer", container },
     { "core/v1", "LimitRangeItem", limit_range_item },
     { "core/v1", "Namespace", name_space },
+    { "core/v1", "NodeSpec", node_spec },
     { "core/v1", "NodeStatus", node_status },
     { "core/v1", "Pod", pod },
     { "core/v1", "PodSpec", pod_spec },
+    { "core/v1", "PodStatus", pod_status },
     { "core/v1", "ReplicationController", replication_controller },
     { "core/v1", "Secret", secret },
     { "core/v1", "Service", service },

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 /* clang-format on */
 
+#include "base/core/mem.h"
 #include "test/unit/server/schema/validate_rig.h"
 
 /* SetDefaults_ResourceList */
@@ -104,6 +105,33 @@ static void pods_get_what_their_fields_imply(void **state)
     rig_defaults("v1 Pod", "{}", host_rows, ARRAY_LEN(host_rows));
 }
 
+/* Convert_v1_PodStatus_To_core_PodStatus and back: the older field wins */
+static void one_address_is_the_first_of_many(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } rows[] = {
+        { "'podIP':'10.0.0.1'", "'podIP':'10.0.0.1','podIPs':[{'ip':'10.0.0.1'}]" },
+        { "'podIPs':[{'ip':'10.0.0.1'},{'ip':'fd00::1'}]",
+          "'podIP':'10.0.0.1','podIPs':[{'ip':'10.0.0.1'},{'ip':'fd00::1'}]" },
+        { "'podIP':'10.0.0.2','podIPs':[{'ip':'10.0.0.1'}]",
+          "'podIP':'10.0.0.2','podIPs':[{'ip':'10.0.0.2'}]" },
+        { "", "" },
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_free char *in = mem_printf("{'spec':null,'status':{%s}}", rows[i].in);
+        auto_free char *out = mem_printf(
+            "{'metadata':{},'spec':{'dnsPolicy':'ClusterFirst',"
+            "'enableServiceLinks':true,'restartPolicy':'Always','schedulerName':"
+            "'default-scheduler','securityContext':{},'terminationGracePeriodSeconds':30},'status':"
+            "{%s}}",
+            rows[i].out);
+        struct vrow row = { in, out };
+        rig_defaults("v1 Pod", "{}", &row, 1);
+    }
+}
+
 /* SetDefaults_PersistentVolume, SetDefaults_PersistentVolumeClaim, SetDefaults_NamespaceStatus,
  * SetDefaults_NodeStatus, SetDefaults_ReplicationController */
 static void other_kinds_too(void **state)
@@ -147,6 +175,7 @@ int main(void)
         cmocka_unit_test(limits_of_containers_follow_from_each_other),
         cmocka_unit_test(services_get_what_their_type_needs),
         cmocka_unit_test(pods_get_what_their_fields_imply),
+        cmocka_unit_test(one_address_is_the_first_of_many),
         cmocka_unit_test(other_kinds_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
