@@ -7,7 +7,9 @@
 #include "base/data/time.h"
 #include "base/kube/intorstring.h"
 #include "base/kube/quantity.h"
-#include "server/schema/field_error.h"
+#include "server/schema/crd.h"
+#include "server/schema/crd_object.h"
+#include "server/schema/decode_parts.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -31,14 +33,25 @@ void decode_notes_deinit(struct decode_notes *n)
     *n = (struct decode_notes){ 0 };
 }
 
-static void note(struct decode_notes *n, const char *what, const struct field_path *p)
+void decode_notes_add(struct decode_notes *n, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (n->n == DECODE_NOTES_MAX)
+        return;
+    if (!n->v)
+        n->v = mem_calloc(DECODE_NOTES_MAX, sizeof *n->v);
+    va_start(ap, fmt);
+    n->v[n->n++] = mem_vprintf(fmt, ap);
+    va_end(ap);
+}
+
+void decode_note(struct decode_notes *n, const char *what, const struct field_path *p)
 {
     if (!n || n->n == DECODE_NOTES_MAX)
         return;
     auto_free char *path = field_path_text(p);
-    if (!n->v)
-        n->v = mem_calloc(DECODE_NOTES_MAX, sizeof *n->v);
-    n->v[n->n++] = mem_printf("%s field \"%s\"", what, path);
+    decode_notes_add(n, "%s field \"%s\"", what, path);
 }
 
 bool decode_mode_of(enum decode_mode *out, struct str text)
@@ -353,7 +366,7 @@ static int struct_value(struct walk *w, const struct field_path *p, const struct
         const struct schema_field *f = schema_field(t, key);
         json_t *out = NULL;
         if (!f && !t->preserve_unknown) {
-            note(w->notes, "unknown", FIELD_AT(p, key));
+            decode_note(w->notes, "unknown", FIELD_AT(p, key));
             json_object_del(v, key);
         }
         if (!f)
@@ -441,7 +454,7 @@ static void scan_object(struct scan *s, const struct field_path *p, unsigned dep
         auto_free char *name = str_dup(key);
         const struct field_path *at = FIELD_AT(p, name);
         if (map_set(seen, key, &mark))
-            note(s->notes, "duplicate", at);
+            decode_note(s->notes, "duplicate", at);
         scan_skip(s, ": \t\r\n");
         scan_value(s, at, depth + 1);
     }
@@ -482,7 +495,7 @@ static void scan_value(struct scan *s, const struct field_path *p, unsigned dept
 
 /* ---- doors ---- */
 
-static int strict_error(const struct decode_notes *n, struct err *e)
+int decode_strict_error(const struct decode_notes *n, struct err *e)
 {
     auto_buf b = BUF(sizeof e->text * 2);
 
@@ -490,6 +503,22 @@ static int strict_error(const struct decode_notes *n, struct err *e)
         if (buf_addf(&b, "%s%s", i ? ", " : "", n->v[i]))
             break; /* err_set cuts it anyhow */
     return err_set(e, ERR_INVALID, "strict decoding error: %s", buf_cstr(&b));
+}
+
+void decode_duplicates(const json_t *obj, struct str raw, struct decode_notes *notes)
+{
+    struct scan s = { .rest = raw, .notes = notes };
+
+    if (count_colons(raw) != count_members(obj))
+        scan_value(&s, NULL, 0);
+}
+
+int decode_part(const struct schema_type *t, json_t *v, const struct field_path *p,
+                struct decode_notes *notes, struct err *e)
+{
+    struct walk w = { .notes = notes, .e = e };
+
+    return json_is_object(v) ? struct_value(&w, p, t, v) : wrong_type(&w, p, t, t, v);
 }
 
 int decode_value(const struct schema_type *t, json_t *obj, struct str raw, enum decode_mode mode,
@@ -500,20 +529,20 @@ int decode_value(const struct schema_type *t, json_t *obj, struct str raw, enum 
 
     if (!json_is_object(obj))
         return wrong_type(&w, NULL, t, t, obj);
-    if (w.notes && raw.n && count_colons(raw) != count_members(obj)) {
-        struct scan s = { .rest = raw, .notes = notes };
-        scan_value(&s, NULL, 0);
-    }
+    if (w.notes && raw.n)
+        decode_duplicates(obj, raw, notes);
     if (struct_value(&w, NULL, t, obj))
         return e->code;
     if (mode == DECODE_STRICT && notes->n > before)
-        return strict_error(notes, e);
+        return decode_strict_error(notes, e);
     return 0;
 }
 
 int decode_object(const struct schema_kind *k, json_t *obj, struct str raw, enum decode_mode mode,
                   struct decode_notes *notes, struct err *e)
 {
+    if (k->custom)
+        return crd_decode(k->custom->root, obj, raw, mode, notes, e);
     return decode_value(k->type, obj, raw, mode, notes, e);
 }
 

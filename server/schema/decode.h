@@ -26,6 +26,8 @@ struct decode_notes {
 };
 #define auto_decode_notes __attribute__((cleanup(decode_notes_deinit))) struct decode_notes
 void decode_notes_deinit(struct decode_notes *n);
+/* Past DECODE_NOTES_MAX nothing is added. */
+void decode_notes_add(struct decode_notes *n, const char *fmt, ...) PRINTF_FMT(2, 3);
 
 /*
  * obj is changed in place. raw is the JSON text it came from, searched for duplicate fields (empty:

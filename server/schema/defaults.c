@@ -1,6 +1,8 @@
 #include "server/schema/defaults.h"
 
 #include "base/kube/quantity.h"
+#include "server/schema/crd.h"
+#include "server/schema/crd_object.h"
 #include "server/schema/defaults_hooks.h"
 
 /* A default's text is ours: schemac has looked at it, a CRD's reader at its own. */
@@ -78,7 +80,10 @@ static void walk_struct(const struct schema_type *t, json_t *v)
 
 void defaults_apply(const struct schema_kind *k, json_t *obj)
 {
-    walk(k->type, obj);
+    if (k->custom)
+        crd_default(k->custom->root, obj);
+    else
+        walk(k->type, obj);
 }
 
 void defaults_apply_type(const struct schema_type *t, json_t *value)

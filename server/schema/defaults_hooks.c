@@ -3,6 +3,7 @@
 #include "base/core/buf.h"
 #include "base/data/base64.h"
 #include "base/kube/quantity.h"
+#include "server/schema/crd_check.h"
 
 static const char *str_in(const json_t *v, const char *key)
 {
@@ -421,6 +422,7 @@ static const struct {
     { "batch/v1", "JobSpec", job_spec },
     { "networking.k8s.io/v1", "NetworkPolicySpec", network_policy_spec },
     { "rbac.authorization.k8s.io/v1", "Subject", rbac_subject },
+    { "apiextensions.k8s.io/v1", "CustomResourceDefinitionSpec", crd_set_defaults },
 };
 
 defaults_hook_fn defaults_hook(const struct schema_type *t)

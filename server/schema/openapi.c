@@ -1,5 +1,7 @@
 #include "server/schema/openapi.h"
 
+#include "server/schema/crd_openapi.h"
+
 #include <stdio.h>
 
 enum { NAME_MAX_BYTES = 512 };
@@ -163,13 +165,33 @@ static json_t *gvk(const struct schema_kind *k, const char *suffix)
                      json_sprintf("%s%s", k->kind, suffix));
 }
 
+static void kind_name(char out[NAME_MAX_BYTES], const struct schema_kind *k, const char *suffix)
+{
+    if (k->custom)
+        crd_openapi_name(out, NAME_MAX_BYTES, k, suffix);
+    else
+        type_name(out, k->type, suffix);
+}
+
+static json_t *kind_schema(struct writer *w, const struct schema_kind *k)
+{
+    char name[NAME_MAX_BYTES];
+
+    if (!k->custom)
+        return schema_of(w, k->type);
+    kind_name(name, k, "");
+    json_t *meta = schema_of(w, schema_builtin_type("meta/v1", "ObjectMeta"));
+    json_object_set_new(w->schemas, name, crd_openapi_schema(k->custom, meta, w->v2));
+    return ref_to(w, name);
+}
+
 static void add_kind(struct writer *w, const struct schema_kind *k)
 {
     char name[NAME_MAX_BYTES], list_name[NAME_MAX_BYTES];
-    json_t *item = schema_of(w, k->type), *list;
+    json_t *item = kind_schema(w, k), *list;
     const struct schema_type *list_meta = schema_builtin_type("meta/v1", "ListMeta");
 
-    type_name(name, k->type, "");
+    kind_name(name, k, "");
     json_object_set_new(json_object_get(w->schemas, name), "x-kubernetes-group-version-kind",
                         json_pack("[o]", gvk(k, "")));
     if (!(k->verbs & SCHEMA_LIST_VERB)) {
@@ -181,7 +203,7 @@ static void add_kind(struct writer *w, const struct schema_kind *k)
                   "required", "items", "properties", "apiVersion", scalar("string", NULL), "kind",
                   scalar("string", NULL), "metadata", schema_of(w, list_meta), "items", "type",
                   "array", "items", item, "x-kubernetes-group-version-kind", gvk(k, "List"));
-    type_name(list_name, k->type, "List");
+    kind_name(list_name, k, "List");
     json_object_set_new(w->schemas, list_name, list);
 }
 

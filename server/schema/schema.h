@@ -127,6 +127,7 @@ struct schema_column {
 };
 
 struct schema_kind;
+struct crd_version;
 
 /* A kind whose objects are stored in another version's form: changes documents in place. What only
  * the other form can say goes where that form's conversion upstream puts it. */
@@ -158,6 +159,8 @@ struct schema_kind {
     const char *storage_version; /* "v1": the version the stored bytes are in */
     const struct schema_convert *convert; /* NULL: what is stored is in its own form */
     const char *inert; /* why nothing acts on its objects yet; NULL: something does */
+    const struct crd_version *custom; /* crd.h: what a definition says beyond the tables; NULL: a
+                                         built-in kind */
 };
 
 /* ---- the kinds that are served ---- */

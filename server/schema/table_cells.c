@@ -380,7 +380,8 @@ cell_fn cell_find(const char *source, const char **arg)
 {
     static const struct cell_entry *const tables[] = { general,          cells_of_pods,
                                                        cells_of_kinds,   cells_of_network,
-                                                       cells_of_storage, cells_of_scaling };
+                                                       cells_of_storage, cells_of_scaling,
+                                                       cells_of_custom };
     struct str name, rest;
 
     str_cut(str_of(source + 1), ':', &name, &rest);

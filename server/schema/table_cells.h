@@ -27,6 +27,7 @@ extern const struct cell_entry cells_of_pods[];    /* table_pods.c */
 extern const struct cell_entry cells_of_network[]; /* table_network.c */
 extern const struct cell_entry cells_of_storage[]; /* table_storage.c */
 extern const struct cell_entry cells_of_scaling[]; /* table_scaling.c */
+extern const struct cell_entry cells_of_custom[];  /* table_custom.c */
 
 const json_t *cell_at(const json_t *obj, const char *path); /* ".a.b"; NULL when absent */
 const char *cell_str(const json_t *v, const char *key);     /* "" when absent */

@@ -74,6 +74,25 @@ static bool struct_is_empty(struct compare *c, const struct schema_field *f, con
     return true;
 }
 
+/* What a struct holds beside its fields. */
+static void compare_unknown(struct compare *c, struct builders *b, const struct schema_field *f,
+                            const json_t *was, const json_t *is)
+{
+    const char *key;
+    json_t *v;
+
+    json_object_foreach((json_t *)was, key, v)
+    {
+        if (!schema_field(f->type, key))
+            compare_part(c, b, typed_child(f, key), NULL, key, v, json_object_get(is, key));
+    }
+    json_object_foreach((json_t *)is, key, v)
+    {
+        if (!schema_field(f->type, key) && !json_object_get(was, key))
+            compare_part(c, b, typed_child(f, key), NULL, key, NULL, v);
+    }
+}
+
 static void compare_fields(struct compare *c, const struct schema_field *f, const json_t *was,
                            const json_t *is, struct path out[CHANGES_N])
 {
@@ -88,6 +107,8 @@ static void compare_fields(struct compare *c, const struct schema_field *f, cons
         if (x != y)
             compare_part(c, &b, p, NULL, p->name, x, y);
     }
+    if (f->type->preserve_unknown)
+        compare_unknown(c, &b, f, was, is);
     builders_done(&b, out);
 }
 

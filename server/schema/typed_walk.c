@@ -34,9 +34,12 @@ bool typed_is_empty(const json_t *v)
 
 const struct schema_field *typed_child(const struct schema_field *f, const char *name)
 {
+    const struct schema_field *p;
+
     switch (f->type->shape) {
     case SCHEMA_STRUCT:
-        return schema_field(f->type, name);
+        p = schema_field(f->type, name);
+        return p || !f->type->preserve_unknown ? p : &RAW_FIELD;
     case SCHEMA_MAP:
         return f->type->item;
     case SCHEMA_OBJECT:

@@ -1,5 +1,6 @@
 #include "server/schema/validate.h"
 
+#include "server/schema/crd_custom.h"
 #include "server/schema/validate_check.h"
 #include "server/schema/validate_hooks.h"
 #include "server/schema/validate_meta.h"
@@ -115,6 +116,11 @@ static void walk_immutable(const struct schema_type *t, const json_t *v, const j
 
 static void check_object(const struct schema_kind *k, const json_t *obj, struct field_errors *fe)
 {
+    if (k->custom) {
+        check_metadata(k, json_object_get(obj, "metadata"), fe);
+        crd_custom_validate(k->custom, obj, NULL, fe);
+        return;
+    }
     /* kinds without a form of name are answered, not stored: reviews, bindings */
     if (k->name_format)
         check_metadata(k, json_object_get(obj, "metadata"), fe);
@@ -136,6 +142,11 @@ void validate_update(const struct schema_kind *k, const json_t *obj, const json_
     validate_kind_fn hook = validate_kind_hook(k, VALIDATE_UPDATE);
 
     check_metadata_update(json_object_get(obj, "metadata"), json_object_get(old, "metadata"), fe);
+    if (k->custom) {
+        check_metadata(k, json_object_get(obj, "metadata"), fe);
+        crd_custom_validate(k->custom, obj, old, fe);
+        return;
+    }
     check_object(k, obj, fe);
     walk_immutable(k->type, obj, old, NULL, fe);
     if (hook)
@@ -151,7 +162,9 @@ void validate_status(const struct schema_kind *k, const json_t *obj, const json_
 
     check_metadata_update(json_object_get(obj, "metadata"), json_object_get(old, "metadata"), fe);
     check_metadata(k, json_object_get(obj, "metadata"), fe);
-    if (f && status)
+    if (k->custom)
+        crd_custom_validate_status(k->custom, obj, old, fe);
+    else if (f && status)
         walk(f->type, f, status, FIELD_AT(NULL, "status"), fe);
     if (hook)
         hook(obj, old, fe);

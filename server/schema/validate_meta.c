@@ -215,3 +215,17 @@ void check_metadata_update(const json_t *now, const json_t *old, struct field_er
             field_invalid_json(fe, FIELD_AT(p, fixed[i]), a, "field is immutable");
     }
 }
+
+void validate_embedded_meta(const json_t *meta, const struct field_path *p,
+                            struct field_errors *fe)
+{
+    const char *name = part_str(meta, "name"), *ns = part_str(meta, "namespace"), *why;
+
+    if (*name && (why = name_check_path_segment(str_of(name))))
+        field_invalid(fe, FIELD_AT(p, "name"), name, why);
+    if (*ns)
+        (void)check_label(fe, FIELD_AT(p, "namespace"), ns);
+    check_labels(fe, FIELD_AT(p, "labels"), part(meta, "labels"));
+    check_annotations(fe, FIELD_AT(p, "annotations"), part(meta, "annotations"));
+    check_owners(fe, FIELD_AT(p, "ownerReferences"), part(meta, "ownerReferences"));
+}

@@ -8,6 +8,9 @@
 
 void check_metadata(const struct schema_kind *k, const json_t *metadata, struct field_errors *fe);
 void check_metadata_update(const json_t *now, const json_t *old, struct field_errors *fe);
+/* Of a resource that lies inside of another, at p. */
+void validate_embedded_meta(const json_t *meta, const struct field_path *p,
+                            struct field_errors *fe);
 /* NULL: a name that finalizers of built-in kinds may have: known, or with a domain. */
 const char *finalizer_problem(const char *name);
 
