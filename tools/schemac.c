@@ -202,6 +202,9 @@ static void put_kinds(struct compiler *c, FILE *o)
         fprintf(o, "      .type = &T[%d], ", k->type);
         if (k->n_subs)
             fprintf(o, ".subs = KU%zu, .n_subs = %zu, ", i, k->n_subs);
+        for (size_t j = 0; j < k->n_subs; j++)
+            if (strcmp(k->subs[j].name, "scale") == 0)
+                fputs(".scale = &schema_scale_builtin, ", o);
         if (k->n_columns)
             fprintf(o, ".columns = KL%zu, .n_columns = %zu,\n      ", i, k->n_columns);
         fprintf(o, ".storage_group = \"%s\", .storage_version = \"%s\",\n      ", storage,

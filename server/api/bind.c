@@ -132,10 +132,8 @@ void bind_step(struct api_req *r)
         break;
     case REQ_COMMIT:
         if (r->err.code == 0) {
-            req_doc(r, 201,
-                    json_pack("{s:s, s:s, s:{}, s:s, s:i}", "kind", "Status", "apiVersion", "v1",
-                              "metadata", "status", "Success", "code", 201));
-        } else if (r->err.code == ERR_CONFLICT && ++r->n_tries < 8) {
+            write_success(r);
+        } else if (r->err.code == ERR_CONFLICT && ++r->n_tries < WRITE_TRIES_MAX) {
             r->err = (struct err){ 0 };
             req_move(r, REQ_READ);
             bind_apply(r); /* on the pod that won */

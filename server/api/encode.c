@@ -171,14 +171,25 @@ static int proto_bookmark(struct buf *b, const struct encode_form *f, int64_t re
 
 /* ---- the doors ---- */
 
+/* A Status, the kind, or what a subresource of it answers. */
+static const struct schema_type *type_of_doc(const struct encode_form *f, const json_t *doc)
+{
+    const char *kind = json_str_at(doc, "kind", "");
+
+    if (strcmp(kind, "Status") == 0)
+        return schema_builtin_type("meta/v1", "Status");
+    if (f->kind && strcmp(kind, f->kind->kind) == 0)
+        return f->kind->type;
+    return schema_builtin_type(json_str_at(doc, "apiVersion", ""), kind);
+}
+
 int encode_doc(struct buf *b, const struct encode_form *f, const json_t *doc, struct err *e)
 {
-    bool is_status = strcmp(json_str_at(doc, "kind", ""), "Status") == 0;
+    const struct schema_type *t = f->proto ? type_of_doc(f, doc) : NULL;
 
-    if (f->proto)
-        return proto_write(b, is_status ? schema_builtin_type("meta/v1", "Status") : f->kind->type,
-                           doc, e);
-    return write_json(b, doc, e);
+    if (f->proto && !t)
+        return err_set(e, ERR_IO, "%s has no protobuf form", json_str_at(doc, "kind", ""));
+    return f->proto ? proto_write(b, t, doc, e) : write_json(b, doc, e);
 }
 
 /* The object, partial metadata, or a whole one-row table. */

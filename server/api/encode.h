@@ -31,7 +31,7 @@ MUST_USE int encode_parse(json_t **out, const struct schema_kind *k, struct str 
                           struct err *e);
 
 /* All append to b. ERR_LIMIT, and ERR_IO for a damaged value. */
-/* A document that is no stored object: a Status, or one of f->kind. */
+/* A document that is no stored object: a Status, one of f->kind, or what a subresource answers. */
 MUST_USE int encode_doc(struct buf *b, const struct encode_form *f, const json_t *doc,
                         struct err *e);
 MUST_USE int encode_object(struct buf *b, const struct encode_form *f, struct str value,

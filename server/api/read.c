@@ -8,7 +8,7 @@
 #include "base/kube/status.h"
 #include "server/api/cursor.h"
 #include "server/api/match.h"
-#include "server/api/request.h"
+#include "server/api/write.h"
 
 #include <inttypes.h>
 
@@ -36,12 +36,20 @@ bool req_not_from_the_future(struct api_req *r)
 
 static void get_step(struct api_req *r)
 {
+    static const char *const whole[] = { "status", "ephemeralcontainers", "approval" };
+    bool served = !r->sub;
+
+    if (r->kind->scale && r->sub && strcmp(r->sub->name, "scale") == 0) {
+        scale_step(r);
+        return;
+    }
     switch (r->state) {
     case REQ_START:
         if (!req_not_from_the_future(r))
             return;
-        if (r->sub && strcmp(r->sub->name, "status") != 0 &&
-            strcmp(r->sub->name, "ephemeralcontainers") != 0) {
+        for (size_t i = 0; r->sub && i < ARRAY_LEN(whole); i++)
+            served = served || strcmp(r->sub->name, whole[i]) == 0;
+        if (!served) {
             req_status(r,
                        status_new(STATUS_METHOD_NOT_ALLOWED, "%s/%s is not served by this version",
                                   r->kind->plural, r->sub->name));

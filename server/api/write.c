@@ -8,118 +8,17 @@
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/kube/metadata.h"
-#include "base/kube/patch.h"
 #include "base/kube/status.h"
 #include "server/api/claims.h"
 #include "server/api/request.h"
 #include "server/api/write.h"
 #include "server/resource/service_claims.h"
 #include "server/schema/defaults.h"
-#include "server/schema/strategic.h"
 #include "server/schema/validate.h"
-
-#define TRIES_MAX 8 /* generated names that exist, and lost races */
 
 static bool sub_is(const struct api_req *r, const char *name)
 {
     return r->sub && strcmp(r->sub->name, name) == 0;
-}
-
-/* ---- the body ---- */
-
-/* The text that duplicate fields are searched in. */
-static struct str raw_json(const struct api_req *r)
-{
-    return r->content_type == CONTENT_JSON ? buf_str(&r->body) : (struct str){ 0 };
-}
-
-/* Fills in or checks apiVersion and kind. False: answered. */
-static bool check_kind(struct api_req *r, json_t *doc, const char *api_version, const char *kind)
-{
-    const char *v = json_str_at(doc, "apiVersion", ""), *k = json_str_at(doc, "kind", "");
-
-    if (*v && strcmp(v, api_version) != 0) {
-        req_status(r, status_new(STATUS_BAD_REQUEST,
-                                 "the API version in the data (%s) does not match the expected API "
-                                 "version (%s)",
-                                 v, api_version));
-        return false;
-    }
-    if (*k && strcmp(k, kind) != 0) {
-        req_status(r, status_new(STATUS_BAD_REQUEST,
-                                 "the kind in the data (%s) does not match the expected kind (%s)",
-                                 k, kind));
-        return false;
-    }
-    json_object_set_new(doc, "kind", json_string(kind));
-    json_object_set_new(doc, "apiVersion", json_string(api_version));
-    return true;
-}
-
-/* Decodes doc (r->in or a patch's result) as the request's kind. False: answered. */
-static bool decode(struct api_req *r, json_t *doc, struct str raw)
-{
-    char api[SCHEMA_API_VERSION_MAX];
-    enum decode_mode mode;
-    struct err e;
-
-    if (!decode_mode_of(&mode, str_of(r->params.field_validation))) {
-        req_status(r, status_new(STATUS_BAD_REQUEST,
-                                 "fieldValidation: Unsupported value: \"%s\": supported values: "
-                                 "\"Ignore\", \"Strict\", \"Warn\"",
-                                 r->params.field_validation));
-        return false;
-    }
-    if (!check_kind(r, doc, schema_api_version(r->kind, api), r->kind->kind))
-        return false;
-    /* an empty list says something (managed.c, is_reset), but decoding drops it */
-    json_t *managed = json_object_get(json_object_get(doc, "metadata"), "managedFields");
-    if (json_is_array(managed) && json_array_size(managed) == 0)
-        json_array_append_new(managed, json_object());
-    decode_notes_deinit(&r->notes);
-    r->notes = (struct decode_notes){ 0 };
-    if (decode_object(r->kind, doc, raw, mode, &r->notes, &e)) {
-        auto_free char *text = decode_bad_request(r->kind, &e);
-
-        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", text));
-        return false;
-    }
-    return true;
-}
-
-/* The object's namespace is the URL's. False: answered. */
-static bool check_namespace(struct api_req *r, json_t *doc)
-{
-    const char *ns = meta_namespace(doc);
-
-    if (!r->kind->namespaced) {
-        if (*ns)
-            meta_set_str(doc, "namespace", NULL);
-        return true;
-    }
-    if (*ns && strcmp(ns, r->route.namespace_) != 0) {
-        req_status(r, status_new(STATUS_BAD_REQUEST,
-                                 "the namespace of the provided object does not match the "
-                                 "namespace sent on the request"));
-        return false;
-    }
-    meta_set_str(doc, "namespace", r->route.namespace_);
-    return true;
-}
-
-/* The object's name is the URL's. False: answered. */
-static bool check_name(struct api_req *r, const json_t *doc)
-{
-    if (strcmp(meta_name(doc), r->name) == 0)
-        return true;
-    if (*meta_name(doc))
-        req_status(r, status_new(STATUS_BAD_REQUEST,
-                                 "the name of the object (%s) does not match the name on the URL "
-                                 "(%s)",
-                                 meta_name(doc), r->name));
-    else
-        req_status(r, status_new(STATUS_BAD_REQUEST, "name must be provided in the object"));
-    return false;
 }
 
 /* ---- commit ---- */
@@ -206,7 +105,7 @@ bool write_parse_old(struct api_req *r)
     return false;
 }
 
-static void set_object(struct api_req *r, json_t *obj_take)
+void write_set(struct api_req *r, json_t *obj_take)
 {
     json_decref(r->obj);
     r->obj = obj_take;
@@ -214,7 +113,7 @@ static void set_object(struct api_req *r, json_t *obj_take)
     r->text = NULL;
 }
 
-static void track(struct api_req *r, const json_t *live, json_t *obj)
+void write_track(struct api_req *r, const json_t *live, json_t *obj)
 {
     struct write_by w;
 
@@ -326,8 +225,8 @@ static void create_build(struct api_req *r)
 
     if (!obj)
         return;
-    set_object(r, obj);
-    if (write_is_apply(r) && (!check_namespace(r, obj) || !check_name(r, obj)))
+    write_set(r, obj);
+    if (write_is_apply(r) && (!write_check_namespace(r, obj) || !write_check_name(r, obj)))
         return;
     if (!*meta_name(obj) && *prefix) {
         meta_generate_name(name, prefix);
@@ -341,10 +240,11 @@ static void create_build(struct api_req *r)
         meta_set_int(obj, "generation", 1);
     if (schema_find_sub(r->kind, STR("status")) && !r->hooks->keeps_status)
         json_object_set_new(obj, "status", json_object());
+    strategy_create(r, obj);
     defaults_apply(r->kind, obj);
     /* what comes after this, nobody owns: upstream's order too */
     if (!write_is_apply(r))
-        track(r, NULL, obj);
+        write_track(r, NULL, obj);
     if (!write_admit(r, "create", obj, NULL, true))
         return;
     if (r->hooks->prepare_create && r->hooks->prepare_create(&r->api->env, obj, &e)) {
@@ -371,8 +271,8 @@ static void create_build(struct api_req *r)
 
 static void create_start(struct api_req *r)
 {
-    if (!write_body(r, r->kind->type, true) || !decode(r, r->in, raw_json(r)) ||
-        !check_namespace(r, r->in))
+    if (!write_body(r, r->kind->type, true) ||
+        !write_decode(r, r->kind, r->in, write_raw_json(r)) || !write_check_namespace(r, r->in))
         return;
     buf_deinit(&r->body);
     if (*meta_str(r->in, "resourceVersion") &&
@@ -390,91 +290,7 @@ static void create_start(struct api_req *r)
 
 /* ---- update and patch ---- */
 
-/* Everything but metadata and status. */
-static bool spec_differs(const json_t *a, const json_t *b)
-{
-    const char *key;
-    json_t *v;
-
-    for (int turn = 0; turn < 2; turn++) {
-        json_object_foreach((json_t *)(turn ? b : a), key, v)
-        {
-            if (strcmp(key, "metadata") == 0 || strcmp(key, "status") == 0 ||
-                strcmp(key, "kind") == 0 || strcmp(key, "apiVersion") == 0)
-                continue;
-            if (!json_equal(v, json_object_get(turn ? a : b, key)))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* The strategy of each endpoint: status keeps the spec, the object keeps the status. */
-static json_t *merge_strategy(struct api_req *r, json_t *obj_take)
-{
-    json_t *obj = obj_take;
-
-    if (sub_is(r, "status")) {
-        json_t *whole = json_deep_copy(r->old_doc);
-        json_t *status = json_object_get(obj, "status"), *meta = json_object_get(obj, "metadata");
-        json_t *owners = json_object_get(json_object_get(whole, "metadata"), "ownerReferences");
-
-        if (status)
-            json_object_set(whole, "status", status);
-        else
-            json_object_del(whole, "status");
-        if (owners)
-            json_object_set(meta, "ownerReferences", owners);
-        else
-            json_object_del(meta, "ownerReferences");
-        json_object_set(whole, "metadata", meta);
-        json_decref(obj);
-        return whole;
-    }
-    if (sub_is(r, "finalize")) { /* namespaces: spec.finalizers only */
-        json_t *whole = json_deep_copy(r->old_doc);
-        json_t *f = json_object_get(json_object_get(obj, "spec"), "finalizers");
-        json_t *spec = json_object_get(whole, "spec");
-
-        if (!spec) {
-            spec = json_object();
-            json_object_set_new(whole, "spec", spec);
-        }
-        if (json_array_size(f))
-            json_object_set(spec, "finalizers", f);
-        else
-            json_object_del(spec, "finalizers");
-        json_object_set(meta_of(whole), "managedFields",
-                        json_object_get(meta_of(obj), "managedFields"));
-        json_decref(obj);
-        return whole;
-    }
-    if (sub_is(r, "ephemeralcontainers")) { /* of a pod: they only */
-        json_t *whole = json_deep_copy(r->old_doc);
-        json_t *list = json_object_get(json_object_get(obj, "spec"), "ephemeralContainers");
-
-        if (json_array_size(list))
-            json_object_set(json_object_get(whole, "spec"), "ephemeralContainers", list);
-        else
-            json_object_del(json_object_get(whole, "spec"), "ephemeralContainers");
-        json_object_set(meta_of(whole), "managedFields",
-                        json_object_get(meta_of(obj), "managedFields"));
-        json_decref(obj);
-        return whole;
-    }
-    if (schema_find_sub(r->kind, STR("status"))) {
-        json_t *status = json_object_get(r->old_doc, "status");
-
-        if (status)
-            json_object_set(obj, "status", status);
-        else
-            json_object_del(obj, "status");
-    }
-    return obj;
-}
-
-/* Is r->obj the stored object? Its members may have come in another order. */
-static bool is_unchanged(const struct api_req *r)
+bool write_is_unchanged(const struct api_req *r)
 {
     struct str was = store_obj_value(r->old), is = str_of(r->text);
 
@@ -488,9 +304,16 @@ static bool is_unchanged(const struct api_req *r)
     return json_equal(old, r->obj);
 }
 
-static void answer_conflict(struct api_req *r)
+void write_conflict(struct api_req *r)
 {
     req_status(r, status_conflict(r->kind->group, r->kind->plural, r->name, NULL));
+}
+
+void write_success(struct api_req *r)
+{
+    req_doc(r, 201,
+            json_pack("{s:s, s:s, s:{}, s:s, s:i}", "kind", "Status", "apiVersion", "v1",
+                      "metadata", "status", "Success", "code", 201));
 }
 
 /* Takes the new object and goes to COMMIT, or answers. */
@@ -519,7 +342,7 @@ static void update_build(struct api_req *r, json_t *obj_take)
     }
     if (rev && rev != r->old->mod_rev) {
         json_decref(obj);
-        answer_conflict(r);
+        write_conflict(r);
         return;
     }
     if (!rev && r->verb == VERB_UPDATE && r->hooks->needs_version)
@@ -527,10 +350,14 @@ static void update_build(struct api_req *r, json_t *obj_take)
                       "must be specified for an update");
     meta_carry_over(obj, r->old_doc);
     defaults_apply(r->kind, obj);
+    bool first = r->sub && !status; /* what it drops of the object, the writer does not own */
+    if (first)
+        obj = strategy_update(r, obj);
     if (!write_is_apply(r))
-        track(r, r->old_doc, obj);
-    obj = merge_strategy(r, obj);
-    set_object(r, obj);
+        write_track(r, r->old_doc, obj);
+    if (!first)
+        obj = strategy_update(r, obj);
+    write_set(r, obj);
     int (*prepare)(struct resource_env *, json_t *, const json_t *, struct err *) =
         status   ? r->hooks->prepare_status
         : r->sub ? NULL
@@ -543,7 +370,7 @@ static void update_build(struct api_req *r, json_t *obj_take)
         return;
     json_object_del(meta_of(obj), "generation");
     if (r->kind->generation) {
-        bool bump = !r->sub && spec_differs(obj, r->old_doc);
+        bool bump = !r->sub && strategy_differs(obj, r->old_doc);
 
         meta_set_int(obj, "generation", meta_generation(r->old_doc) + bump);
     }
@@ -551,6 +378,7 @@ static void update_build(struct api_req *r, json_t *obj_take)
         give_back(r);
         return;
     }
+    strategy_validate(r, obj, &fe);
     if (status)
         validate_status(r->kind, obj, r->old_doc, &fe);
     else if (sub_is(r, "ephemeralcontainers"))
@@ -574,77 +402,26 @@ static void update_build(struct api_req *r, json_t *obj_take)
     r->removes = meta_is_deleting(obj) && !meta_has_finalizers(obj) &&
                  json_i64_at(obj, "metadata.deletionGracePeriodSeconds", 0) == 0 &&
                  (!r->hooks->is_finished || r->hooks->is_finished(obj));
-    if (!r->removes && is_unchanged(r)) {
+    if (!r->removes && write_is_unchanged(r)) {
         req_object(r, 200, store_obj_value(r->old), r->old->mod_rev); /* nothing changed */
         return;
     }
     write_commit(r);
 }
 
-/* The patched document, new. NULL: answered. */
-static json_t *patched(struct api_req *r)
-{
-    json_t *out = NULL;
-    struct err e;
-    int rc;
-
-    switch (r->content_type) {
-    case CONTENT_JSON_PATCH:
-        rc = patch_json(&out, r->old_doc, r->in, &e);
-        break;
-    case CONTENT_MERGE_PATCH:
-        rc = patch_merge(&out, r->old_doc, r->in, &e);
-        break;
-    default:
-        rc = strategic_apply(&out, r->kind->type, r->old_doc, r->in, &e);
-        break;
-    }
-    if (rc == 0 && !json_is_object(out)) {
-        json_decref(out);
-        rc = err_set(&e, ERR_INVALID, "the patch leaves no object");
-    }
-    if (rc == 0)
-        return out;
-    if (r->content_type == CONTENT_JSON_PATCH && (rc == ERR_INVALID || rc == ERR_CONFLICT)) {
-        /* upstream: 422 Invalid for operations that do not apply */
-        auto_field_errors fe = { 0 };
-
-        field_add(&fe, FIELD_INVALID, FIELD_AT(NULL, "patch"), "%s", e.text);
-        req_invalid(r, r->name, &fe);
-    } else if (rc == ERR_LIMIT) {
-        req_status(r, status_new(STATUS_REQUEST_TOO_LARGE, "%s", e.text));
-    } else {
-        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
-    }
-    return NULL;
-}
-
 static void update_start(struct api_req *r)
 {
-    struct err e;
-
     r->name = mem_strdup(r->route.name);
     if (write_is_apply(r)) {
         if (!write_apply_body(r))
             return;
     } else if (r->verb == VERB_PATCH) {
-        if (r->content_type != CONTENT_JSON_PATCH && r->content_type != CONTENT_MERGE_PATCH &&
-            r->content_type != CONTENT_STRATEGIC_PATCH) {
-            req_status(r, status_new(STATUS_UNSUPPORTED_MEDIA_TYPE,
-                                     "the body of the request was in an unknown format - accepted "
-                                     "media types include: application/json-patch+json, "
-                                     "application/merge-patch+json, "
-                                     "application/strategic-merge-patch+json, "
-                                     "application/apply-patch+yaml"));
+        if (!write_patch_body(r))
             return;
-        }
-        if (!r->in && json_parse(&r->in, buf_str(&r->body), &e)) {
-            req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
-            return;
-        }
     } else {
-        if (!write_body(r, r->kind->type, true) || !decode(r, r->in, raw_json(r)) ||
-            !check_namespace(r, r->in) || !check_name(r, r->in))
+        if (!write_body(r, r->kind->type, true) ||
+            !write_decode(r, r->kind, r->in, write_raw_json(r)) ||
+            !write_check_namespace(r, r->in) || !write_check_name(r, r->in))
             return;
     }
     buf_deinit(&r->body);
@@ -678,10 +455,10 @@ static void update_apply(struct api_req *r)
     } else if (r->verb == VERB_UPDATE) {
         obj = json_deep_copy(r->in);
     } else {
-        obj = patched(r);
+        obj = write_patched(r, r->kind->type, r->old_doc);
         if (!obj)
             return;
-        if (!decode(r, obj, (struct str){ 0 })) {
+        if (!write_decode(r, r->kind, obj, (struct str){ 0 })) {
             json_decref(obj);
             return;
         }
@@ -696,8 +473,7 @@ static void update_apply(struct api_req *r)
     update_build(r, obj);
 }
 
-/* Did the client mean one version? Then a lost race is its affair. */
-static bool names_version(const struct api_req *r)
+bool write_names_version(const struct api_req *r)
 {
     const char *v = json_is_object(r->in) ? json_str_at(r->in, "metadata.resourceVersion", "") : "";
 
@@ -712,7 +488,7 @@ static void claim_lost(struct api_req *r)
 
     r->err = (struct err){ 0 };
     r->claim_lost = r->removes = false;
-    if (++r->n_tries >= TRIES_MAX) {
+    if (++r->n_tries >= WRITE_TRIES_MAX) {
         e.code = ERR_EXISTS;
         answer_unprepared(r, &e);
     } else if (r->old) {
@@ -739,12 +515,12 @@ static void commit_done(struct api_req *r)
         return;
     }
     if (code == ERR_EXISTS && *meta_str(r->in, "generateName") && !*meta_name(r->in) &&
-        ++r->n_tries < TRIES_MAX) {
+        ++r->n_tries < WRITE_TRIES_MAX) {
         r->err = (struct err){ 0 };
         create_build(r);
         return;
     }
-    if (code == ERR_EXISTS && write_is_apply(r) && ++r->n_tries < TRIES_MAX) {
+    if (code == ERR_EXISTS && write_is_apply(r) && ++r->n_tries < WRITE_TRIES_MAX) {
         req_read(r); /* somebody made it meanwhile: it is laid over that one */
         return;
     }
@@ -756,8 +532,8 @@ static void commit_done(struct api_req *r)
         req_not_found(r, r->name);
         return;
     }
-    if (code == ERR_CONFLICT && (names_version(r) || ++r->n_tries >= TRIES_MAX)) {
-        answer_conflict(r);
+    if (code == ERR_CONFLICT && (write_names_version(r) || ++r->n_tries >= WRITE_TRIES_MAX)) {
+        write_conflict(r);
         return;
     }
     if (code == ERR_CONFLICT) {
@@ -772,14 +548,21 @@ static void commit_done(struct api_req *r)
 
 void write_step(struct api_req *r)
 {
-    bool binding = sub_is(r, "binding") || strcmp(r->route.resource, "bindings") == 0;
+    static const char *const updates[] = { "status", "finalize", "ephemeralcontainers",
+                                           "approval" };
+    bool served = !r->sub;
 
-    if (binding) {
+    if (sub_is(r, "binding") || strcmp(r->route.resource, "bindings") == 0) {
         bind_step(r);
         return;
     }
-    if (r->sub && !sub_is(r, "status") && !sub_is(r, "finalize") &&
-        !sub_is(r, "ephemeralcontainers")) {
+    if (r->kind->scale && sub_is(r, "scale")) {
+        scale_step(r);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(updates); i++)
+        served = served || sub_is(r, updates[i]);
+    if (!served) {
         req_status(r, status_new(STATUS_METHOD_NOT_ALLOWED, "%s/%s is not served by this version",
                                  r->kind->plural, r->sub->name));
         return;

@@ -1,16 +1,47 @@
 #pragma once
 /*
- * Write: what the writing verbs share (write.c, remove.c, bind.c). Inside server/api only.
+ * Write: what the writing verbs share (write.c, remove.c, bind.c, scale.c). Inside
+ * server/api only.
  */
 #include "base/data/time.h"
 #include "server/api/request.h"
 #include "server/schema/managed.h"
 
-/* Each returns false when it has answered. */
-/* t: the type that the body holds, for protobuf. */
+#define WRITE_TRIES_MAX 8 /* generated names that exist, and lost races */
+
+/* ---- write_parts.c: each returns false when it has answered ---- */
+/* The body as a document in r->in. t: the type that it holds, for protobuf. */
 bool write_body(struct api_req *r, const struct schema_type *t, bool required);
+bool write_patch_body(struct api_req *r); /* a patch, not an apply */
+/* The text of the body that duplicate fields are searched in. */
+struct str write_raw_json(const struct api_req *r);
+/* Decodes doc (r->in, or what a patch made) as a k; fills in or checks apiVersion and kind. */
+bool write_decode(struct api_req *r, const struct schema_kind *k, json_t *doc, struct str raw);
+/* The document's namespace and name are the URL's; r->name is set. */
+bool write_check_namespace(struct api_req *r, json_t *doc);
+bool write_check_name(struct api_req *r, const json_t *doc);
+/* live with the patch r->in laid over it, new; NULL: answered. */
+json_t *write_patched(struct api_req *r, const struct schema_type *t, const json_t *live);
 bool write_admit(struct api_req *r, const char *verb, json_t *obj, const json_t *old, bool mutate);
-bool write_parse_old(struct api_req *r);
+
+/* ---- strategy.c: what an endpoint lets a write change ---- */
+/* What r->id alone may say of a new object is set. */
+void strategy_create(struct api_req *r, json_t *obj);
+/* obj with the parts of r->old_doc that this endpoint does not change. Takes obj, returns it or
+ * another one. */
+json_t *strategy_update(struct api_req *r, json_t *obj_take);
+void strategy_validate(const struct api_req *r, const json_t *obj, struct field_errors *fe);
+/* In more than metadata and status? */
+bool strategy_differs(const json_t *a, const json_t *b);
+
+/* ---- write.c ---- */
+bool write_parse_old(struct api_req *r);             /* r->old as r->old_doc. False: answered */
+void write_set(struct api_req *r, json_t *obj_take); /* r->obj, without its text yet */
+void write_track(struct api_req *r, const json_t *live, json_t *obj); /* managedFields */
+bool write_is_unchanged(const struct api_req *r);  /* r->obj is the stored object */
+bool write_names_version(const struct api_req *r); /* the client did: a lost race is its affair */
+void write_conflict(struct api_req *r);            /* answers 409 */
+void write_success(struct api_req *r); /* answers 201 with a Status: for what is no object */
 
 /* Writes r->text under r->key, or deletes it (r->removes), if r->old is still the live object;
  * steps in COMMIT with r->err and r->list_rev (the revision). A dry run only steps. */
@@ -31,4 +62,5 @@ bool write_apply_body(struct api_req *r);
  * answered. */
 json_t *write_applied(struct api_req *r);
 
-void bind_step(struct api_req *r); /* bind.c: pods/binding and bindings */
+void bind_step(struct api_req *r);  /* bind.c: pods/binding and bindings */
+void scale_step(struct api_req *r); /* scale.c */

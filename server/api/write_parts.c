@@ -1,12 +1,16 @@
-/* What comes into a write from outside it: the body, and the verdict of admission. */
+/* What comes into a write from outside it: the body, decoded or as a patch, and the verdict of
+ * admission. */
 #include "base/data/json.h"
+#include "base/core/mem.h"
 #include "base/data/yaml.h"
+#include "base/kube/metadata.h"
+#include "base/kube/patch.h"
 #include "base/kube/status.h"
 #include "server/admission/admission.h"
 #include "server/api/proto.h"
 #include "server/api/write.h"
+#include "server/schema/strategic.h"
 
-/* The body as a document in r->in. False: answered. */
 bool write_body(struct api_req *r, const struct schema_type *t, bool required)
 {
     struct err e;
@@ -38,6 +42,155 @@ bool write_body(struct api_req *r, const struct schema_type *t, bool required)
     }
     if (!json_is_object(r->in)) {
         req_status(r, status_new(STATUS_BAD_REQUEST, "the body of the request is not an object"));
+        return false;
+    }
+    return true;
+}
+
+struct str write_raw_json(const struct api_req *r)
+{
+    return r->content_type == CONTENT_JSON ? buf_str(&r->body) : (struct str){ 0 };
+}
+
+/* Fills in or checks apiVersion and kind. False: answered. */
+static bool check_kind(struct api_req *r, json_t *doc, const char *api_version, const char *kind)
+{
+    const char *v = json_str_at(doc, "apiVersion", ""), *k = json_str_at(doc, "kind", "");
+
+    if (*v && strcmp(v, api_version) != 0) {
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "the API version in the data (%s) does not match the expected API "
+                                 "version (%s)",
+                                 v, api_version));
+        return false;
+    }
+    if (*k && strcmp(k, kind) != 0) {
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "the kind in the data (%s) does not match the expected kind (%s)",
+                                 k, kind));
+        return false;
+    }
+    json_object_set_new(doc, "kind", json_string(kind));
+    json_object_set_new(doc, "apiVersion", json_string(api_version));
+    return true;
+}
+
+bool write_decode(struct api_req *r, const struct schema_kind *k, json_t *doc, struct str raw)
+{
+    char api[SCHEMA_API_VERSION_MAX];
+    enum decode_mode mode;
+    struct err e;
+
+    if (!decode_mode_of(&mode, str_of(r->params.field_validation))) {
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "fieldValidation: Unsupported value: \"%s\": supported values: "
+                                 "\"Ignore\", \"Strict\", \"Warn\"",
+                                 r->params.field_validation));
+        return false;
+    }
+    if (!check_kind(r, doc, schema_api_version(k, api), k->kind))
+        return false;
+    /* an empty list says something (managed.c, is_reset), but decoding drops it */
+    json_t *managed = json_object_get(json_object_get(doc, "metadata"), "managedFields");
+    if (json_is_array(managed) && json_array_size(managed) == 0)
+        json_array_append_new(managed, json_object());
+    decode_notes_deinit(&r->notes);
+    r->notes = (struct decode_notes){ 0 };
+    if (decode_object(k, doc, raw, mode, &r->notes, &e)) {
+        auto_free char *text = decode_bad_request(k, &e);
+
+        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", text));
+        return false;
+    }
+    return true;
+}
+
+bool write_check_namespace(struct api_req *r, json_t *doc)
+{
+    const char *ns = meta_namespace(doc);
+
+    if (!r->kind->namespaced) {
+        if (*ns)
+            meta_set_str(doc, "namespace", NULL);
+        return true;
+    }
+    if (*ns && strcmp(ns, r->route.namespace_) != 0) {
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "the namespace of the provided object does not match the "
+                                 "namespace sent on the request"));
+        return false;
+    }
+    meta_set_str(doc, "namespace", r->route.namespace_);
+    return true;
+}
+
+bool write_check_name(struct api_req *r, const json_t *doc)
+{
+    if (strcmp(meta_name(doc), r->name) == 0)
+        return true;
+    if (*meta_name(doc))
+        req_status(r, status_new(STATUS_BAD_REQUEST,
+                                 "the name of the object (%s) does not match the name on the URL "
+                                 "(%s)",
+                                 meta_name(doc), r->name));
+    else
+        req_status(r, status_new(STATUS_BAD_REQUEST, "name must be provided in the object"));
+    return false;
+}
+
+json_t *write_patched(struct api_req *r, const struct schema_type *t, const json_t *live)
+{
+    json_t *out = NULL;
+    struct err e;
+    int rc;
+
+    switch (r->content_type) {
+    case CONTENT_JSON_PATCH:
+        rc = patch_json(&out, live, r->in, &e);
+        break;
+    case CONTENT_MERGE_PATCH:
+        rc = patch_merge(&out, live, r->in, &e);
+        break;
+    default:
+        rc = strategic_apply(&out, t, live, r->in, &e);
+        break;
+    }
+    if (rc == 0 && !json_is_object(out)) {
+        json_decref(out);
+        rc = err_set(&e, ERR_INVALID, "the patch leaves no object");
+    }
+    if (rc == 0)
+        return out;
+    if (r->content_type == CONTENT_JSON_PATCH && (rc == ERR_INVALID || rc == ERR_CONFLICT)) {
+        /* upstream: 422 Invalid for operations that do not apply */
+        auto_field_errors fe = { 0 };
+
+        field_add(&fe, FIELD_INVALID, FIELD_AT(NULL, "patch"), "%s", e.text);
+        req_invalid(r, r->name, &fe);
+    } else if (rc == ERR_LIMIT) {
+        req_status(r, status_new(STATUS_REQUEST_TOO_LARGE, "%s", e.text));
+    } else {
+        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
+    }
+    return NULL;
+}
+
+bool write_patch_body(struct api_req *r)
+{
+    struct err e;
+
+    if (r->content_type != CONTENT_JSON_PATCH && r->content_type != CONTENT_MERGE_PATCH &&
+        r->content_type != CONTENT_STRATEGIC_PATCH) {
+        req_status(r, status_new(STATUS_UNSUPPORTED_MEDIA_TYPE,
+                                 "the body of the request was in an unknown format - accepted "
+                                 "media types include: application/json-patch+json, "
+                                 "application/merge-patch+json, "
+                                 "application/strategic-merge-patch+json, "
+                                 "application/apply-patch+yaml"));
+        return false;
+    }
+    if (!r->in && json_parse(&r->in, buf_str(&r->body), &e)) {
+        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
         return false;
     }
     return true;

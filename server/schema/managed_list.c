@@ -236,7 +236,7 @@ const struct fieldset *managed_reset(const struct schema_kind *k, const char *su
 {
     bool pod = k->group[0] == '\0' && strcmp(k->kind, "Pod") == 0;
 
-    if (strcmp(subresource, "status") == 0)
+    if (strcmp(subresource, "status") == 0 || strcmp(subresource, "approval") == 0)
         return pod ? &POD_SPEC : &SPEC;
     return schema_find_sub(k, STR("status")) ? &STATUS : NULL;
 }

@@ -7,6 +7,9 @@
 
 #include <stdio.h>
 
+const struct schema_scale schema_scale_builtin = { "spec.replicas", "status.replicas",
+                                                   "spec.selector" };
+
 struct schema {
     const struct schema_kind **v; /* core first, then groups, newer versions, plurals by name */
     size_t n;
@@ -133,6 +136,11 @@ bool schema_has_version(const struct schema *s, struct str group, struct str ver
         if (str_is(group, s->v[i]->group) && str_is(version, s->v[i]->version))
             return true;
     return false;
+}
+
+bool schema_is_builtin(const struct schema_kind *k)
+{
+    return k >= schema_builtin_kinds && k < schema_builtin_kinds + schema_n_builtin_kinds;
 }
 
 const struct schema_sub *schema_find_sub(const struct schema_kind *k, struct str name)

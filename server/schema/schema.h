@@ -117,6 +117,16 @@ struct schema_sub {
     unsigned verbs;
 };
 
+/* Where the scale subresource finds its numbers in the object: paths of json_at ("spec.replicas"). */
+struct schema_scale {
+    const char *spec_path;     /* the number that is wanted */
+    const char *status_path;   /* the number that is there */
+    const char *selector_path; /* NULL: none. A label selector as text, as a LabelSelector or as a
+                                  map of labels */
+};
+extern const struct schema_scale schema_scale_builtin; /* of every built-in kind with the
+                                                          subresource */
+
 struct schema_column {
     const char *name;        /* "Ready" */
     const char *type;        /* "string", "integer", "date", "boolean", "number" */
@@ -152,6 +162,7 @@ struct schema_kind {
     const struct schema_type *type;
     const struct schema_sub *subs;
     size_t n_subs;
+    const struct schema_scale *scale; /* with the subresource scale; else NULL */
     const struct schema_column *columns;
     size_t n_columns;
     const char *storage_group;   /* store key "/registry/<group>/<plural>/": kinds of several groups
@@ -183,6 +194,8 @@ const struct schema_kind *schema_find_kind(const struct schema *s, struct str gr
 const struct schema_kind *schema_find_api(const struct schema *s, const char *api_version,
                                           const char *kind);
 bool schema_has_version(const struct schema *s, struct str group, struct str version);
+/* One of the tables', not a custom kind. */
+bool schema_is_builtin(const struct schema_kind *k);
 /* NULL when k has no such subresource. */
 const struct schema_sub *schema_find_sub(const struct schema_kind *k, struct str name);
 /* All kinds, groups in discovery order, plurals sorted inside. */
