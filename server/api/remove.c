@@ -1,66 +1,15 @@
 /*
- * Delete (registry/rest/delete.go, BeforeDelete): an object goes at once, or it gets a
- * deletionTimestamp and stays until its grace is over (a pod on a node: the kubelet deletes it with
- * grace 0), its finalizers are gone or its controller is done. Deletecollection is a list and one
- * delete after the other.
+ * Delete (registry/rest/delete.go, registry/generic/registry/store.go): an object goes at once, or
+ * it gets a deletionTimestamp and stays until its grace is over (a pod on a node: the kubelet
+ * deletes it with grace 0), its finalizers are gone or its controller is done.
  */
 #include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/data/time.h"
-#include "base/http/url.h"
 #include "base/kube/metadata.h"
 #include "base/kube/status.h"
-#include "server/api/write.h"
-#include "server/schema/decode.h"
-
-#define TRIES_MAX 8
-
-/* DeleteOptions of the body over those of the query. False: answered. */
-static bool parse_options(struct api_req *r)
-{
-    const struct params *p = &r->params;
-    const char *policy;
-    struct err e;
-
-    const struct schema_type *t = schema_builtin_type("meta/v1", "DeleteOptions");
-
-    if (!write_body(r, t, false))
-        return false;
-    r->opts = r->in ? r->in : json_object();
-    r->in = NULL;
-    buf_deinit(&r->body);
-    const char *kind = json_str_at(r->opts, "kind", "");
-    if (*kind && strcmp(kind, "DeleteOptions") != 0) {
-        req_status(r, status_new(STATUS_BAD_REQUEST,
-                                 "the body of a delete must be DeleteOptions, not %s", kind));
-        return false;
-    }
-    json_object_del(r->opts, "kind");
-    json_object_del(r->opts, "apiVersion");
-    if (t && decode_value(t, r->opts, (struct str){ 0 }, DECODE_WARN, &r->notes, &e)) {
-        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
-        return false;
-    }
-    if (p->grace_period_s >= 0 && !json_object_get(r->opts, "gracePeriodSeconds"))
-        json_object_set_new(r->opts, "gracePeriodSeconds", json_integer(p->grace_period_s));
-    if (*p->propagation_policy && !json_object_get(r->opts, "propagationPolicy"))
-        json_object_set_new(r->opts, "propagationPolicy", json_string(p->propagation_policy));
-    policy = json_str_at(r->opts, "propagationPolicy", "");
-    if (*policy && strcmp(policy, "Background") != 0 && strcmp(policy, "Foreground") != 0 &&
-        strcmp(policy, "Orphan") != 0) {
-        req_status(r, status_new(STATUS_BAD_REQUEST,
-                                 "propagationPolicy: Unsupported value: \"%s\": supported values: "
-                                 "\"Background\", \"Foreground\", \"Orphan\"",
-                                 policy));
-        return false;
-    }
-    if (json_i64_at(r->opts, "gracePeriodSeconds", 0) < 0)
-        json_object_set_new(r->opts, "gracePeriodSeconds", json_integer(1)); /* as upstream */
-    if (json_array_size(json_object_get(r->opts, "dryRun")))
-        r->params.dry_run = true;
-    return true;
-}
+#include "server/api/remove.h"
 
 /* False: answered. */
 static bool check_preconditions(struct api_req *r)
@@ -70,218 +19,176 @@ static bool check_preconditions(struct api_req *r)
     auto_free char *why = NULL;
 
     if (uid && strcmp(uid, meta_uid(r->old_doc)) != 0)
-        why = mem_printf("Precondition failed: UID in precondition: %s, UID in object meta: %s",
+        why = mem_printf("the UID in the precondition (%s) does not match the UID in record (%s). "
+                         "The object might have been deleted and then recreated",
                          uid, meta_uid(r->old_doc));
     else if (rv && strcmp(rv, meta_str(r->old_doc, "resourceVersion")) != 0)
-        why = mem_printf("Precondition failed: ResourceVersion in precondition: %s, "
-                         "ResourceVersion in object meta: %s",
+        why = mem_printf("the ResourceVersion in the precondition (%s) does not match the "
+                         "ResourceVersion in record (%s). The object might have been modified",
                          rv, meta_str(r->old_doc, "resourceVersion"));
     if (!why)
         return true;
-    req_status(r, status_conflict(r->kind->group, r->kind->plural, r->name, why));
+    req_status(r, status_conflict(r->kind->group, r->kind->kind, r->name, why)); /* its kind */
     return false;
 }
+
+/* False: answered. */
+static bool check_allowed(struct api_req *r)
+{
+    struct err e;
+
+    if (!r->hooks->check_delete || !r->hooks->check_delete(r->old_doc, &e))
+        return write_admit(r, "delete", NULL, r->old_doc, false);
+    if (e.code == ERR_DENIED)
+        req_status(r, status_forbidden(r->kind->group, r->kind->plural, r->name, e.text));
+    else
+        req_status(r, status_conflict(r->kind->group, r->kind->plural, r->name, e.text));
+    return false;
+}
+
+/* ---- what the delete makes of the object ---- */
 
 static void mark(json_t *obj, int64_t at_unix_s, int64_t grace_s)
 {
     char text[TIME_TEXT_BYTES];
 
+    if (!meta_is_deleting(obj) && meta_generation(obj) > 0)
+        meta_set_int(obj, "generation", meta_generation(obj) + 1);
     time_text_s(text, at_unix_s);
     meta_set_str(obj, "deletionTimestamp", text);
     meta_set_int(obj, "deletionGracePeriodSeconds", grace_s);
-    if (meta_generation(obj) > 0)
-        meta_set_int(obj, "generation", meta_generation(obj) + 1);
+}
+
+/* Ends at once. A deletionTimestamp that has passed stays. */
+static void mark_now(json_t *obj)
+{
+    int64_t now = clock_wall_s(), ends_us;
+
+    if (meta_is_deleting(obj) && time_parse(&ends_us, str_of(meta_str(obj, "deletionTimestamp"))) &&
+        ends_us / 1000000 <= now)
+        meta_set_int(obj, "deletionGracePeriodSeconds", 0);
+    else
+        mark(obj, now, 0);
+}
+
+enum grace { GRACE_NONE, GRACE_GIVEN, GRACE_PENDING };
+
+/* BeforeDelete: GIVEN marks obj; PENDING: it is on its way, and not slower than asked for. */
+static enum grace give_grace(struct api_req *r, json_t *obj, int64_t *grace_s)
+{
+    int64_t asked = json_i64_at(r->opts, "gracePeriodSeconds", -1), ends_us;
+    int64_t given = json_i64_at(obj, "metadata.deletionGracePeriodSeconds", 0);
+
+    *grace_s = 0;
+    if (!r->hooks->grace_s)
+        return GRACE_NONE;
+    if (!meta_is_deleting(obj)) {
+        *grace_s = r->hooks->grace_s(obj, asked);
+        mark(obj, clock_wall_s() + *grace_s, *grace_s);
+        return GRACE_GIVEN;
+    }
+    if (given == 0)
+        return GRACE_NONE;
+    if (asked < 0 || asked >= given)
+        return GRACE_PENDING;
+    *grace_s = asked; /* a shorter grace counts from the first request */
+    if (time_parse(&ends_us, str_of(meta_str(obj, "deletionTimestamp"))))
+        mark(obj, ends_us / 1000000 - given + asked, asked);
+    return GRACE_GIVEN;
+}
+
+/* Neither finalizers nor grace: does its controller hold it? */
+static bool is_held(const struct resource_hooks *hooks, json_t *obj)
+{
+    if (hooks->begin_delete && !meta_is_deleting(obj))
+        return hooks->begin_delete(obj);
+    return hooks->is_finished && !hooks->is_finished(obj);
+}
+
+/* ---- answers ---- */
+
+/* The object is still there. A client of before propagationPolicy is told so by its code. */
+static int code_of(const struct api_req *r)
+{
+    return json_is_false(json_object_get(r->opts, "orphanDependents")) ? 202 : 200;
 }
 
 static void answer_object(struct api_req *r)
 {
-    req_object(r, 200, store_obj_value(r->old), r->old->mod_rev);
+    req_object(r, code_of(r), store_obj_value(r->old), r->old->mod_rev);
 }
+
+/* The kinds whose stores have ReturnDeletedObject: others answer a Status. */
+static bool returns_object(const struct api_req *r)
+{
+    static const char *const core[] = { "persistentvolumes", "persistentvolumeclaims",
+                                        "podtemplates", "resourcequotas", "services" };
+
+    if (r->hooks->returns_deleted)
+        return true;
+    for (size_t i = 0; !*r->kind->group && i < ARRAY_LEN(core); i++)
+        if (strcmp(core[i], r->kind->plural) == 0)
+            return true;
+    return false;
+}
+
+/* ---- steps ---- */
 
 static void remove_apply(struct api_req *r)
 {
-    int64_t asked = json_i64_at(r->opts, "gracePeriodSeconds", -1), grace, now = clock_wall_s();
-    struct err e;
+    int64_t grace_s;
 
     if (!r->old) {
         req_not_found(r, r->name);
         return;
     }
-    if (!write_parse_old(r) || !check_preconditions(r))
+    if (!write_parse_old(r) || !check_preconditions(r) || !check_allowed(r))
         return;
-    if (r->hooks->check_delete && r->hooks->check_delete(r->old_doc, &e)) {
-        if (e.code == ERR_DENIED)
-            req_status(r, status_forbidden(r->kind->group, r->kind->plural, r->name, e.text));
-        else
-            req_status(r, status_conflict(r->kind->group, r->kind->plural, r->name, e.text));
-        return;
-    }
-    if (!write_admit(r, "delete", NULL, r->old_doc, false))
-        return;
-    json_decref(r->obj);
-    r->obj = json_deep_copy(r->old_doc);
-    bool deleting = meta_is_deleting(r->obj), finalizers = meta_has_finalizers(r->obj);
-    int64_t given = json_i64_at(r->obj, "metadata.deletionGracePeriodSeconds", 0);
-
-    grace = r->hooks->grace_s ? r->hooks->grace_s(r->obj, asked) : 0;
-    if (deleting && given > 0 && (asked < 0 || grace >= given)) {
-        answer_object(r); /* it is on its way, and not slower than asked for */
+    json_t *obj = json_deep_copy(r->old_doc);
+    write_set(r, obj);
+    enum grace g = give_grace(r, obj, &grace_s);
+    if (g == GRACE_PENDING) {
+        answer_object(r);
         return;
     }
-    if (grace > 0) {
-        int64_t ends_us;
-
-        if (deleting && time_parse(&ends_us, str_of(meta_str(r->obj, "deletionTimestamp"))))
-            now = ends_us / 1000000 - given; /* a shorter grace counts from the first request */
-        mark(r->obj, now + grace, grace);
-    } else {
-        bool stays = finalizers ||
-                     (r->hooks->begin_delete && !deleting && r->hooks->begin_delete(r->obj)) ||
-                     (deleting && r->hooks->is_finished && !r->hooks->is_finished(r->obj));
-
-        if (stays && deleting && given == 0) {
-            answer_object(r);
-            return;
-        }
-        if (stays)
-            mark(r->obj, now, 0);
-        r->removes = !stays;
+    remove_set_finalizers(r->kind, obj, r->opts);
+    bool held = is_held(r->hooks, obj), stays = meta_has_finalizers(obj) || grace_s > 0 || held;
+    if (stays && g == GRACE_NONE)
+        mark_now(obj);
+    r->removes = !stays;
+    if (stays && json_equal(obj, r->old_doc)) {
+        answer_object(r);
+        return;
     }
-    free(r->text);
-    r->text = encode_stored(r->kind, r->obj);
+    r->text = encode_stored(r->kind, obj);
     write_commit(r);
 }
 
 static void commit_done(struct api_req *r)
 {
-    if (r->err.code == ERR_CONFLICT && ++r->n_tries < TRIES_MAX) {
+    if (r->err.code == ERR_CONFLICT && ++r->n_tries < WRITE_TRIES_MAX) {
         r->err = (struct err){ 0 };
         r->removes = false;
         req_move(r, REQ_READ);
         remove_apply(r); /* on the object that won; preconditions are looked at again */
     } else if (r->err.code == ERR_CONFLICT) {
-        req_status(r, status_conflict(r->kind->group, r->kind->plural, r->name, NULL));
+        write_conflict(r);
     } else if (r->err.code == ERR_NOT_FOUND) {
         req_not_found(r, r->name);
     } else if (r->err.code) {
         req_commit_err(r, &r->err);
-    } else if (r->removes && !r->hooks->returns_deleted) {
+    } else if (r->removes && !returns_object(r)) {
         req_doc(r, 200,
                 status_deleted(r->kind->group, r->kind->plural, r->name, meta_uid(r->old_doc)));
     } else {
-        req_object(r, 200, str_of(r->text), r->list_rev);
-    }
-}
-
-/* ---- deletecollection ---- */
-
-static void delete_next(struct api_req *r);
-
-static void on_deleted(void *arg, int code, json_t *doc)
-{
-    struct api_req *r = arg;
-
-    r->n_pending--;
-    if (r->gone) {
-        req_release(r);
-        return;
-    }
-    if (r->state == REQ_DONE) /* the deadline has answered it */
-        return;
-    if (code >= 400 && code != 404) { /* gone already is as good */
-        req_status(r, json_incref(doc));
-        return;
-    }
-    delete_next(r);
-}
-
-static void answer_list(struct api_req *r)
-{
-    struct encode_form f = req_form(r);
-    auto_buf b = BUF(API_ANSWER_MAX_BYTES);
-    struct err e;
-    auto_buf items = BUF(API_ANSWER_MAX_BYTES);
-    int rc = 0;
-
-    for (size_t i = 0; rc == 0 && i < r->n_objs; i++)
-        rc = encode_list_item(&items, &f, store_obj_value(r->objs[i]), r->objs[i]->mod_rev, i == 0,
-                              &e);
-    f.items_bytes = items.n;
-    if (rc == 0)
-        rc = encode_list_head(&b, &f, r->list_rev, "", -1, &e);
-    if (rc == 0 && buf_add_str(&b, buf_str(&items)))
-        rc = err_set(&e, ERR_LIMIT, "answer is too large");
-    if (rc || encode_list_tail(&b, &f, &e))
-        req_err(r, &e);
-    else
-        req_text(r, 200, req_media_type(r), buf_str(&b));
-}
-
-static void delete_next(struct api_req *r)
-{
-    if (r->n_remaining >= (int64_t)r->n_objs) {
-        answer_list(r);
-        return;
-    }
-    struct store_obj *o = r->objs[r->n_remaining++];
-    struct str name = store_obj_key(o), head, path, query;
-    auto_buf target = BUF(HTTP_TARGET_MAX_BYTES);
-
-    while (str_cut(name, '/', &head, &name))
-        ;
-    name = head;
-    str_cut(str_of(r->target), '?', &path, &query);
-    while (path.n && path.p[path.n - 1] == '/')
-        path.n--;
-    if (buf_add_str(&target, path) || buf_addc(&target, '/') || url_encode(&target, name)) {
-        req_status(r, status_new(STATUS_INTERNAL_ERROR, "name is too long to delete"));
-        return;
-    }
-    if (r->params.dry_run && buf_adds(&target, "?dryRun=All")) {
-        req_status(r, status_new(STATUS_INTERNAL_ERROR, "name is too long to delete"));
-        return;
-    }
-    r->n_pending++;
-    api_call(r->api, identity_ref(r->id), "DELETE", buf_cstr(&target), NULL, r->opts, on_deleted,
-             r);
-}
-
-static void on_list(void *arg, const struct store_list *l, const struct err *e)
-{
-    req_listed(arg, l, req_matches_once, e);
-}
-
-static void collection_step(struct api_req *r)
-{
-    switch (r->state) {
-    case REQ_BODY:
-        req_move(r, REQ_START);
-        /* fall through */
-    case REQ_START:
-        if (!parse_options(r) || !req_selectors(r))
-            return;
-        r->key = resource_prefix(r->kind, req_ns(r));
-        req_move(r, REQ_LIST);
-        r->n_pending++;
-        store_list(r->api->store, str_of(r->key), &(struct store_list_opts){ 0 }, on_list, r);
-        break;
-    case REQ_LIST:
-        if (r->err.code) {
-            req_err(r, &r->err);
-            return;
-        }
-        r->n_remaining = 0; /* the next one to delete */
-        delete_next(r);
-        break;
-    default:
-        break;
+        req_object(r, r->removes ? 200 : code_of(r), str_of(r->text), r->list_rev);
     }
 }
 
 void remove_step(struct api_req *r)
 {
     if (r->verb == VERB_DELETECOLLECTION) {
-        collection_step(r);
+        remove_many_step(r);
         return;
     }
     switch (r->state) {
@@ -294,7 +201,7 @@ void remove_step(struct api_req *r)
             return;
         }
         r->name = mem_strdup(r->route.name);
-        if (!parse_options(r))
+        if (!remove_options(r))
             return;
         r->key = resource_key(r->kind, req_ns(r), r->name);
         req_read(r);
