@@ -131,6 +131,10 @@ int node_restriction_validate(const struct admission *a, struct err *e)
         return check_node(a, e);
     if (is(a, "", "pods") && !*a->subresource && strcmp(a->verb, "create") == 0)
         return check_new_pod(a, e);
+    if (is(a, "", "pods") && strcmp(a->subresource, "eviction") == 0 && a->old &&
+        strcmp(json_str_at(a->old, "spec.nodeName", ""), a->node) != 0)
+        return err_set(e, ERR_DENIED,
+                       "node \"%s\" can only evict pods with spec.nodeName set to itself", a->node);
     if (is(a, "", "pods") && strcmp(a->subresource, "status") == 0) {
         const json_t *now = json_at(a->obj, "metadata.labels"),
                      *was = json_at(a->old, "metadata.labels");

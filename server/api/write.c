@@ -560,6 +560,10 @@ void write_step(struct api_req *r)
         scale_step(r);
         return;
     }
+    if (sub_is(r, "eviction")) {
+        evict_step(r);
+        return;
+    }
     for (size_t i = 0; i < ARRAY_LEN(updates); i++)
         served = served || sub_is(r, updates[i]);
     if (!served) {

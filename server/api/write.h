@@ -1,6 +1,6 @@
 #pragma once
 /*
- * Write: what the writing verbs share (write.c, remove.c, bind.c, scale.c). Inside
+ * Write: what the writing verbs share (write.c, remove.c, bind.c, scale.c, evict.c). Inside
  * server/api only.
  */
 #include "base/data/time.h"
@@ -64,3 +64,4 @@ json_t *write_applied(struct api_req *r);
 
 void bind_step(struct api_req *r);  /* bind.c: pods/binding and bindings */
 void scale_step(struct api_req *r); /* scale.c */
+void evict_step(struct api_req *r); /* evict.c: pods/eviction */

@@ -24,6 +24,7 @@ enum watched {
     WATCH_SLICE,
     WATCH_CA_MAPS,  /* kube-root-ca.crt of each namespace; kept */
     WATCH_ACCOUNTS, /* the service account default of each namespace; kept */
+    WATCH_BUDGETS,  /* PodDisruptionBudgets; kept */
     WATCHES_N,
 };
 #define WATCH_BIT(w) (1u << (w))
@@ -65,12 +66,18 @@ extern const struct controller_ops namespace_lifecycle_controller;
 extern const struct controller_ops pod_gc_controller;
 extern const struct controller_ops event_ttl_controller;
 extern const struct controller_ops token_cleaner_controller;
+extern const struct controller_ops disruption_controller;
 
 void kubernetes_service_changed(struct controller *c); /* live_servers has another answer */
 
 /* The Node of that name as it is now, borrowed; NULL when there is none. */
 const json_t *controller_node(const struct controller *c, const char *name);
 uint64_t controller_now_ms(const struct controller *c); /* the loop's */
+/* Writes an Event about an object, of which involved is an ObjectReference; nobody waits for it. */
+void controller_event(const struct controller *c, const json_t *involved, const char *type,
+                      const char *reason, const char *message);
+/* The ObjectReference of a document that has kind and apiVersion; new. */
+json_t *controller_reference(const json_t *obj);
 
 /* {"metadata":{"resourceVersion": that of obj}}: a merge patch that fails with ERR_CONFLICT when
  * somebody was quicker. The caller adds to it. */

@@ -2,15 +2,20 @@
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
+#include "base/core/rand.h"
+#include "base/data/json.h"
+#include "base/data/time.h"
 #include "base/kube/metadata.h"
 #include "server/api/api.h"
+
+#define EVENT_NAME_MAX 200 /* of the object's name in the event's; 17 bytes follow */
 
 static const struct controller_ops *const all[] = {
     &kubernetes_service_controller, /* first: agents wait for what it publishes */
     &node_lifecycle_controller,      &node_ipam_controller,      &cloud_node_controller,
     &node_role_controller,           &node_companion_controller, &namespace_defaults_controller,
     &namespace_lifecycle_controller, &pod_gc_controller,         &event_ttl_controller,
-    &token_cleaner_controller,
+    &token_cleaner_controller,       &disruption_controller,
 };
 
 static const struct {
@@ -39,6 +44,7 @@ static const struct {
                         .opts = { .field_selector = "metadata.name=kube-root-ca.crt" } },
     [WATCH_ACCOUNTS] = { .ref = { .resource = "serviceaccounts" },
                          .opts = { .field_selector = "metadata.name=default" } },
+    [WATCH_BUDGETS] = { .ref = { .group = "policy", .resource = "poddisruptionbudgets" } },
 };
 
 struct watching {
@@ -80,6 +86,49 @@ void controller_patch(struct controller *c, struct queue_item *it, const struct 
     json_auto_t *patch = patch_take;
 
     local_patch(c->env->config.api, r, LOCAL_PATCH_MERGE, patch, queue_done_local, it);
+}
+
+static void on_event_written(void *arg, int code, const json_t *obj, const struct err *e)
+{
+    (void)arg;
+    (void)obj;
+    if (e)
+        log_debug("event of a controller not written", kv("code", code), kv("err", e->text));
+}
+
+json_t *controller_reference(const json_t *obj)
+{
+    json_t *ref = json_object();
+
+    json_object_set(ref, "apiVersion", json_object_get(obj, "apiVersion"));
+    json_object_set(ref, "kind", json_object_get(obj, "kind"));
+    for (size_t i = 0; i < 4; i++) {
+        static const char *const members[] = { "namespace", "name", "uid", "resourceVersion" };
+
+        json_object_set(ref, members[i],
+                        json_object_get(json_object_get(obj, "metadata"), members[i]));
+    }
+    return ref;
+}
+
+void controller_event(const struct controller *c, const json_t *involved, const char *type,
+                      const char *reason, const char *message)
+{
+    const char *home = json_str_at(involved, "namespace", "default");
+    struct local_ref ref = { .resource = "events", .ns = home };
+    char suffix[17], now[TIME_TEXT_BYTES];
+    auto_free char *component = mem_printf("%s-controller", c->ops->name);
+
+    rand_hex(suffix, 8);
+    time_now_s(now);
+    auto_free char *name =
+        mem_printf("%.*s.%s", EVENT_NAME_MAX, json_str_at(involved, "name", ""), suffix);
+    json_auto_t *ev = json_pack(
+        "{s:{s:s, s:s}, s:O, s:s, s:s, s:s, s:{s:s}, s:s, s:s, s:s, s:s, s:i}", "metadata", "name",
+        name, "namespace", home, "involvedObject", involved, "type", type, "reason", reason,
+        "message", message, "source", "component", component, "reportingComponent", component,
+        "reportingInstance", component, "firstTimestamp", now, "lastTimestamp", now, "count", 1);
+    local_create(c->env->config.api, &ref, ev, on_event_written, NULL);
 }
 
 /* ---- events ---- */
@@ -181,8 +230,9 @@ void controllers_start(struct controllers **out, const struct controllers_config
     }
     /* the kubernetes Service's first: their lists are short, and agents wait */
     static const enum watched order[WATCHES_N] = {
-        WATCH_SERVICE,    WATCH_ENDPOINTS, WATCH_SLICE,    WATCH_NODES, WATCH_LEASES, WATCH_SECRETS,
-        WATCH_NAMESPACES, WATCH_CA_MAPS,   WATCH_ACCOUNTS, WATCH_PODS,  WATCH_EVENTS,
+        WATCH_SERVICE,  WATCH_ENDPOINTS, WATCH_SLICE,      WATCH_NODES,
+        WATCH_LEASES,   WATCH_SECRETS,   WATCH_NAMESPACES, WATCH_CA_MAPS,
+        WATCH_ACCOUNTS, WATCH_BUDGETS,   WATCH_PODS,       WATCH_EVENTS,
     };
     for (size_t i = 0; i < WATCHES_N; i++) {
         enum watched w = order[i];
