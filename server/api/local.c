@@ -118,8 +118,10 @@ void local_delete(struct api *a, const struct local_ref *r, const struct local_d
 
     if (o && o->grace_period_s >= 0)
         json_object_set_new(body, "gracePeriodSeconds", json_integer(o->grace_period_s));
-    if (o && o->uid)
-        json_object_set_new(body, "preconditions", json_pack("{s:s}", "uid", o->uid));
+    if (o && (o->uid || o->resource_version))
+        json_object_set_new(
+            body, "preconditions",
+            json_pack("{s:s*, s:s*}", "uid", o->uid, "resourceVersion", o->resource_version));
     if (o && o->propagation)
         json_object_set_new(body, "propagationPolicy", json_string(o->propagation));
     start(a, "DELETE", r, NULL, NULL, body, done, arg);

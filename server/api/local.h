@@ -51,8 +51,9 @@ void local_patch(struct api *a, const struct local_ref *r, enum local_patch type
                  const json_t *patch, local_fn done, void *arg);
 
 struct local_delete_opts {
-    int64_t grace_period_s;  /* -1: the kind's default; 0: at once */
-    const char *uid;         /* precondition; NULL: none */
+    int64_t grace_period_s; /* -1: the kind's default; 0: at once */
+    const char *uid;        /* preconditions; NULL: none */
+    const char *resource_version;
     const char *propagation; /* "Background", "Foreground", "Orphan"; NULL: the kind's default */
 };
 void local_delete(struct api *a, const struct local_ref *r, const struct local_delete_opts *o,

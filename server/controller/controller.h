@@ -48,10 +48,14 @@ struct controller_ops {
     bool on_each_server;                                           /* else: on one of them */
     bool (*is_wanted)(const struct controllers_config *);          /* NULL: always */
     struct controller *(*make)(const struct controllers_config *); /* NULL: plain */
-    void (*start)(struct controller *c); /* all it watches is known; may be NULL */
+    /* All it watches is known; may be NULL. Who has a stop too releases the queue himself. */
+    void (*start)(struct controller *c);
     /* May come before start. Adds keys; must not make calls. */
     void (*on_event)(struct controller *c, enum watched w, enum local_event ev, const json_t *obj);
     void (*work)(struct controller *c, struct queue_item *it);
+    /* No more events are wanted, the queue is about to close; for what start has begun beside the
+     * shared watches. May be NULL. */
+    void (*stop)(struct controller *c);
     void (*free)(struct controller *c); /* NULL: plain */
 };
 
@@ -67,6 +71,7 @@ extern const struct controller_ops pod_gc_controller;
 extern const struct controller_ops event_ttl_controller;
 extern const struct controller_ops token_cleaner_controller;
 extern const struct controller_ops disruption_controller;
+extern const struct controller_ops gc_controller;
 
 void kubernetes_service_changed(struct controller *c); /* live_servers has another answer */
 

@@ -15,7 +15,7 @@ static const struct controller_ops *const all[] = {
     &node_lifecycle_controller,      &node_ipam_controller,      &cloud_node_controller,
     &node_role_controller,           &node_companion_controller, &namespace_defaults_controller,
     &namespace_lifecycle_controller, &pod_gc_controller,         &event_ttl_controller,
-    &token_cleaner_controller,       &disruption_controller,
+    &token_cleaner_controller,       &disruption_controller,     &gc_controller,
 };
 
 static const struct {
@@ -153,7 +153,8 @@ static void start_ready(struct controllers *cs)
         cs->started[i] = true;
         if (c->ops->start)
             c->ops->start(c);
-        queue_release(c->queue);
+        if (!c->ops->stop)
+            queue_release(c->queue);
     }
 }
 
@@ -246,6 +247,7 @@ void controllers_start(struct controllers **out, const struct controllers_config
                               &cs->watching[w]);
     }
     *out = cs;
+    start_ready(cs); /* those that watch nothing here */
 }
 
 void controllers_servers_changed(struct controllers *cs)
@@ -288,6 +290,9 @@ void controllers_close(struct controllers *cs, void (*done)(void *arg), void *ar
             local_watch_stop(cs->env.watches[i]);
         cs->env.watches[i] = NULL;
     }
+    for (size_t i = 0; i < cs->n; i++)
+        if (cs->started[i] && cs->list[i]->ops->stop)
+            cs->list[i]->ops->stop(cs->list[i]);
     cs->n_open = cs->n;
     for (size_t i = 0, n = cs->n; i < n; i++)
         queue_close(cs->list[i]->queue, on_queue_closed, cs);

@@ -20,9 +20,20 @@ const struct resource_hooks *resource_hooks_find(const struct schema_kind *k)
     return &none;
 }
 
+static const char *place_of(const struct schema_kind *k)
+{
+    return k->storage_group && *k->storage_group ? k->storage_group : "core";
+}
+
+bool resource_is_home(const struct schema_kind *k)
+{
+    return strcmp(place_of(k), *k->group ? k->group : "core") == 0 &&
+           strcmp(k->version, k->storage_version) == 0;
+}
+
 char *resource_prefix(const struct schema_kind *k, const char *ns)
 {
-    const char *group = k->storage_group && *k->storage_group ? k->storage_group : "core";
+    const char *group = place_of(k);
 
     return mem_printf("/registry/%s/%s/%s%s", group, k->plural, ns, *ns ? "/" : "");
 }

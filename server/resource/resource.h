@@ -65,6 +65,10 @@ struct resource_hooks {
 /* Never NULL: kinds without a file have all-default hooks. */
 const struct resource_hooks *resource_hooks_find(const struct schema_kind *k);
 
+/* Is it under this kind's own group, plural and version that its objects are stored? Of the kinds
+ * that share objects one is; who walks over all objects takes that one. */
+bool resource_is_home(const struct schema_kind *k);
+
 /* "/registry/<group>/<plural>/[<ns>/]<name>"; the core group is "core". Heap, yours. */
 char *resource_key(const struct schema_kind *k, const char *ns, const char *name);
 /* ".../<ns>/", or all namespaces for ns "". */
