@@ -1,6 +1,7 @@
 /*
- * Namespace defaults: what every active Namespace has: the ConfigMap kube-root-ca.crt (kept true)
- * and the ServiceAccount default (made when missing); and once for the cluster the ConfigMap
+ * Namespace defaults: the namespaces that every cluster has (made again when deleted), and what
+ * every active Namespace has: the ConfigMap kube-root-ca.crt (kept true) and the ServiceAccount
+ * default (made when missing); and once for the cluster the ConfigMap
  * kube-system/cluster-dns, as K3s publishes it. Keys are names of namespaces; "" is the last.
  */
 #include "base/core/mem.h"
@@ -14,9 +15,15 @@ static bool add_one(void *arg, const json_t *ns)
     return true;
 }
 
+/* pkg/controlplane/controller/systemnamespaces */
+static const char *const system_namespaces[] = { "default", "kube-system", "kube-public",
+                                                 "kube-node-lease" };
+
 static void start(struct controller *c)
 {
     queue_add(c->queue, "");
+    for (size_t i = 0; i < ARRAY_LEN(system_namespaces); i++)
+        queue_add(c->queue, system_namespaces[i]);
     local_watch_each(c->env->watches[WATCH_NAMESPACES], add_one, c->queue);
 }
 
@@ -66,6 +73,20 @@ static bool fix_ca(struct controller *c, struct queue_item *it, const char *ns)
     return true;
 }
 
+static void make_namespace(struct controller *c, struct queue_item *it, const char *name)
+{
+    struct local_ref ref = { .resource = "namespaces", .name = name };
+    json_auto_t *ns = json_pack("{s:{s:s}}", "metadata", "name", name);
+
+    for (size_t i = 0; i < ARRAY_LEN(system_namespaces); i++) {
+        if (strcmp(system_namespaces[i], name) != 0)
+            continue;
+        local_create(c->env->config.api, &ref, ns, queue_done_local, it);
+        return;
+    }
+    queue_done(it, NULL);
+}
+
 static void work(struct controller *c, struct queue_item *it)
 {
     const char *name = queue_key(it);
@@ -76,7 +97,11 @@ static void work(struct controller *c, struct queue_item *it)
         return;
     }
     ns = local_watch_get(c->env->watches[WATCH_NAMESPACES], "", name);
-    if (!ns || meta_is_deleting(ns)) {
+    if (!ns) {
+        make_namespace(c, it, name);
+        return;
+    }
+    if (meta_is_deleting(ns)) {
         queue_done(it, NULL);
         return;
     }

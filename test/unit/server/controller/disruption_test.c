@@ -1,8 +1,7 @@
 /* How many pods a budget lets go: the count, and the controller on the real API and store. */
-#include "test/unit/server/cluster.h"
+#include "test/unit/server/controller/rig.h"
 
 #include "base/data/time.h"
-#include "server/controller/controllers.h"
 #include "server/controller/disruption.h"
 #include "test/unit/json_text.h"
 
@@ -115,30 +114,16 @@ static struct controllers *cs;
 
 static int setup(void **state)
 {
-    struct controllers_config config = { .loop = &c.loop,
-                                         .advertise_ip = "198.51.100.10",
-                                         .advertise_port = 6443,
-                                         .service_port = 6443,
-                                         .cluster_cidr = "10.42.0.0/16",
-                                         .service_ip = "10.43.0.1",
-                                         .cluster_dns = "10.43.0.10",
-                                         .cluster_domain = "cluster.local",
-                                         .server_ca_pem = STR("CERTIFICATE\n"),
-                                         .own_node = "own" };
-
     (void)state;
     cluster_open(&c);
-    config.api = c.api;
-    controllers_start(&cs, &config);
+    cs = rig_start(&c);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    c.flag = false;
-    controllers_close(cs, cluster_raise, &c.flag);
-    cluster_until(&c, cluster_is_true, &c.flag, "the controllers end");
+    rig_stop(&c, cs);
     cluster_close(&c);
     return 0;
 }

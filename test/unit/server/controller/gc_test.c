@@ -1,7 +1,5 @@
 /* The garbage collector on the real API and store. */
-#include "test/unit/server/cluster.h"
-
-#include "server/controller/controllers.h"
+#include "test/unit/server/controller/rig.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -9,42 +7,18 @@
 static struct cluster c;
 static struct controllers *cs;
 
-static void open_controllers(void)
-{
-    struct controllers_config config = { .loop = &c.loop,
-                                         .api = c.api,
-                                         .advertise_ip = "198.51.100.10",
-                                         .advertise_port = 6443,
-                                         .service_port = 6443,
-                                         .cluster_cidr = "10.42.0.0/16",
-                                         .service_ip = "10.43.0.1",
-                                         .cluster_dns = "10.43.0.10",
-                                         .cluster_domain = "cluster.local",
-                                         .server_ca_pem = STR("CERTIFICATE\n"),
-                                         .own_node = "own" };
-
-    controllers_start(&cs, &config);
-}
-
-static void close_controllers(void)
-{
-    c.flag = false;
-    controllers_close(cs, cluster_raise, &c.flag);
-    cluster_until(&c, cluster_is_true, &c.flag, "the controllers end");
-}
-
 static int setup(void **state)
 {
     (void)state;
     cluster_open(&c);
-    open_controllers();
+    cs = rig_start(&c);
     return 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    close_controllers();
+    rig_stop(&c, cs);
     cluster_close(&c);
     return 0;
 }
@@ -319,10 +293,10 @@ static void what_was_left_is_collected_after_a_restart(void **state)
     make_child("up-1", "up");
     make_map("half", "");
     make_child("half-1", "half");
-    close_controllers();
+    rig_stop(&c, cs);
     delete_map("down", "Background");
     delete_map("half", "Foreground");
-    open_controllers();
+    cs = rig_start(&c);
     expect_gone("down-1");
     expect_gone("half-1");
     expect_gone("half");
