@@ -123,10 +123,9 @@ static void on_deleted(void *arg, int code, json_t *doc)
 {
     struct api_req *r = arg;
 
-    r->n_pending--;
-    if (r->gone)
-        req_release(r);
-    else if (code < 400)
+    if (!write_call_ended(r))
+        return;
+    if (code < 400)
         write_success(r);
     else
         failed(r, code, doc);
@@ -149,11 +148,8 @@ static void on_marked(void *arg, int code, const json_t *pod, const struct err *
 {
     struct api_req *r = arg;
 
-    r->n_pending--;
-    if (r->gone) {
-        req_release(r);
+    if (!write_call_ended(r))
         return;
-    }
     if (e) {
         failed(r, code, pod); /* a lost race, or it is gone */
         return;
@@ -199,10 +195,9 @@ static void on_taken(void *arg, int code, const json_t *budget, const struct err
     struct api_req *r = arg;
 
     (void)code;
-    r->n_pending--;
-    if (r->gone) {
-        req_release(r);
-    } else if (!e) {
+    if (!write_call_ended(r))
+        return;
+    if (!e) {
         json_decref(r->obj);
         r->obj = NULL; /* the budget has agreed */
         mark_pod(r);
@@ -299,11 +294,8 @@ static void on_budgets(void *arg, const struct store_list *l, const struct err *
     const struct schema_kind *k = budgets(r);
     size_t n = 0;
 
-    r->n_pending--;
-    if (r->gone) {
-        req_release(r);
+    if (!write_call_ended(r))
         return;
-    }
     if (e) {
         req_err(r, e);
         return;

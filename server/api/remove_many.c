@@ -17,11 +17,8 @@ static void on_deleted(void *arg, int code, json_t *doc)
 {
     struct api_req *r = arg;
 
-    r->n_pending--;
-    if (r->gone) {
-        req_release(r);
+    if (!write_call_ended(r))
         return;
-    }
     if (code >= 400 && code != 404 && !r->obj) /* gone already is as good */
         r->obj = json_incref(doc);
     delete_next(r);

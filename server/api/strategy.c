@@ -253,33 +253,6 @@ json_t *strategy_update(struct api_req *r, json_t *obj_take)
 
 /* ---- rules of an endpoint ---- */
 
-/* pkg/apis/core/validation, ValidatePodEphemeralContainersUpdate */
-static void check_ephemeral(const json_t *obj, const json_t *old, struct field_errors *fe)
-{
-    const json_t *now = json_at(obj, "spec.ephemeralContainers");
-    const struct field_path *p = FIELD_AT(FIELD_AT(NULL, "spec"), "ephemeralContainers");
-    json_t *was, *c;
-    size_t i, j;
-
-    json_array_foreach(json_at(old, "spec.ephemeralContainers"), i, was)
-    {
-        const char *name = json_str_at(was, "name", "");
-        const json_t *same = NULL;
-        char why[160];
-
-        json_array_foreach(now, j, c)
-        {
-            if (!same && strcmp(json_str_at(c, "name", ""), name) == 0)
-                same = c;
-        }
-        if (same && json_equal((json_t *)same, was))
-            continue;
-        snprintf(why, sizeof why, "existing ephemeral containers \"%.63s\" may not be %s", name,
-                 same ? "changed" : "removed");
-        field_forbidden(fe, p, why);
-    }
-}
-
 /* pkg/apis/certificates/validation, validateCertificateSigningRequestUpdate */
 static void check_conditions(const json_t *obj, const json_t *old, struct field_errors *fe)
 {
@@ -306,8 +279,6 @@ static void check_conditions(const json_t *obj, const json_t *old, struct field_
 
 void strategy_validate(const struct api_req *r, const json_t *obj, struct field_errors *fe)
 {
-    if (sub_is(r, "ephemeralcontainers"))
-        check_ephemeral(obj, r->old_doc, fe);
     if (r->sub && is_csr(r))
         check_conditions(obj, r->old_doc, fe);
 }

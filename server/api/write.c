@@ -309,6 +309,16 @@ void write_conflict(struct api_req *r)
     req_status(r, status_conflict(r->kind->group, r->kind->plural, r->name, NULL));
 }
 
+bool write_call_ended(struct api_req *r)
+{
+    r->n_pending--;
+    if (r->gone)
+        req_release(r);
+    else
+        return r->state != REQ_DONE; /* its deadline has answered it */
+    return false;
+}
+
 void write_success(struct api_req *r)
 {
     req_doc(r, 201,

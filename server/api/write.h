@@ -47,6 +47,9 @@ void write_success(struct api_req *r); /* answers 201 with a Status: for what is
  * steps in COMMIT with r->err and r->list_rev (the revision). A dry run only steps. */
 void write_commit(struct api_req *r);
 
+/* A call of r's own has ended. False: nobody waits for the answer any more, r may be gone. */
+bool write_call_ended(struct api_req *r);
+
 /* ---- apply.c: who writes, and server-side apply ---- */
 struct write_by {
     struct managed_by by; /* points into this and the request: it does not move */

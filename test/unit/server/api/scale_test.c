@@ -276,11 +276,11 @@ static void ephemeral_containers_are_added_and_stay(void **state)
     expect(ask(&h, "PATCH", PODS "/eph/ephemeralcontainers",
                "{\"spec\":{\"ephemeralContainers\":[{\"name\":\"debug\",\"image\":\"other\"}]}}"),
            422, "details.causes[0].message",
-           "Forbidden: existing ephemeral containers \"debug\" may not be changed");
+           "Forbidden: existing ephemeral containers \"debug\" may not be changed\n");
     expect(ask(&h, "PATCH", PODS "/eph/ephemeralcontainers",
                "{\"spec\":{\"ephemeralContainers\":null}}"),
            422, "details.causes[0].message",
-           "Forbidden: existing ephemeral containers \"debug\" may not be removed");
+           "Forbidden: existing ephemeral containers \"debug\" may not be removed\n");
 }
 
 static void signing_requests_are_judged_by_approval_alone(void **state)
