@@ -59,6 +59,14 @@ static size_t find_item(const json_t *list, const char *key, const json_t *value
     return SIZE_MAX;
 }
 
+/* Where list has the item that item is a version of. */
+static size_t find_like(const struct schema_field *f, const json_t *list, const json_t *item)
+{
+    const json_t *value = f->merge_key ? json_object_get(item, f->merge_key) : item;
+
+    return value ? find_item(list, f->merge_key, value) : SIZE_MAX;
+}
+
 static int check_items(const json_t *patch, const char *key, const char *name, struct err *e)
 {
     const json_t *item;
@@ -109,41 +117,37 @@ static int merge_items(const struct schema_field *f, json_t *into, const json_t 
     return 0;
 }
 
-/* The place of that very value. */
-static size_t find_same(const json_t *list, const json_t *value)
+/* Upstream's order (its design proposal preserve-order-in-strategic-merge-patch): items that the
+ * patch names come in its order, the others in that of the live list; of one of each the other goes
+ * first only if both are in the live list, in that order. */
+static void set_order(const struct schema_field *f, json_t *list, const json_t *order,
+                      const json_t *live)
 {
-    size_t i = 0;
-
-    while (json_array_get(list, i) != value)
-        i++;
-    return i;
-}
-
-/* Items that the patch names come in its order; each other stays behind the one it followed. */
-static void set_order(const struct schema_field *f, json_t *list, const json_t *order)
-{
-    json_auto_t *sorted = json_array(), *rest = json_copy(list);
-    json_t *want;
-    size_t i, at;
+    json_auto_t *named = json_array(), *others = json_copy(list);
+    size_t i, at, k = 0;
+    json_t *want, *other;
 
     json_array_foreach(order, i, want)
     {
-        const json_t *value = f->merge_key ? json_object_get(want, f->merge_key) : want;
-        at = value ? find_item(rest, f->merge_key, value) : SIZE_MAX;
+        at = find_like(f, others, want);
         if (at == SIZE_MAX)
             continue;
-        json_array_append(sorted, json_array_get(rest, at));
-        json_array_remove(rest, at);
-    }
-    json_array_foreach(rest, i, want)
-    {
-        /* its neighbour in the list is placed already: ordered, or by a turn before this one */
-        at = find_same(list, want);
-        at = at ? find_same(sorted, json_array_get(list, at - 1)) + 1 : 0;
-        json_array_insert(sorted, at, want);
+        json_array_append(named, json_array_get(others, at));
+        json_array_remove(others, at);
     }
     json_array_clear(list);
-    json_array_extend(list, sorted);
+    json_array_foreach(named, i, want)
+    {
+        size_t place = find_like(f, live, want);
+        while (place != SIZE_MAX && (other = json_array_get(others, k)) != NULL &&
+               find_like(f, live, other) < place) {
+            json_array_append(list, other);
+            k++;
+        }
+        json_array_append(list, want);
+    }
+    while ((other = json_array_get(others, k++)) != NULL)
+        json_array_append(list, other);
 }
 
 static int merge_list(const struct schema_field *f, json_t *into, const json_t *patch,
@@ -177,8 +181,9 @@ static const struct schema_field *field_of(const struct schema_type *t, const ch
     return t->shape == SCHEMA_MAP ? t->item : schema_field(t, key);
 }
 
+/* order: what the patch says of the list's; NULL: nothing */
 static int merge_value(const struct schema_field *f, json_t *into, const char *key,
-                       const json_t *patch, struct err *e)
+                       const json_t *patch, const json_t *order, struct err *e)
 {
     const struct schema_type *t = f ? f->type : NULL;
     json_t *have = json_object_get(into, key), *made = NULL;
@@ -190,11 +195,13 @@ static int merge_value(const struct schema_field *f, json_t *into, const char *k
         if (fresh(t, patch, &made, e))
             return e->code;
     } else if (json_is_array(patch) && merge) {
+        json_auto_t *live = json_is_array(have) ? json_copy(have) : json_array();
         made = json_is_array(have) ? json_incref(have) : json_array();
         if (merge_list(f, made, patch, e)) {
             json_decref(made);
             return e->code;
         }
+        set_order(f, made, json_is_array(order) ? order : patch, live);
     } else {
         made = json_deep_copy(patch);
     }
@@ -252,7 +259,7 @@ static int retain_keys(json_t *into, const json_t *patch, struct err *e)
     return 0;
 }
 
-/* Lists that the patch orders, after everything is merged. */
+/* Lists that the patch only orders; and of all it orders, whether it may. */
 static int order_lists(const struct schema_type *t, json_t *into, const json_t *patch,
                        struct err *e)
 {
@@ -270,8 +277,12 @@ static int order_lists(const struct schema_type *t, json_t *into, const json_t *
             return err_set(e, ERR_INVALID, "%.100s is no list", key);
         if (json_array_size(v) + json_array_size(list) > LIST_ITEMS_MAX)
             return err_set(e, ERR_LIMIT, "%.100s is too long: over %d items", key, LIST_ITEMS_MAX);
-        if (f && f->flags & SCHEMA_PATCH_MERGE && json_is_array(list))
-            set_order(f, list, v);
+        if (json_is_array(json_object_get(patch, name)))
+            continue; /* it was merged in this order */
+        if (f && f->flags & SCHEMA_PATCH_MERGE && json_is_array(list)) {
+            json_auto_t *live = json_copy(list);
+            set_order(f, list, v, live);
+        }
     }
     return 0;
 }
@@ -300,8 +311,10 @@ static int merge_map(const struct schema_type *t, json_t *into, const json_t *pa
             continue;
         } else if (json_is_null(v)) {
             json_object_del(into, key);
-        } else if (merge_value(field_of(t, key), into, key, v, e)) {
-            return e->code;
+        } else {
+            auto_free char *order = mem_printf(SET_ORDER "%s", key);
+            if (merge_value(field_of(t, key), into, key, v, json_object_get(patch, order), e))
+                return e->code;
         }
     }
     return order_lists(t, into, patch, e);

@@ -14,7 +14,16 @@ static const struct {
     /* a list with a merge key */
     { "PodSpec", "{'containers':[{'name':'a','image':'1'},{'name':'b'}]}",
       "{'containers':[{'name':'a','image':'2'},{'name':'c'}]}",
-      "{'containers':[{'name':'a','image':'2'},{'name':'b'},{'name':'c'}]}" },
+      "{'containers':[{'name':'a','image':'2'},{'name':'c'},{'name':'b'}]}" },
+    /* what the live list does not have comes in front of what the patch does not name
+       (strategicpatch, mergeSortedSlice) */
+    { "PodSpec", "{'containers':[{'name':'d'}]}", "{'containers':[{'name':'e'}]}",
+      "{'containers':[{'name':'e'},{'name':'d'}]}" },
+    { "PodSpec", "{'containers':[{'name':'a'},{'name':'b'},{'name':'c'}]}",
+      "{'containers':[{'name':'c','image':'x'},{'name':'n'}]}",
+      "{'containers':[{'name':'a'},{'name':'b'},{'name':'c','image':'x'},{'name':'n'}]}" },
+    { "ObjectMeta", "{'finalizers':['a','b']}", "{'finalizers':['c','b']}",
+      "{'finalizers':['c','a','b']}" },
     { "PodSpec", "{'containers':[{'name':'a'},{'name':'b'}]}",
       "{'containers':[{'$patch':'delete','name':'a'}]}", "{'containers':[{'name':'b'}]}" },
     { "PodSpec", "{'containers':[{'name':'a'},{'name':'b'}]}",
@@ -24,7 +33,7 @@ static const struct {
     /* nested: the env of one container */
     { "PodSpec", "{'containers':[{'name':'a','env':[{'name':'x','value':'1'}]}]}",
       "{'containers':[{'name':'a','env':[{'name':'y','value':'2'}]}]}",
-      "{'containers':[{'name':'a','env':[{'name':'x','value':'1'},{'name':'y','value':'2'}]}]}" },
+      "{'containers':[{'name':'a','env':[{'name':'y','value':'2'},{'name':'x','value':'1'}]}]}" },
     /* an atomic list is replaced */
     { "PodSpec", "{'tolerations':[{'key':'a'}]}", "{'tolerations':[{'key':'b'}]}",
       "{'tolerations':[{'key':'b'}]}" },
@@ -51,7 +60,7 @@ static const struct {
     { "PodSpec", "{'containers':[{'name':'a'},{'name':'b'},{'name':'c'}]}",
       "{'$setElementOrder/containers':[{'name':'c'},{'name':'a'}],'containers':[{'name':'c',"
       "'image':'x'}]}",
-      "{'containers':[{'name':'c','image':'x'},{'name':'a'},{'name':'b'}]}" },
+      "{'containers':[{'name':'b'},{'name':'c','image':'x'},{'name':'a'}]}" },
     { "ObjectMeta", "{'finalizers':['a','b']}",
       "{'$setElementOrder/finalizers':['c','b','a'],'finalizers':['c']}",
       "{'finalizers':['c','b','a']}" },
