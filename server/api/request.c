@@ -429,6 +429,7 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
 {
     struct str path, query;
     const struct method *m = NULL;
+    enum req_verb asked;
     bool acceptable;
     struct err e;
 
@@ -451,15 +452,12 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
     r->verb = *r->route.name ? m->one : m->many;
     if (r->route.old_watch || (r->params.watch && r->verb == VERB_LIST))
         r->verb = r->verb == VERB_LIST || r->verb == VERB_GET ? VERB_WATCH : VERBS_N;
-    if (r->route.is_resource && r->verb == VERBS_N && !r->route.old_watch) {
-        /* authorize speaks of a verb; 405 comes only to who may know that */
-        r->verb = VERB_UPDATE;
-        if (!authorize(r, m))
-            return;
-        r->verb = VERBS_N;
-    } else if (!authorize(r, m)) {
+    asked = r->verb;
+    if (asked == VERBS_N) /* authorize speaks of a verb; 405 comes only to who may know that */
+        r->verb = r->route.old_watch ? VERB_WATCH : VERB_UPDATE;
+    if (!authorize(r, m))
         return;
-    }
+    r->verb = asked;
     if (!r->route.is_resource) {
         plain_step(r);
         return;

@@ -263,7 +263,9 @@ static void wrong_methods_name_the_right_ones(void **state)
         { "OPTIONS", NS "/c00", "DELETE, GET, PATCH, PUT" },
         { "DELETE", "/api/v1/configmaps", "GET" },
         { "DELETE", "/api/v1/namespaces/forms/pods/p/status", "GET, PATCH, PUT" },
+        { "PUT", "/api/v1/watch/namespaces/forms/configmaps/c00", "DELETE, GET, PATCH, PUT" },
         { "POST", "/version", "" },
+        { "OPTIONS", "/version", "" },
     };
 
     (void)state;
