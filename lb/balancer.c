@@ -537,8 +537,9 @@ static bool try_second(struct conn *c)
     if (!s || !relay_can_move(c->relay) || c->n_seconds == SECONDS_MAX || c->b->closing)
         return false;
     c->next = lb_server_ref(s);
+    c->n_seconds++;
     second_start(&c->second, &c->b->dialer, c->relay, s->address,
-                 (uint64_t)MOVE_MS << MIN(c->n_seconds++, 3u), on_second, c);
+                 (uint64_t)MOVE_MS << MIN(c->n_seconds - 1, 3u), on_second, c);
     return true;
 }
 
