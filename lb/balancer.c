@@ -423,8 +423,11 @@ void balancer_set_health(struct balancer *b, const char *address, enum balancer_
     struct lb_server *s = lb_server_set_find(b->set, str_of(address));
 
     map_set(b->health, str_of(address), (void *)&health_values[h]);
-    if (fails_now && s)
+    if (fails_now && s) {
         apply_health(b, s);
+        if (s->state == LB_STANDBY) /* where it serves it fails as others do, but for its state */
+            close_conns(b, s);
+    }
 }
 
 static void on_health_timer(void *arg)

@@ -315,6 +315,41 @@ static void a_listed_server_that_hangs_loses_its_connections_to_another(void **s
     close(mute);
 }
 
+/* It keeps its state, but a request that hangs on it must not wait for TCP to give up; and while
+ * the tunnel stays away what works is left alone. */
+static void the_last_resort_loses_its_connections_once_when_its_tunnel_fails(void **state)
+{
+    struct balancer_options o = { .name = "t" };
+    const char *list[] = { "127.0.0.1:1" };
+    struct client before, after;
+    struct balancer *b;
+    struct server one;
+    uv_loop_t loop;
+    struct err e;
+    (void)state;
+
+    uv_loop_init(&loop);
+    server_start(&one, &loop, "one");
+    o.seed = one.address;
+    assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
+    balancer_set_addresses(b, list, 1);
+    client_start(&before, &loop, balancer_port(b));
+    RUN_UNTIL(&loop, before.got.n == 3);
+    assert_int_equal(state_of(b, one.address), LB_STANDBY);
+    balancer_set_health(b, one.address, BALANCER_OK);
+    balancer_set_health(b, one.address, BALANCER_FAILED);
+    RUN_UNTIL(&loop, before.ended);
+    client_start(&after, &loop, balancer_port(b));
+    RUN_UNTIL(&loop, after.got.n == 3);
+    run_ms(&loop, 2500);
+    assert_false(after.ended);
+    assert_int_equal(state_of(b, one.address), LB_STANDBY);
+    client_stop(&before);
+    client_stop(&after);
+    server_kill(&one);
+    finish(&loop, b);
+}
+
 /* The one address of before hangs; the name tells where the server is now. */
 static void silence_is_reason_to_ask_for_the_name_again(void **state)
 {
@@ -360,6 +395,7 @@ int main(void)
         cmocka_unit_test(an_address_that_never_speaks_is_left_for_the_names_others),
         cmocka_unit_test(who_has_said_too_much_is_closed),
         cmocka_unit_test(a_listed_server_that_hangs_loses_its_connections_to_another),
+        cmocka_unit_test(the_last_resort_loses_its_connections_once_when_its_tunnel_fails),
         cmocka_unit_test(silence_is_reason_to_ask_for_the_name_again),
     };
     signal(SIGPIPE, SIG_IGN);
