@@ -17,7 +17,8 @@
 #define STATUS_INTERVAL_MS 300000 /* kubelet nodeStatusReportFrequency */
 #define CHECK_INTERVAL_MS  10000  /* kubelet nodeStatusUpdateFrequency: look whether it changed */
 #define LEASE_SECONDS      40
-#define HURRY_MS           500 /* within it: the other agents hurry too */
+#define GIVEN_UP_MS        35000 /* a silence after which the cluster may have said NotReady */
+#define HURRY_MS           500   /* within it: the other agents hurry too */
 #define LEASES             "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 enum step { STEP_CREATE, STEP_METADATA, STEP_STATUS, STEP_DONE };
@@ -38,6 +39,7 @@ struct node {
     struct kube_call *call, *lease_call, *status_call;
     bool lease_exists, status_due;
     int64_t lease_renewed_unix_s;
+    uint64_t lease_renewed_ms; /* 0: not yet */
     char last_error[256];
     bool closing;
     unsigned n_open;
@@ -255,6 +257,12 @@ static void on_lease(void *arg, const struct kube_reply *r, const struct err *e)
         n->lease_exists = true;
         backoff_reset(&n->lease_backoff);
         n->lease_renewed_unix_s = clock_wall_s();
+        if (n->lease_renewed_ms && uv_now(n->c.loop) - n->lease_renewed_ms >
+                                       (n->c.given_up_ms ? n->c.given_up_ms : GIVEN_UP_MS)) {
+            n->unsure = true; /* the watch may still hang on a connection of before */
+            write_status(n);
+        }
+        n->lease_renewed_ms = uv_now(n->c.loop);
         if (strncmp(n->last_error, "renew the lease", 15) == 0)
             note(n, "", NULL);
         timer_start_ms(&n->lease_timer, rand_jitter_ms(interval, 4), on_lease_timer, n);

@@ -33,6 +33,7 @@ struct node_config {
     void *arg;
     uint64_t lease_interval_ms;  /* 0: 10 s */
     uint64_t status_interval_ms; /* 0: 5 min */
+    uint64_t given_up_ms; /* after so long without a Lease the cluster may say NotReady; 0: 35 s */
 };
 
 /* Starts at once. ERR_INVALID: a label or taint of the options is none. */

@@ -36,6 +36,7 @@ struct world {
     struct machine machine;
     struct node_object object;
     struct node *node;
+    uint64_t given_up_ms;
     struct rule rules[8];
     size_t n_rules;
     const char *uid;       /* of the Node that the server has */
@@ -167,7 +168,8 @@ static void start(struct world *w)
                              .on_server_time = on_server_time,
                              .arg = w,
                              .lease_interval_ms = w->lease_interval_ms ? w->lease_interval_ms : 50,
-                             .status_interval_ms = 3600000 };
+                             .status_interval_ms = 3600000,
+                             .given_up_ms = w->given_up_ms };
     struct err e = { 0 };
 
     if (node_start(&w->node, &c, &e))
@@ -361,6 +363,22 @@ static void a_lease_that_cannot_be_renewed_is_reported_until_it_can(void **state
     assert_non_null(strstr(node_last_error(w.node), "renew the lease: "));
     await(&w, RENEW, 5);
     assert_string_equal(node_last_error(w.node), "");
+    world_deinit(&w);
+}
+
+/* The watch that would tell may hang on a connection of before the cut. */
+static void after_a_long_cut_the_status_is_written_without_being_asked(void **state)
+{
+    struct world w;
+    (void)state;
+
+    world_init(&w);
+    w.given_up_ms = 120;
+    start(&w);
+    await(&w, RENEW, 1);
+    w.rules[w.n_rules++] = (struct rule){ RENEW, 500, "InternalError", 6 }; /* 50 ms each */
+    await(&w, RENEW, n_of(&w, RENEW) + 7);
+    await(&w, STATUS, 2);
     world_deinit(&w);
 }
 
@@ -558,6 +576,7 @@ int main(void)
         cmocka_unit_test(every_step_is_tried_again),
         cmocka_unit_test(a_lost_lease_is_made_again),
         cmocka_unit_test(a_lease_that_cannot_be_renewed_is_reported_until_it_can),
+        cmocka_unit_test(after_a_long_cut_the_status_is_written_without_being_asked),
         cmocka_unit_test(a_server_in_reach_again_is_not_waited_for),
         cmocka_unit_test(a_deleted_node_stays_deleted),
         cmocka_unit_test(a_node_made_anew_is_ours_too),
