@@ -1,6 +1,7 @@
 #include "server/boot/loops.h"
 
 #include "base/core/mem.h"
+#include "server/boot/announce.h"
 #include "server/boot/election.h"
 #include "server/boot/peers.h"
 #include "server/scheduler/scheduler.h"
@@ -14,6 +15,7 @@ struct loops {
     struct scheduler *scheduler;
     struct election *election;
     struct peers *peers;
+    struct announce *announce;
     bool demoting, closing;
     void (*done)(void *arg);
     void *arg;
@@ -130,6 +132,10 @@ void loops_start(struct loops **out, const struct loops_config *c)
                                                             .on_elected = on_elected,
                                                             .on_lost = on_lost,
                                                             .arg = l });
+    announce_start(&l->announce, &(struct announce_config){ .loop = l->config.loop,
+                                                            .api = l->config.api,
+                                                            .ip = l->config.advertise_ip,
+                                                            .port = l->config.advertise_port });
     if (*l->config.own_node) {
         l->config.part = CONTROLLERS_EACH;
         controllers_start(&l->each, &l->config);
@@ -148,6 +154,8 @@ static void close_step(void *arg)
         controllers_close(STEAL(l->controllers), close_step, l);
     } else if (l->each) {
         controllers_close(STEAL(l->each), close_step, l);
+    } else if (l->announce) {
+        announce_close(STEAL(l->announce), close_step, l);
     } else if (l->election) { /* nothing runs here any more: another may begin */
         election_close(STEAL(l->election), close_step, l);
     } else if (l->peers) {

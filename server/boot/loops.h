@@ -2,7 +2,8 @@
 /*
  * Loops: the controllers and the scheduler of this server. With a datastore of its own they all run
  * here. With a shared one most of them run on one server at a time, the elected one; when it is
- * that no longer, it stops them and goes on serving, without an end of the process.
+ * that no longer, it stops them and goes on serving, without an end of the process. Each tells the
+ * others that it lives (peers.h), and adds itself to the endpoints if nobody does (announce.h).
  *
  *   FOLLOWER --(elected)--> RUNNING --(lost)--> DEMOTING --(all are gone)--> FOLLOWER
  *                                                   +--(elected again)----> RUNNING
