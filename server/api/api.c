@@ -596,6 +596,7 @@ void api_close(struct api *a, void (*done)(void *arg), void *arg)
     a->closed = done;
     a->closed_arg = arg;
     a->close_deadline_ms = uv_now(a->loop) + CLOSE_MS;
+    timer_stop(&a->recount_timer);
     if (a->pods_watch)
         local_watch_stop(a->pods_watch);
     if (a->services_watch)
