@@ -8,6 +8,9 @@ extern const struct resource_hooks resource_pods;            /* pod.c */
 extern const struct resource_hooks resource_nodes;           /* node.c */
 extern const struct resource_hooks resource_namespaces;      /* namespace.c */
 extern const struct resource_hooks resource_services;        /* service.c */
+extern const struct resource_hooks resource_jobs;            /* job.c */
+extern const struct resource_hooks resource_daemonsets;      /* daemon_set.c */
+extern const struct resource_hooks resource_statefulsets;    /* small.c */
 extern const struct resource_hooks resource_leases;          /* small.c */
 extern const struct resource_hooks resource_serviceaccounts; /* small.c */
 extern const struct resource_hooks resource_claims;          /* small.c */

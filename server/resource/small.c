@@ -1,12 +1,77 @@
-/* Kinds that differ from the rest by a flag. */
+/* Kinds that differ from the rest by a flag, or by fields that 1.32 drops because their feature is
+ * off (the dropDisabledFields of pkg/registry/<group>/<kind>/strategy.go). */
 #include "base/data/json.h"
 #include "server/resource/kinds.h"
+
+/* ---- leases: CoordinatedLeaderElection is off ---- */
+
+static int lease_prepare(json_t *obj, const json_t *old)
+{
+    static const char *const keys[] = { "strategy", "preferredHolder" };
+    json_t *spec = json_object_get(obj, "spec");
+
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++)
+        if (!json_object_get(json_object_get(old, "spec"), keys[i]))
+            json_object_del(spec, keys[i]);
+    return 0;
+}
+
+static int lease_create(struct resource_env *env, json_t *obj, struct err *e)
+{
+    (void)env;
+    (void)e;
+    return lease_prepare(obj, NULL);
+}
+
+static int lease_update(struct resource_env *env, json_t *obj, const json_t *old, struct err *e)
+{
+    (void)env;
+    (void)e;
+    return lease_prepare(obj, old);
+}
 
 const struct resource_hooks resource_leases = {
     .group = "coordination.k8s.io",
     .plural = "leases",
     .needs_version = true, /* a holder must have read what it takes over */
+    .prepare_create = lease_create,
+    .prepare_update = lease_update,
 };
+
+/* ---- stateful sets: MaxUnavailableStatefulSet is off ---- */
+
+static int set_prepare(json_t *obj, const json_t *old)
+{
+    static const char path[] = "spec.updateStrategy.rollingUpdate";
+
+    if (!json_object_get(json_at(old, path), "maxUnavailable"))
+        json_object_del(json_at(obj, path), "maxUnavailable");
+    return 0;
+}
+
+static int set_create(struct resource_env *env, json_t *obj, struct err *e)
+{
+    (void)env;
+    (void)e;
+    return set_prepare(obj, NULL);
+}
+
+static int set_update(struct resource_env *env, json_t *obj, const json_t *old, struct err *e)
+{
+    (void)env;
+    (void)e;
+    return set_prepare(obj, old);
+}
+
+const struct resource_hooks resource_statefulsets = {
+    .group = "apps",
+    .plural = "statefulsets",
+    .prepare_create = set_create,
+    .prepare_update = set_update,
+};
+
+
+/* ---- others ---- */
 
 /*
  * A claim's dataSource and dataSourceRef say the same; a client knows one of them

@@ -4,6 +4,7 @@
 #include "base/data/base64.h"
 #include "base/kube/quantity.h"
 #include "server/schema/crd_check.h"
+#include "server/schema/defaults_kinds.h"
 
 static const char *str_in(const json_t *v, const char *key)
 {
@@ -318,82 +319,6 @@ static void replication_controller(json_t *v)
         json_object_set_new(json_object_get(v, "metadata"), "labels", json_deep_copy(labels));
 }
 
-/* ---- workloads ---- */
-
-static json_t *rolling(json_t *strategy)
-{
-    if (!is(strategy, "type", "RollingUpdate"))
-        return NULL;
-    set_absent(strategy, "rollingUpdate", json_object());
-    return json_object_get(strategy, "rollingUpdate");
-}
-
-static void deployment_strategy(json_t *v)
-{
-    json_t *r = rolling(v);
-
-    if (!r)
-        return;
-    set_absent(r, "maxUnavailable", json_string("25%"));
-    set_absent(r, "maxSurge", json_string("25%"));
-}
-
-static void daemon_set_strategy(json_t *v)
-{
-    json_t *r = rolling(v);
-
-    if (!r)
-        return;
-    set_absent(r, "maxUnavailable", json_integer(1));
-    set_absent(r, "maxSurge", json_integer(0));
-}
-
-static void stateful_set_strategy(json_t *v)
-{
-    json_t *r = rolling(v);
-
-    if (r)
-        set_absent(r, "partition", json_integer(0));
-}
-
-static void stateful_set_spec(json_t *v)
-{
-    set_absent(v, "persistentVolumeClaimRetentionPolicy", json_object());
-    json_t *p = json_object_get(v, "persistentVolumeClaimRetentionPolicy");
-    set_absent(p, "whenDeleted", json_string("Retain"));
-    set_absent(p, "whenScaled", json_string("Retain"));
-}
-
-static void job_spec(json_t *v)
-{
-    json_t *policy = json_object_get(v, "podFailurePolicy");
-
-    if (!json_object_get(v, "completions") && !json_object_get(v, "parallelism"))
-        json_object_set_new(v, "completions", json_integer(1));
-    set_absent(v, "parallelism", json_integer(1));
-    if (!json_object_get(v, "backoffLimitPerIndex"))
-        set_absent(v, "backoffLimit", json_integer(6));
-    else
-        set_absent(v, "backoffLimit", json_integer(INT32_MAX));
-    set_absent(v, "podReplacementPolicy", json_string(policy ? "Failed" : "TerminatingOrFailed"));
-}
-
-static void network_policy_spec(json_t *v)
-{
-    if (json_array_size(json_object_get(v, "policyTypes")))
-        return;
-    json_t *types = json_pack("[s]", "Ingress");
-    if (json_array_size(json_object_get(v, "egress")))
-        json_array_append_new(types, json_string("Egress"));
-    json_object_set_new(v, "policyTypes", types);
-}
-
-static void rbac_subject(json_t *v)
-{
-    if (!is(v, "kind", "ServiceAccount"))
-        set_absent(v, "apiGroup", json_string("rbac.authorization.k8s.io"));
-}
-
 /* ---- the table ---- */
 
 static const struct {
@@ -415,13 +340,16 @@ static const struct {
     { "core/v1", "ServicePort", service_port },
     { "core/v1", "ServiceSpec", service_spec },
     { "core/v1", "Volume", volume },
-    { "apps/v1", "DaemonSetUpdateStrategy", daemon_set_strategy },
-    { "apps/v1", "DeploymentStrategy", deployment_strategy },
-    { "apps/v1", "StatefulSetSpec", stateful_set_spec },
-    { "apps/v1", "StatefulSetUpdateStrategy", stateful_set_strategy },
-    { "batch/v1", "JobSpec", job_spec },
-    { "networking.k8s.io/v1", "NetworkPolicySpec", network_policy_spec },
-    { "rbac.authorization.k8s.io/v1", "Subject", rbac_subject },
+    { "apps/v1", "DaemonSetUpdateStrategy", defaults_daemon_set_strategy },
+    { "apps/v1", "DeploymentStrategy", defaults_deployment_strategy },
+    { "apps/v1", "StatefulSetSpec", defaults_stateful_set_spec },
+    { "apps/v1", "StatefulSetUpdateStrategy", defaults_stateful_set_strategy },
+    { "autoscaling/v2", "HorizontalPodAutoscalerBehavior", defaults_scaling_behavior },
+    { "autoscaling/v2", "HorizontalPodAutoscalerSpec", defaults_autoscaler_spec },
+    { "batch/v1", "Job", defaults_job },
+    { "flowcontrol.apiserver.k8s.io/v1", "PriorityLevelConfigurationSpec", defaults_level_spec },
+    { "networking.k8s.io/v1", "NetworkPolicySpec", defaults_network_policy_spec },
+    { "rbac.authorization.k8s.io/v1", "Subject", defaults_rbac_subject },
     { "apiextensions.k8s.io/v1", "CustomResourceDefinitionSpec", crd_set_defaults },
 };
 

@@ -1,8 +1,9 @@
 #include "server/schema/validate.h"
 
 #include "server/schema/crd_custom.h"
-#include "server/schema/validate_check.h"
+#include "server/schema/rule.h"
 #include "server/schema/validate_hooks.h"
+#include "server/schema/validate_kinds.h"
 #include "server/schema/validate_meta.h"
 
 static const char *check_integer(enum schema_format format, json_int_t n)
@@ -54,6 +55,7 @@ static void walk_struct(const struct schema_type *t, const json_t *v, const stru
                         struct field_errors *fe)
 {
     validate_hook_fn hook = validate_hook(t);
+    const char *const *unchecked = validate_kinds_unchecked(t);
 
     for (size_t i = 0; i < t->n_fields; i++) {
         const struct schema_field *f = &t->fields[i];
@@ -61,7 +63,8 @@ static void walk_struct(const struct schema_type *t, const json_t *v, const stru
         const struct field_path *at = FIELD_AT(p, f->name);
         if (f->flags & SCHEMA_NONEMPTY && is_absent(child))
             field_required(fe, at, "");
-        else if (child && !(p == NULL && strcmp(f->name, "metadata") == 0))
+        else if (child && !(p == NULL && strcmp(f->name, "metadata") == 0) &&
+                 !(unchecked && text_listed(unchecked, f->name)))
             walk(f->type, f, child, at, fe);
     }
     if (hook)
@@ -106,8 +109,10 @@ static void walk_immutable(const struct schema_type *t, const json_t *v, const j
             if (a && b && f->type->shape == SCHEMA_STRUCT)
                 walk_immutable(f->type, a, b, at, fe);
         } else if (!a != !b || (a && !json_equal(a, b))) {
-            json_t *nothing = json_null();
-            field_invalid_json(fe, at, a ? a : nothing, "field is immutable");
+            if (strcmp(f->type->name, "LabelSelector") == 0)
+                rule_invalid_selector(fe, at, a, "field is immutable");
+            else
+                field_invalid_json(fe, at, a ? a : json_null(), "field is immutable");
         }
     }
 }

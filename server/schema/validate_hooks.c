@@ -3,6 +3,7 @@
 #include "server/schema/validate_claim.h"
 #include "server/schema/validate_core.h"
 #include "server/schema/validate_data.h"
+#include "server/schema/validate_kinds.h"
 #include "server/schema/validate_pod.h"
 #include "server/schema/validate_quota.h"
 #include "server/schema/validate_service.h"
@@ -83,7 +84,7 @@ validate_hook_fn validate_hook(const struct schema_type *t)
         if (strcmp(hooks[i].type, t->name) == 0 &&
             strcmp(hooks[i].group_version, t->group_version) == 0)
             return hooks[i].hook;
-    return NULL;
+    return validate_kinds_hook(t);
 }
 
 validate_kind_fn validate_kind_hook(const struct schema_kind *k, enum validate_when when)
@@ -92,7 +93,7 @@ validate_kind_fn validate_kind_hook(const struct schema_kind *k, enum validate_w
         if (kind_hooks[i].when == when && strcmp(kind_hooks[i].kind, k->kind) == 0 &&
             strcmp(kind_hooks[i].group, k->group) == 0)
             return kind_hooks[i].hook;
-    return NULL;
+    return validate_kinds_kind_hook(k, when);
 }
 
 const char *const *validate_variants(const struct schema_type *t)
