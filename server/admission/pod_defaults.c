@@ -42,8 +42,7 @@ int pod_defaults_mutate(const struct admission *a, struct err *e)
     json_t *spec;
 
     (void)e;
-    if (strcmp(a->kind->group, "") != 0 || strcmp(a->kind->plural, "pods") != 0 ||
-        *a->subresource || strcmp(a->verb, "create") != 0)
+    if (!admission_is(a, "", "pods") || !admission_creates(a))
         return 0;
     spec = json_object_get(a->obj, "spec");
     if (!json_is_object(spec))
@@ -57,16 +56,6 @@ int pod_defaults_mutate(const struct admission *a, struct err *e)
     }
     if (*json_str_at(spec, "serviceAccountName", "")) /* the old name of the same field */
         json_object_set(spec, "serviceAccount", json_object_get(spec, "serviceAccountName"));
-    /* no PriorityClass can be looked up here yet: the two built-in ones by name, others are 0 */
-    const char *class_ = json_str_at(spec, "priorityClassName", "");
-    if (!json_object_get(spec, "priority"))
-        json_object_set_new(spec, "priority",
-                            json_integer(strcmp(class_, "system-node-critical") == 0 ? 2000001000
-                                         : strcmp(class_, "system-cluster-critical") == 0
-                                             ? 2000000000
-                                             : 0));
-    if (!json_object_get(spec, "preemptionPolicy"))
-        json_object_set_new(spec, "preemptionPolicy", json_string("PreemptLowerPriority"));
     tolerate(spec, "node.kubernetes.io/not-ready");
     tolerate(spec, "node.kubernetes.io/unreachable");
     return 0;

@@ -14,6 +14,7 @@
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/kube/status.h"
+#include "server/api/admission_feed.h"
 #include "server/api/claims.h"
 #include "server/api/local.h"
 #include "server/api/request.h"
@@ -489,6 +490,11 @@ static void on_pods_synced(void *arg)
     started_step(arg, NULL);
 }
 
+static void on_feed_synced(void *arg)
+{
+    started_step(arg, NULL);
+}
+
 void api_start(struct api *a, void (*done)(void *arg, const struct err *e), void *arg)
 {
     static const struct local_watch_events events = { .on_event = on_pod,
@@ -502,7 +508,8 @@ void api_start(struct api *a, void (*done)(void *arg, const struct err *e), void
 
     a->started = done;
     a->started_arg = arg;
-    a->n_starting = 2;
+    a->n_starting = 3;
+    admission_feed_start(&a->admission_feed, a, on_feed_synced, a);
     store_list(a->store, str_of(prefix), &(struct store_list_opts){ 0 }, on_services, a);
     timer_start_ms(&a->recount_timer, RECOUNT_MS, recount, a);
     local_watch_start(&a->pods_watch, a, &pods, &bound, &events, a);
@@ -602,6 +609,8 @@ void api_close(struct api *a, void (*done)(void *arg), void *arg)
     if (a->services_watch)
         local_watch_stop(a->services_watch);
     a->pods_watch = a->services_watch = NULL;
+    admission_feed_stop(a->admission_feed);
+    a->admission_feed = NULL;
     list_move_all(&reqs, &a->reqs);
     while ((l = list_pop(&reqs))) {
         struct api_req *r = container_of(l, struct api_req, link);

@@ -275,6 +275,7 @@ struct api {
     struct list checks;
     bool serving;
     struct local_watch *pods_watch;     /* feeds graph */
+    struct admission_feed *admission_feed;
     struct local_watch *services_watch; /* feeds env.service_ips when the store is shared */
     void (*started)(void *arg, const struct err *e);
     void *started_arg;

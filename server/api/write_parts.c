@@ -7,6 +7,7 @@
 #include "base/kube/patch.h"
 #include "base/kube/status.h"
 #include "server/admission/admission.h"
+#include "server/api/admission_feed.h"
 #include "server/api/proto.h"
 #include "server/api/write.h"
 #include "server/schema/strategic.h"
@@ -200,6 +201,7 @@ bool write_patch_body(struct api_req *r)
 bool write_admit(struct api_req *r, const char *verb, json_t *obj, const json_t *old, bool mutate)
 {
     struct admission a = {
+        .world = admission_feed_world(r->api->admission_feed),
         .user = r->id->user,
         .node = identity_in(r->id, "system:masters") ? NULL : r->id->node,
         .verb = verb,
