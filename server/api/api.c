@@ -13,6 +13,7 @@
 #include "base/core/map.h"
 #include "base/core/mem.h"
 #include "base/data/json.h"
+#include "base/io/tls.h"
 #include "base/kube/status.h"
 #include "server/api/admission_feed.h"
 #include "server/api/claims.h"
@@ -537,6 +538,7 @@ static void api_free(struct api *a)
         free(c);
     }
     json_decref(a->lent);
+    tls_client_config_free(a->proxy_tls);
     tally_free(a->tally);
     scrape_free(a->scrape);
     share_deinit(a);

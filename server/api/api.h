@@ -28,7 +28,11 @@ struct tls_client_config;
 struct api_egress {
     void (*dial)(void *arg, const char *node, const char *host_port, uint64_t timeout_ms,
                  http_dialed_fn done, void *done_arg);
-    void *arg;
+    /* The same to an address as this server's network has it ("10.42.0.7:8080"), of a pod: by the
+     * tunnel of its node where that is the way. NULL: pods/proxy and services/proxy answer 503. */
+    void (*dial_address)(void *arg, const char *host_port, uint64_t timeout_ms, http_dialed_fn done,
+                         void *done_arg);
+    void *arg; /* of both */
     /* How a request for port of a node went: e NULL: the node answered. Else nothing came back, and
      * why, which holds e's text, may be made better for the user. NULL: not told. */
     void (*on_outcome)(void *arg, const char *node, uint16_t port, const struct err *e, char *why,

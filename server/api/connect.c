@@ -1,60 +1,34 @@
 /*
- * Connect: the subresources that end at a kubelet: pods/log, exec, attach, portforward and
- * nodes/proxy. The node is looked up (and the pod before it), then the request goes on to the
- * kubelet's port over egress (the tunnel) and TLS with the API server's client certificate, and the
- * answer streams back. Upgrades (SPDY/3.1, websocket) become a pump of raw bytes.
+ * Connect: the subresources that end outside this server. pods/log, exec, attach, portforward and
+ * nodes/proxy end at a kubelet: the node is looked up (and the pod before it), then the request
+ * goes on to the kubelet's port over egress (the tunnel) and TLS with the API server's client
+ * certificate. pods/proxy and services/proxy end at a pod (connect_proxy.c). The answer streams
+ * back. Upgrades (SPDY/3.1, websocket) become a pump of raw bytes.
  *
  *   START --> READ (pod) --> READ (node) --> CONNECT --> (answer streams) | (pump)
- *
- * Kubelet paths: kubelet/pkg/server, 1.32.
+ *     \-> READ (what a proxy looks for) ------^
  */
-#include "base/core/map.h"
 #include "base/core/mem.h"
 #include "base/data/json.h"
-#include "base/http/client.h"
-#include "base/http/url.h"
 #include "base/io/pump.h"
 #include "base/kube/metadata.h"
 #include "base/kube/status.h"
-#include "server/api/request.h"
+#include "server/api/connect_int.h"
 
 #include <stdio.h>
 
 #define KUBELET_PORT        10250
-#define DIAL_TIMEOUT_MS     15000
-#define NODE_CONNECTIONS    256 /* each followed log and each session holds one */
-#define NODES_LINKED_MAX    4096
 #define HEADERS_FORWARD_MAX 100
+#define EXTRA_MAX           4     /* headers of a proxy's own */
 #define REFUSAL_MAX_BYTES   50000 /* as upstream's GenericHttpResponseChecker */
-
-/* One kubelet's endpoint, kept for its pooled connections. */
-struct node_link {
-    struct api *api;
-    char *node;
-    char *host_port; /* as the node sees it */
-    struct http_endpoint *ep;
-};
-
-struct connect {
-    struct api_req *req;
-    char *node;
-    char *target;  /* path?query on the kubelet */
-    uint16_t port; /* named in the request; 0: the node's, until it is known */
-    bool have_pod;
-    bool upgrade, started, replied, paused_call, paused_req;
-    struct http_call *call;
-    struct pump *pump;
-    int refused_with; /* the kubelet's status for a log that it cannot give; 0: none */
-    struct buf refusal;
-};
 
 bool connect_is(const struct schema_kind *k, const struct schema_sub *sub)
 {
-    static const char *const of_pods[] = { "log", "exec", "attach", "portforward" };
+    static const char *const of_pods[] = { "log", "exec", "attach", "portforward", "proxy" };
 
     if (!sub || *k->group)
         return false;
-    if (strcmp(k->plural, "nodes") == 0)
+    if (strcmp(k->plural, "nodes") == 0 || strcmp(k->plural, "services") == 0)
         return strcmp(sub->name, "proxy") == 0;
     if (strcmp(k->plural, "pods") == 0)
         for (size_t i = 0; i < ARRAY_LEN(of_pods); i++)
@@ -72,220 +46,36 @@ static void connect_free(struct connect *c)
 {
     c->req->connect = NULL;
     buf_deinit(&c->refusal);
+    connect_backend_close(c->backend);
+    proxy_search_free(c->search);
     free(c->node);
     free(c->target);
     free(c);
 }
 
-/* Answers and lets go: nothing runs yet. */
-static void refuse(struct api_req *r, json_t *status_take)
+void connect_refuse(struct api_req *r, json_t *status_take)
 {
     connect_free(r->connect);
     req_status(r, status_take);
 }
 
-/* ---- where to ---- */
-
-static void dial_node(void *dial_arg, uint64_t timeout_ms, http_dialed_fn done, void *arg)
+void connect_redirect(struct api_req *r, const char *location)
 {
-    struct node_link *l = dial_arg;
-    struct api_egress *g = &l->api->config.egress;
+    struct http_header to = { STR("Location"), str_of(location) };
 
-    g->dial(g->arg, l->node, l->host_port, timeout_ms, done, arg);
+    connect_free(r->connect);
+    r->state = REQ_DONE;
+    r->answered = true;
+    api_count(r, 301);
+    r->sink->reply(r, 301, "text/plain; charset=utf-8", STR(""), &to, 1);
 }
 
-static void link_closed(void *arg)
-{
-    struct node_link *l = arg;
-
-    struct api *a = l->api;
-
-    free(l->node);
-    free(l->host_port);
-    free(l);
-    api_handle_closed(a);
-}
-
-static struct node_link *link_of(struct api *a, const char *node, uint16_t port)
-{
-    auto_free char *authority = mem_printf("%s:%u", node, port);
-    struct node_link *l = map_get(a->nodes, str_of(authority));
-
-    if (l)
-        return l;
-    if (map_len(a->nodes) >= NODES_LINKED_MAX)
-        return NULL;
-    l = mem_alloc(sizeof *l);
-    l->api = a;
-    l->node = mem_strdup(node);
-    l->host_port = mem_printf("127.0.0.1:%u", port);
-    struct http_endpoint_config cfg = {
-        .authority = authority, /* its host is the name that the certificate must have */
-        .dial = dial_node,
-        .dial_arg = l,
-        .tls = a->config.kubelet_tls,
-        .proto = HTTP_H1,
-        .dial_timeout_ms = DIAL_TIMEOUT_MS,
-        .n_connections_max = NODE_CONNECTIONS,
-    };
-    http_endpoint_new(&l->ep, a->loop, &cfg);
-    map_set(a->nodes, str_of(authority), l);
-    return l;
-}
-
-void connect_deinit(struct api *a)
-{
-    struct str key;
-    void *v;
-
-    for (size_t i = 0; map_next(a->nodes, &i, &key, &v);) {
-        struct node_link *l = v;
-
-        a->n_open_handles++;
-        http_endpoint_close(l->ep, link_closed, l);
-    }
-    map_free(a->nodes);
-    a->nodes = NULL;
-}
-
-static struct str query_of(const struct api_req *r)
+struct str connect_query(const struct api_req *r)
 {
     struct str path, query;
 
     str_cut(str_of(r->target), '?', &path, &query);
     return query;
-}
-
-/* PodExecOptions and PodAttachOptions as the kubelet's parameters. */
-static int add_session_query(struct buf *b, struct str query)
-{
-    static const struct {
-        const char *from, *to;
-    } flags[] = {
-        { "stdin", "input" }, { "stdout", "output" }, { "stderr", "error" }, { "tty", "tty" }
-    };
-    struct str name, value;
-    char sep = '?';
-
-    for (struct str rest = query; url_query_next(&rest, &name, &value);) {
-        bool no = value.n && (str_is(value, "0") || str_eq_nocase(value, STR("false")));
-
-        for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-            if (str_is(name, flags[i].from) && !no) {
-                if (buf_addf(b, "%c%s=1", sep, flags[i].to))
-                    return ERR_LIMIT;
-                sep = '&';
-            }
-        if (str_is(name, "command") || str_is(name, "port") || str_is(name, "ports")) {
-            if (buf_addf(b, "%c%s=", sep, str_is(name, "command") ? "command" : "port") ||
-                buf_add_str(b, value)) /* still encoded */
-                return ERR_LIMIT;
-            sep = '&';
-        }
-    }
-    return 0;
-}
-
-/* The container that is meant: named, the only one, or the annotated default. NULL: answered. */
-static char *container_of_pod(struct api_req *r, const json_t *pod)
-{
-    auto_buf named = BUF(256), names = BUF(8192);
-    const char *deflt = meta_annotation(pod, "kubectl.kubernetes.io/default-container");
-    const json_t *list = json_at(pod, "spec.containers");
-    static const char *const lists[] = { "spec.containers", "spec.initContainers",
-                                         "spec.ephemeralContainers" };
-    size_t i;
-    json_t *v;
-
-    err_ignore(url_query_get(&named, query_of(r), "container")); /* absent is fine */
-    const char *want = named.n ? buf_cstr(&named) : deflt;
-    for (size_t l = 0; *want && l < ARRAY_LEN(lists); l++)
-        json_array_foreach(json_at(pod, lists[l]), i,
-                           v) if (strcmp(json_str_at(v, "name", ""), want) ==
-                                  0) return mem_strdup(want);
-    if (named.n) {
-        refuse(r, status_new(STATUS_BAD_REQUEST, "container %s is not valid for pod %s",
-                             buf_cstr(&named), r->route.name));
-        return NULL;
-    }
-    if (json_array_size(list) == 1)
-        return mem_strdup(json_str_at(json_array_get(list, 0), "name", ""));
-    json_array_foreach(list, i, v)
-        err_ignore(buf_addf(&names, "%s%s", i ? " " : "", json_str_at(v, "name", "")));
-    refuse(r, status_new(STATUS_BAD_REQUEST,
-                         "a container name must be specified for pod %s, choose one of: [%s]",
-                         r->route.name, buf_cstr(&names)));
-    return NULL;
-}
-
-/* False: answered. */
-static bool target_of_pod(struct api_req *r, const json_t *pod)
-{
-    struct connect *c = r->connect;
-    const char *node = json_str_at(pod, "spec.nodeName", "");
-    auto_buf t = BUF(HTTP_TARGET_MAX_BYTES);
-    auto_free char *container = NULL;
-    int rc = 0;
-
-    if (!*node) {
-        refuse(r, status_new(STATUS_BAD_REQUEST, "pod %s does not have a host assigned",
-                             r->route.name));
-        return false;
-    }
-    c->node = mem_strdup(node);
-    if (!sub_is(r, "portforward") && !(container = container_of_pod(r, pod)))
-        return false;
-    rc = buf_addf(&t, "/%s/",
-                  sub_is(r, "log")           ? "containerLogs"
-                  : sub_is(r, "portforward") ? "portForward"
-                                             : r->sub->name) ||
-         url_encode(&t, str_of(r->route.namespace_)) || buf_addc(&t, '/') ||
-         url_encode(&t, str_of(r->route.name));
-    if (!rc && container)
-        rc = buf_addc(&t, '/') || url_encode(&t, str_of(container));
-    if (!rc &&
-        sub_is(r, "log")) { /* the kubelet knows the same options: container is in the path */
-        struct str name, value;
-        char sep = '?';
-
-        for (struct str rest = query_of(r); !rc && url_query_next(&rest, &name, &value);) {
-            if (str_is(name, "container"))
-                continue;
-            rc = buf_addc(&t, sep) || buf_add_str(&t, name) || buf_addc(&t, '=') ||
-                 buf_add_str(&t, value);
-            sep = '&';
-        }
-    } else if (!rc) {
-        rc = add_session_query(&t, query_of(r));
-    }
-    if (rc) {
-        refuse(r, status_new(STATUS_REQUEST_TOO_LARGE, "the request's options are too long"));
-        return false;
-    }
-    c->target = buf_take(&t);
-    return true;
-}
-
-/* nodes/<name>[:port]/proxy/<rest>. False: answered. */
-static bool target_of_node(struct api_req *r)
-{
-    struct connect *c = r->connect;
-    struct str name = str_of(r->route.name), node, port, query = query_of(r);
-    uint64_t n = 0;
-
-    if (str_starts(name, STR("https:")))
-        name = str_n(name.p + 6, name.n - 6);
-    bool colon = str_cut(name, ':', &node, &port);
-    if (colon && port.n && (!str_to_u64(port, &n) || n == 0 || n > 65535)) {
-        refuse(r,
-               status_new(STATUS_BAD_REQUEST, "invalid port in node name \"%s\"", r->route.name));
-        return false;
-    }
-    c->node = str_dup(node);
-    c->port = (uint16_t)n;
-    c->target = mem_printf("%s" STR_FMT "%s" STR_FMT, r->route.rest.n ? "" : "/",
-                           STR_ARG(r->route.rest), query.n ? "?" : "", STR_ARG(query));
-    return true;
 }
 
 /* ---- the answer ---- */
@@ -294,10 +84,9 @@ static bool target_of_node(struct api_req *r)
 static bool is_hop_header(struct str name)
 {
     static const char *const hop[] = {
-        "connection",        "keep-alive",        "proxy-connection", "te",
-        "trailer",           "transfer-encoding", "upgrade",          "host",
-        "content-length",    "authorization",     "cookie",           "expect",
-        "proxy-authenticate"
+        "connection",     "keep-alive",        "proxy-connection", "te",
+        "trailer",        "transfer-encoding", "upgrade",          "host",
+        "content-length", "authorization",     "expect",           "proxy-authenticate"
     };
 
     for (size_t i = 0; i < ARRAY_LEN(hop); i++)
@@ -314,6 +103,18 @@ static size_t copy_headers(struct http_header *out, const struct http_headers *i
         if (!is_hop_header(in->v[i].name))
             out[n++] = in->v[i];
     return n;
+}
+
+/* Without those that name names begin with. */
+static size_t drop_headers(struct http_header *v, size_t n, const char *start)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (v[i].name.n < strlen(start) ||
+            !str_eq_nocase(str_n(v[i].name.p, strlen(start)), str_of(start)))
+            v[kept++] = v[i];
+    return kept;
 }
 
 static void on_pump_done(void *arg, const struct err *e)
@@ -363,7 +164,7 @@ static void outcome(const struct api_req *r, const struct err *e, char *why, siz
     const struct connect *c = r->connect;
 
     snprintf(why, why_bytes, "%s", e ? e->text : "no answer");
-    if (g->on_outcome)
+    if (g->on_outcome && !c->backend)
         g->on_outcome(g->outcome_arg, c->node, c->port, e, why, why_bytes);
 }
 
@@ -391,7 +192,17 @@ static void on_head(struct http_call *call, void *arg, int status, const struct 
     c->replied = r->answered = true;
     api_count(r, status);
     bool known = str_to_u64(http_headers_get(h, "content-length"), &length);
-    http_reply_start(r->http, status, out, copy_headers(out, h), known ? (int64_t)length : -1);
+    size_t n = copy_headers(out, h);
+    auto_free char *location = NULL;
+    if (sub_is(r, "proxy")) { /* as upstream's: it shares our origin, and does not know its path */
+        n = drop_headers(out, n, "Access-Control-Allow-");
+        for (size_t i = 0; i < n; i++)
+            if (!location && str_eq_nocase(out[i].name, STR("location")) && out[i].value.n) {
+                location = proxy_location(r, out[i].value);
+                out[i].value = str_of(location);
+            }
+    }
+    http_reply_start(r->http, status, out, n, known ? (int64_t)length : -1);
 }
 
 static void on_body(struct http_call *call, void *arg, const char *p, size_t n)
@@ -459,7 +270,7 @@ static void on_call_done(struct http_call *call, void *arg, const struct err *e)
     char why[512] = "";
     if (e && !replied && !c->refused_with && !r->gone)
         outcome(r, e, why, sizeof why);
-    bool handed_over = c->started && !r->http;
+    bool handed_over = c->started && !r->http, of_backend = c->backend != NULL;
     json_auto_t *refusal = c->refused_with && !e ? refusal_status(c) : NULL;
     connect_free(c);
     if (handed_over) {
@@ -469,6 +280,9 @@ static void on_call_done(struct http_call *call, void *arg, const struct err *e)
         req_release(r);
     } else if (refusal) {
         req_status(r, STEAL(refusal));
+    } else if (!replied && of_backend) {
+        req_status(r, status_new(STATUS_SERVICE_UNAVAILABLE, "error trying to reach service: %s",
+                                 e ? why : "no answer"));
     } else if (!replied) {
         req_status(r, status_new(e && e->code == ERR_TIMEOUT ? STATUS_TIMEOUT : STATUS_BAD_GATEWAY,
                                  "error dialing backend: node \"%s\": %s", node,
@@ -484,21 +298,21 @@ static void on_call_done(struct http_call *call, void *arg, const struct err *e)
 
 /* ---- the question ---- */
 
-static void call_node(struct api_req *r, uint16_t port)
+void connect_call(struct api_req *r, struct http_endpoint *ep, const struct http_header *extra,
+                  size_t n_extra)
 {
     static const struct http_call_events events = { on_head, on_body, on_call_drain, on_call_done };
     struct connect *c = r->connect;
     const struct http_headers *in = http_req_headers(r->http);
-    struct http_header out[HEADERS_FORWARD_MAX + 2];
+    struct http_header out[HEADERS_FORWARD_MAX + 2 + EXTRA_MAX];
     size_t n = copy_headers(out, in);
     struct str upgrade = http_headers_get(in, "upgrade"), method = http_req_method(r->http);
     auto_free char *method_text = str_dup(method);
-    struct node_link *l = link_of(r->api, c->node, port);
 
-    if (!l) {
-        refuse(r, status_new(STATUS_SERVICE_UNAVAILABLE, "too many nodes are connected to"));
-        return;
-    }
+    if (!c->backend) /* sessions of somebody else's are nothing to a kubelet */
+        n = drop_headers(out, n, "cookie");
+    for (size_t i = 0; i < n_extra; i++)
+        out[n++] = extra[i];
     c->upgrade = upgrade.n && http_headers_has_token(in, "connection", "upgrade");
     if (c->upgrade) {
         out[n++] = (struct http_header){ STR("Connection"), STR("Upgrade") };
@@ -514,13 +328,31 @@ static void call_node(struct api_req *r, uint16_t port)
     };
     req_move(r, REQ_CONNECT);
     c->started = true;
-    c->port = port;
-    http_call_start(&c->call, l->ep, &cfg, &events, r);
+    http_call_start(&c->call, ep, &cfg, &events, r);
     if (cfg.stream_body)
         http_req_resume(r->http);
 }
 
-static void read_key(struct api_req *r, const char *plural, const char *ns, const char *name)
+/* Its kubelet, or another port of the node where nodes/proxy names one: that is no kubelet's, and
+ * shown no certificate of ours. */
+static void call_node(struct api_req *r, uint16_t kubelet_port)
+{
+    struct connect *c = r->connect;
+    bool other = c->port && c->port != kubelet_port;
+    enum kubelet_tls tls = !other ? KUBELET_TLS : proxy_is_tls(r) ? OTHER_TLS : OTHER_PLAIN;
+    struct http_endpoint *ep;
+
+    if (!c->port)
+        c->port = kubelet_port;
+    ep = kubelet_endpoint(r->api, c->node, c->port, tls);
+    if (ep)
+        connect_call(r, ep, NULL, 0);
+    else
+        connect_refuse(r,
+                       status_new(STATUS_SERVICE_UNAVAILABLE, "too many nodes are connected to"));
+}
+
+void connect_read(struct api_req *r, const char *plural, const char *ns, const char *name)
 {
     free(r->key);
     r->key =
@@ -573,36 +405,38 @@ void connect_step(struct api_req *r)
         c->req = r;
         if (http_req_has_body(r->http))
             http_req_pause(r->http);
-        if (strcmp(r->kind->plural, "pods") == 0)
-            read_key(r, "pods", r->route.namespace_, r->route.name);
-        else if (target_of_node(r))
-            read_key(r, "nodes", "", c->node);
+        if (!sub_is(r, "proxy"))
+            connect_read(r, "pods", r->route.namespace_, r->route.name);
+        else if (proxy_start(r))
+            connect_read(r, "nodes", "", c->node);
         return;
     }
     if (r->state != REQ_READ)
         return;
+    if (sub_is(r, "proxy") && strcmp(r->kind->plural, "nodes") != 0) {
+        proxy_have_object(r);
+        return;
+    }
     bool pod_now = strcmp(r->kind->plural, "pods") == 0 && !c->have_pod;
     if (!r->old) {
-        refuse(r,
-               status_not_found("", pod_now ? "pods" : "nodes", pod_now ? r->route.name : c->node));
+        connect_refuse(
+            r, status_not_found("", pod_now ? "pods" : "nodes", pod_now ? r->route.name : c->node));
         return;
     }
     doc = req_parsed(
         r->api, r->old,
         schema_find(r->api->schema, STR(""), STR("v1"), pod_now ? STR("pods") : STR("nodes")));
     if (!doc) {
-        refuse(r, status_new(STATUS_INTERNAL_ERROR, "stored object is damaged"));
+        connect_refuse(r, status_new(STATUS_INTERNAL_ERROR, "stored object is damaged"));
         return;
     }
     if (pod_now) {
         c->have_pod = true;
-        if (target_of_pod(r, doc))
-            read_key(r, "nodes", "", c->node);
+        if (kubelet_target(r, doc))
+            connect_read(r, "nodes", "", c->node);
         return;
     }
-    int64_t port =
-        c->port ? c->port
-                : json_i64_at(doc, "status.daemonEndpoints.kubeletEndpoint.Port", KUBELET_PORT);
+    int64_t port = json_i64_at(doc, "status.daemonEndpoints.kubeletEndpoint.Port", KUBELET_PORT);
     call_node(r, port > 0 && port < 65536 ? (uint16_t)port : KUBELET_PORT);
 }
 
@@ -649,5 +483,5 @@ void connect_stop(struct api_req *r)
     else if (c->call)
         http_call_cancel(c->call);
     else
-        connect_free(c); /* a read is under way: its callback finds the request gone */
+        connect_free(c); /* a read or list is under way: its callback finds the request gone */
 }

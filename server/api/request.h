@@ -135,10 +135,10 @@ struct api_req {
     struct decode_notes notes;
     struct store_obj *old;
     json_t *old_doc;
-    json_t *obj;  /* what is written, or was deleted */
-    char *text;   /* its bytes */
-    bool removes; /* COMMIT deletes */
-    bool took;    /* hooks->allocate succeeded: undo when nothing is stored */
+    json_t *obj;      /* what is written, or was deleted */
+    char *text;       /* its bytes */
+    bool removes;     /* COMMIT deletes */
+    bool took;        /* hooks->allocate succeeded: undo when nothing is stored */
     bool claim_lost;  /* the commit failed at a claim (server/api/claims.h), not at the object */
     bool claims_kept; /* of those that it should give up one is not there: all are left */
     unsigned n_tries;
@@ -154,7 +154,7 @@ struct api_req {
     int64_t n_remaining;
     struct list_size *size; /* read.c: of a list in protobuf */
     char *continue_;
-    struct buf after; /* list from behind this key */
+    struct buf after;         /* list from behind this key */
     bool sent_head, sent_any; /* of a list: its front, one of its items */
     struct watch *watch;
     struct connect *connect;
@@ -241,7 +241,7 @@ void connect_stop(struct api_req *r);
 void connect_body(struct api_req *r, const char *p, size_t n);
 void connect_body_end(struct api_req *r);
 void connect_drain(struct api_req *r);
-/* Is this subresource one that connects to a kubelet? */
+/* Is this subresource one that connects to a kubelet or pod? */
 bool connect_is(const struct schema_kind *k, const struct schema_sub *sub);
 
 /* ---- the server itself ---- */
@@ -270,8 +270,9 @@ struct api {
     struct watch_frame *frame; /* watch.c: the last event in protobuf */
     json_t *lent;              /* array of documents that callers use until the next turn */
     struct tally *tally;
-    struct scrape *scrape; /* what /metrics knows of the store */
-    struct map *nodes;     /* node name -> struct node_link (connect.c) */
+    struct scrape *scrape;               /* what /metrics knows of the store */
+    struct map *nodes;                   /* "node:port" -> struct node_link (connect_kubelet.c) */
+    struct tls_client_config *proxy_tls; /* connect_proxy.c; NULL until it is needed */
     struct list checks;
     bool serving;
     struct local_watch *pods_watch;     /* feeds graph */

@@ -157,6 +157,21 @@ void egress_dial(void *arg, const char *node, const char *host_port, uint64_t ti
     dial_route(g, &r, timeout_ms, done, done_arg);
 }
 
+void egress_dial_address(void *arg, const char *host_port, uint64_t timeout_ms, http_dialed_fn done,
+                         void *done_arg)
+{
+    struct egress *g = arg;
+    struct egress_route r = { .way = EGRESS_DIRECT };
+    struct str host;
+    uint16_t port = 0;
+    struct err e;
+
+    /* the API's own text, of an address: it splits, and is no long name */
+    err_ignore(url_split_host_port(&host, &port, str_of(host_port), 0, &e) ||
+               egress_table_route(g->table, host, port, &r, &e));
+    dial_route(g, &r, timeout_ms, done, done_arg);
+}
+
 /* ---- CONNECT -----------------------------------------------------------------------------------
  */
 

@@ -32,6 +32,9 @@ void egress_stop(struct egress *g);
 /* The kubelet path of a node, to that port. Fits api_egress.dial; arg is the struct egress. */
 void egress_dial(void *arg, const char *node, const char *host_port, uint64_t timeout_ms,
                  http_dialed_fn done, void *done_arg);
+/* An address, by whichever way the table says: api_egress.dial_address. */
+void egress_dial_address(void *arg, const char *host_port, uint64_t timeout_ms, http_dialed_fn done,
+                         void *done_arg);
 /* Answers CONNECT host:port of a caller that is in system:masters already: 200 and then raw bytes,
  * or 400, 502 with a Status. */
 void egress_connect(struct egress *g, struct http_req *r);

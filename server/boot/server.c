@@ -499,7 +499,7 @@ static int make_api(struct server *s, struct err *e)
         .authn = s->authn,
         .service_cidr = s->o->service_cidr.v[0],
         .advertise_host_port = advertise,
-        .egress = { egress_dial, s->egress, node_why_on_outcome, s->why },
+        .egress = { egress_dial, egress_dial_address, s->egress, node_why_on_outcome, s->why },
         .kubelet_tls = s->kubelet_tls,
     };
     return api_new(&s->api, &ac, e);

@@ -113,7 +113,7 @@ void harness_open(struct harness *h, enum tunnel_egress_mode mode)
                              .service_cidr = "10.43.0.0/16",
                              .version = "test",
                              .advertise_host_port = "127.0.0.1:6443",
-                             .egress = { egress_dial, h->egress, node_why_on_outcome, h->why },
+                             .egress = { egress_dial, egress_dial_address, h->egress, node_why_on_outcome, h->why },
                              .kubelet_tls = h->kubelet_tls };
     assert_int_equal(api_new(&h->api, &ac, &e), 0);
     struct supervisor_config sc = { .loop = &h->loop,
