@@ -401,6 +401,11 @@ void connect_step(struct api_req *r)
                                                               "sec-websocket-protocol"))));
             return;
         }
+        if (!sub_is(r, "log") && !sub_is(r, "proxy") &&
+            !http_headers_has_token(http_req_headers(r->http), "connection", "upgrade")) {
+            req_status(r, status_new(STATUS_BAD_REQUEST, "Upgrade request required"));
+            return;
+        }
         c = r->connect = mem_alloc(sizeof *c);
         c->req = r;
         if (http_req_has_body(r->http))

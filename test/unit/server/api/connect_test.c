@@ -208,12 +208,6 @@ static void requests_reach_the_right_path(void **state)
         { "GET", PODS "web/log", NULL, "/containerLogs/default/web/c", 200, "line 1\nline 2\n" },
         { "GET", PODS "two/log?container=d&follow=true&tailLines=3", NULL,
           "/containerLogs/default/two/d?follow=true&tailLines=3", 200, "line 1\nline 2\n" },
-        { "POST",
-          PODS "web/exec?command=sh&command=-c&command=a%20b&stdin=true&stdout=true&tty=false",
-          NULL, "/exec/default/web/c?command=sh&command=-c&command=a%20b&input=1&output=1", 200,
-          "ok" },
-        { "POST", PODS "web/portforward?ports=80", NULL, "/portForward/default/web?port=80", 200,
-          "ok" },
     };
 
     (void)state;
@@ -240,6 +234,9 @@ static void what_cannot_be_reached_is_explained(void **state)
         { PODS "two/log", 400,
           "a container name must be specified for pod two, choose one of: [c d]" },
         { PODS "web/log?container=x", 400, "container x is not valid for pod web" },
+        { PODS "web/exec?command=sh", 400, "Upgrade request required" },
+        { PODS "web/attach", 400, "Upgrade request required" },
+        { PODS "web/portforward?ports=80", 400, "Upgrade request required" },
         { "/api/v1/nodes/none/proxy/healthz", 404, "nodes \"none\" not found" },
         { PODS "web/proxy/", 400, "address not allowed" }, /* it has none yet */
     };
@@ -409,29 +406,39 @@ static void upgrades_pass_raw_bytes(void **state)
 {
     static const struct http_call_events events = { .on_head = on_session_head,
                                                     .on_done = on_session_done };
+    static const char *const rows[][2] = {
+        { PODS "web/exec?command=sh&stdout=1", "/exec/default/web/c?command=sh&output=1" },
+        { PODS "web/exec?command=sh&command=-c&command=a%20b&stdin=true&stdout=true&tty=false",
+          "/exec/default/web/c?command=sh&command=-c&command=a%20b&input=1&output=1" },
+        { PODS "web/attach?stderr=1", "/attach/default/web/c?error=1" },
+        { PODS "web/portforward?ports=80", "/portForward/default/web?port=80" },
+    };
     struct http_header headers[] = { { STR("Authorization"), STR("Bearer admin+system:masters") },
                                      { STR("Connection"), STR("Upgrade") },
                                      { STR("Upgrade"), STR("SPDY/3.1") },
                                      { STR("X-Stream-Protocol-Version"),
                                        STR("v4.channel.k8s.io") } };
-    struct http_call_config c = { .method = "POST",
-                                  .target = PODS "web/exec?command=sh&stdout=1",
-                                  .headers = headers,
-                                  .n_headers = 4,
-                                  .upgrade = true };
-    struct session x = { .got = BUF(4096) };
 
     (void)state;
-    http_call_start(&x.call, h.client, &c, &events, &x);
-    harness_wait(&h, &x.head);
-    assert_int_equal(x.code, 101);
-    assert_string_equal(last_target, "/exec/default/web/c?command=sh&output=1");
-    stream_write(x.s, "ping", 4);
-    harness_wait(&h, &x.enough);
-    stream_shutdown(x.s);
-    harness_wait(&h, &x.closed);
-    harness_wait(&h, &x.done);
-    buf_deinit(&x.got);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct http_call_config c = { .method = "POST",
+                                      .target = rows[i][0],
+                                      .headers = headers,
+                                      .n_headers = 4,
+                                      .upgrade = true };
+        struct session x = { .got = BUF(4096) };
+
+        http_call_start(&x.call, h.client, &c, &events, &x);
+        harness_wait(&h, &x.head);
+        assert_int_equal(x.code, 101);
+        assert_string_equal(last_target, rows[i][1]);
+        stream_write(x.s, "ping", 4);
+        harness_wait(&h, &x.enough);
+        stream_shutdown(x.s);
+        harness_wait(&h, &x.closed);
+        harness_wait(&h, &x.done);
+        buf_deinit(&x.got);
+    }
 }
 
 int main(void)
