@@ -232,12 +232,12 @@ static void next_address(struct api_req *r)
 {
     struct proxy_search *s = r->connect->search;
 
-    if (s->tried == s->n) {
+    if (s->tried >= s->n) {
         no_endpoints(r);
         return;
     }
-    if (s->tried++)
-        s->at = (s->at + 1) % s->n;
+    if (s->tried++ && ++s->at == s->n)
+        s->at = 0;
     s->looking = LOOK_ADDRESS;
     connect_read(r, "pods", r->route.namespace_, s->v[s->at].pod);
 }

@@ -321,7 +321,7 @@ static void on_owner(void *arg, int code, const json_t *obj, const struct err *e
         o->uid = mem_strdup(meta_uid(obj));
         o->scale = json_i64_at(obj, kind->scale->spec_path, 0);
     }
-    if (is_it && !k->up && up && strcmp(kind->kind, "ReplicaSet") == 0 &&
+    if (is_it && kind && !k->up && up && strcmp(kind->kind, "ReplicaSet") == 0 &&
         strcmp(json_str_at(up, "kind", ""), "Deployment") == 0) {
         json_decref(o->ref);
         o->ref = json_deep_copy(up);

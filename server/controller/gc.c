@@ -67,7 +67,7 @@ static bool has_finalizer(const json_t *meta, const char *finalizer)
 static void see(struct gc *gc, const struct schema_kind *k, struct str ns, struct str name,
                 const json_t *meta)
 {
-    struct gc_owner owners[GC_OWNERS_MAX];
+    struct gc_owner owners[GC_OWNERS_MAX] = { 0 };
     struct gc_object seen = {
         .kind = k,
         .ns = ns,
@@ -122,6 +122,7 @@ void gc_address_of(struct gc_address *out, const struct gc_node *n)
 {
     const char *slash = strchr(n->where, '/');
 
+    *out = (struct gc_address){ .ref.ns = NULL };
     snprintf(out->ns, sizeof out->ns, "%.*s", (int)(slash - n->where), n->where);
     snprintf(out->name, sizeof out->name, "%s", slash + 1);
     out->ref = (struct local_ref){ .group = n->kind->group,

@@ -63,7 +63,8 @@ static struct gc_node *node_new(struct gc_graph *g, struct str uid)
 {
     struct gc_node *n = mem_alloc(sizeof *n + uid.n + 1);
 
-    memcpy(n->uid, uid.p, uid.n);
+    if (uid.n)
+        memcpy(n->uid, uid.p, uid.n);
     list_init(&n->dependents);
     map_set(g->nodes, uid, n);
     return n;
