@@ -3,6 +3,9 @@
  *
  *   LISTING (page by page, of one revision) --> FOLLOWING --(lost)--> timer --> LISTING
  *      +--(failed, expired)--> timer --> LISTING
+ *
+ * Objects of a kind that is not served are passed over. When other kinds are served than before,
+ * the next event has everything listed again.
  */
 #include "server/api/local_meta.h"
 
@@ -34,6 +37,7 @@ struct local_meta {
     int64_t rev;
     struct buf after; /* the last key of the list so far */
     unsigned n_busy;  /* a list under way, or our own frames on the stack */
+    bool missed;      /* objects of kinds that are not served were passed over */
     bool stopped, closing;
 };
 
@@ -98,6 +102,7 @@ static bool place_of(struct local_meta *m, struct local_meta_obj *o, struct str 
     if (!m->kinds || m->kinds_of != schema_generation(m->api->schema))
         learn_kinds(m);
     o->kind = map_get(m->kinds, str_n(group.p, group.n + 1 + plural.n));
+    m->missed = m->missed || !o->kind;
     o->ns = STR("");
     o->name = rest;
     return o->kind && (!o->kind->namespaced || str_cut(rest, '/', &o->ns, &o->name));
@@ -123,12 +128,26 @@ static json_t *object_of(struct local_meta *m, struct local_meta_obj *o, const s
 
 /* ---- following ---- */
 
+static void retry(struct local_meta *m, bool soon)
+{
+    buf_clear(&m->after);
+    m->rev = 0;
+    timer_start_ms(&m->timer, soon ? 1 : rand_jitter_ms(RETRY_MS, 20), list_again, m);
+}
+
 static bool on_event(void *arg, const struct store_event *ev)
 {
     struct local_meta *m = arg;
     struct local_meta_obj o;
+    bool others = m->kinds && m->kinds_of != schema_generation(m->api->schema), missed = m->missed;
     json_auto_t *doc = object_of(m, &o, ev->now ? ev->now : ev->prev);
 
+    if (others && missed) { /* what was passed over may be of a kind that is served now */
+        store_watch_stop(m->sw);
+        m->sw = NULL;
+        retry(m, true);
+        return true;
+    }
     if (!doc)
         return true;
     m->n_busy++;
@@ -139,13 +158,6 @@ static bool on_event(void *arg, const struct store_event *ev)
     m->n_busy--;
     release(m);
     return true;
-}
-
-static void retry(struct local_meta *m, bool soon)
-{
-    buf_clear(&m->after);
-    m->rev = 0;
-    timer_start_ms(&m->timer, soon ? 1 : rand_jitter_ms(RETRY_MS, 20), list_again, m);
 }
 
 static void on_end(void *arg, const struct err *e)
@@ -163,8 +175,10 @@ static void tell(struct local_meta *m, const struct store_list *l)
 {
     struct local_meta_obj o;
 
-    if (!m->rev)
+    if (!m->rev) {
+        m->missed = false;
         m->events.on_list(m->arg);
+    }
     m->rev = l->rev;
     for (size_t i = 0; i < l->n && !m->stopped; i++) {
         json_auto_t *doc = object_of(m, &o, l->v[i]);

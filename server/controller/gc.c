@@ -132,11 +132,24 @@ void gc_address_of(struct gc_address *out, const struct gc_node *n)
                                    .name = out->name };
 }
 
+/* A path that is not served is not found either, and says nothing of the objects behind it. */
+static bool is_served(void *arg, const struct schema_kind *k)
+{
+    const struct gc *gc = arg;
+
+    return k && schema_find(api_schema(gc->c.env->config.api), str_of(k->group), str_of(k->version),
+                            str_of(k->plural)) != NULL;
+}
+
 void gc_done(struct gc *gc, struct queue_item *it, const struct err *e)
 {
+    const struct gc_node *n = gc_graph_find(gc->graph, queue_key(it));
     struct err again;
 
-    if (e && e->code == ERR_NOT_FOUND) {
+    if (e && e->code == ERR_NOT_FOUND && n && !is_served(gc, n->kind)) {
+        err_set(&again, ERR_AGAIN, "its kind is not served now");
+        queue_done(it, &again);
+    } else if (e && e->code == ERR_NOT_FOUND) {
         auto_free char *uid = mem_strdup(queue_key(it));
 
         queue_done(it, NULL);
@@ -364,7 +377,7 @@ static void start(struct controller *c)
 
 static struct controller *make(const struct controllers_config *config)
 {
-    static const struct gc_graph_events events = { look };
+    static const struct gc_graph_events events = { look, is_served };
     struct gc *gc = mem_alloc(sizeof *gc);
 
     (void)config;

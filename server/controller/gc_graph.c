@@ -281,7 +281,8 @@ void gc_graph_list_end(struct gc_graph *g)
     for (size_t i = 0; map_next(g->nodes, &i, &key, &v);) {
         struct gc_node *n = v;
 
-        if (n->observed && n->epoch != g->epoch)
+        if (n->observed && n->epoch != g->epoch &&
+            (!g->events.is_listed || g->events.is_listed(g->arg, n->kind)))
             map_set(left, key, n);
     }
     for (size_t i = 0; map_next(left, &i, &key, &v);) {

@@ -42,6 +42,8 @@ struct gc_node {
 struct gc_graph;
 struct gc_graph_events {
     void (*look)(void *arg, const char *uid); /* at this node; must not change the graph */
+    /* Would a list have shown an object of this kind? Else its absence says nothing. NULL: yes. */
+    bool (*is_listed)(void *arg, const struct schema_kind *k);
 };
 void gc_graph_new(struct gc_graph **out, const struct gc_graph_events *events, void *arg);
 void gc_graph_free(struct gc_graph *g);

@@ -29,9 +29,17 @@ static void on_look(void *arg, const char *uid)
     assert_int_equal(buf_addf(&looked, "%s ", uid), 0);
 }
 
+static bool served = true;
+
+static bool on_is_listed(void *arg, const struct schema_kind *k)
+{
+    (void)arg;
+    return k == &maps && served;
+}
+
 static int setup(void **state)
 {
-    static const struct gc_graph_events events = { on_look };
+    static const struct gc_graph_events events = { on_look, on_is_listed };
 
     (void)state;
     looked = BUF(1024 * 1024);
@@ -182,6 +190,22 @@ static void what_a_new_list_lacks_is_gone(void **state)
     assert_true(gc_graph_find(g, "a")->observed);
 }
 
+static void what_is_not_listed_is_not_thought_gone(void **state)
+{
+    struct gc_owner a = owner("a", false);
+
+    (void)state;
+    see("n", "c", &a, 1, "");
+    see("n", "a", NULL, 0, "");
+    expect_looked("a ");
+    served = false;
+    gc_graph_list_begin(g);
+    gc_graph_list_end(g);
+    served = true;
+    expect_looked("");
+    assert_true(gc_graph_find(g, "a")->observed);
+}
+
 static void who_owns_itself_can_stop_to(void **state)
 {
     struct gc_owner self[] = { owner("a", true), owner("a", false) };
@@ -322,6 +346,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_deletion_in_the_foreground_concerns_both_sides, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(what_a_new_list_lacks_is_gone, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_not_listed_is_not_thought_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(who_owns_itself_can_stop_to, setup, teardown),
         cmocka_unit_test_setup_teardown(random_lives_leave_the_nodes_that_are_needed, setup,
                                         teardown),

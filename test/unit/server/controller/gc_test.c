@@ -1,6 +1,7 @@
 /* The garbage collector on the real API and store. */
 #include "test/unit/server/controller/rig.h"
 
+#include "server/schema/schema.h"
 #include <stdlib.h>
 #include <time.h>
 
@@ -303,6 +304,50 @@ static void what_was_left_is_collected_after_a_restart(void **state)
     assert_true(is_there("up-1"));
 }
 
+static void on_stored(void *arg, int64_t rev, size_t failed, struct store_obj *current,
+                      const struct err *e)
+{
+    (void)rev;
+    (void)failed;
+    (void)current;
+    assert_null(e);
+    *(bool *)arg = true;
+}
+
+static void kinds_that_come_later_are_collected_too(void **state)
+{
+    static const char value[] =
+        "{\"kind\":\"Widget\",\"apiVersion\":\"example.com/v1\",\"metadata\":{\"name\":\"w\","
+        "\"namespace\":\"default\",\"uid\":\"00000000-0000-0000-0000-000000000004\","
+        "\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"name\":\"never\","
+        "\"uid\":\"00000000-0000-0000-0000-000000000005\"}]}}";
+    struct schema *schema = (struct schema *)(uintptr_t)api_schema(c.api);
+    struct store_op op = { .kind = STORE_CREATE,
+                           .key = STR("/registry/example.com/widgets/default/w"),
+                           .value = str_of(value) };
+    struct local_ref widget = {
+        .group = "example.com", .resource = "widgets", .ns = "default", .name = "w"
+    };
+    static struct schema_kind kind;
+    bool done = false;
+
+    (void)state;
+    store_commit(c.store, &op, 1, on_stored, &done);
+    cluster_until(&c, cluster_is_true, &done, "the store has it");
+    turn(100);
+    kind = *schema_find(schema, STR(""), STR("v1"), STR("configmaps"));
+    kind.group = kind.storage_group = "example.com";
+    kind.kind = "Widget";
+    kind.plural = "widgets";
+    kind.singular = "widget";
+    assert_true(schema_add(schema, &kind));
+    json_auto_t *there = cluster_get(&c, &widget);
+    assert_non_null(there);
+    make_map("news", ""); /* anything that happens */
+    cluster_expect(&c, &widget, NULL, NULL);
+    schema_remove(schema, &kind);
+}
+
 /* ---- random graphs against a model ---- */
 
 #define OBJECTS 40
@@ -531,6 +576,7 @@ int main(void)
         cmocka_unit_test(owners_in_other_namespaces_are_refused),
         cmocka_unit_test(two_that_own_each_other_go_together),
         cmocka_unit_test(what_was_left_is_collected_after_a_restart),
+        cmocka_unit_test(kinds_that_come_later_are_collected_too),
         cmocka_unit_test(random_graphs_end_as_the_model_says),
     };
 
