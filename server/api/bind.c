@@ -24,6 +24,11 @@ static void bind_start(struct api_req *r)
     kind = json_str_at(r->in, "target.kind", "");
     node = json_str_at(r->in, "target.name", "");
     name = *r->route.name && r->sub ? r->route.name : meta_name(r->in);
+    if (*meta_name(r->in) && strcmp(meta_name(r->in), name) != 0) {
+        req_status(
+            r, status_new(STATUS_BAD_REQUEST, "name in URL does not match name in Binding object"));
+        return;
+    }
     auto_field_errors fe = { 0 };
     const struct field_path *target = FIELD_AT(NULL, "target");
 
@@ -73,9 +78,39 @@ static void add_condition(json_t *pod)
                                           "True", "lastProbeTime", "lastTransitionTime", now));
 }
 
+/* Why this pod, of that name, is not the one to bind. Heap; NULL: it is. */
+static char *mismatch(const struct api_req *r)
+{
+    const char *uid = meta_uid(r->in), *version = meta_str(r->in, "resourceVersion");
+
+    if (*uid && strcmp(uid, meta_uid(r->old_doc)) != 0)
+        return mem_printf("Precondition failed: UID in precondition: %s, UID in object meta: %s",
+                          uid, meta_uid(r->old_doc));
+    if (*version && strcmp(version, meta_str(r->old_doc, "resourceVersion")) != 0)
+        return mem_printf("Precondition failed: ResourceVersion in precondition: %s, "
+                          "ResourceVersion in object meta: %s",
+                          version, meta_str(r->old_doc, "resourceVersion"));
+    return NULL;
+}
+
+/* Why it cannot be bound now. Heap; NULL: it can. */
+static char *obstacle(const struct api_req *r)
+{
+    const char *bound = json_str_at(r->old_doc, "spec.nodeName", "");
+
+    if (meta_is_deleting(r->old_doc))
+        return mem_printf("pod %s is being deleted, cannot be assigned to a host", r->name);
+    if (*bound)
+        return mem_printf("pod %s is already assigned to node \"%s\"", r->name, bound);
+    if (json_array_size(json_at(r->old_doc, "spec.schedulingGates")))
+        return mem_printf("pod %s has non-empty .spec.schedulingGates", r->name);
+    return NULL;
+}
+
 static void bind_apply(struct api_req *r)
 {
-    const char *bound, *key;
+    auto_free char *why = NULL;
+    const char *key;
     json_t *v;
 
     if (!r->old) {
@@ -84,18 +119,14 @@ static void bind_apply(struct api_req *r)
     }
     if (!write_parse_old(r))
         return;
-    bound = json_str_at(r->old_doc, "spec.nodeName", "");
-    if (*bound || meta_is_deleting(r->old_doc)) {
-        auto_free char *why =
-            *bound ? mem_printf("pod %s is already assigned to node \"%s\"", r->name, bound)
-                   : mem_printf("pod %s is being deleted, cannot be assigned to a host", r->name);
-
-        req_status(r, status_conflict("", "pods/binding", r->name, why));
+    why = mismatch(r);
+    if (why) {
+        req_status(r, status_conflict("", "pods", r->name, why));
         return;
     }
-    const char *uid = meta_uid(r->in);
-    if (*uid && strcmp(uid, meta_uid(r->old_doc)) != 0) {
-        req_status(r, status_conflict("", "pods/binding", r->name, "the pod's uid is another"));
+    why = obstacle(r);
+    if (why) {
+        req_status(r, status_conflict("", "pods/binding", r->name, why));
         return;
     }
     json_decref(r->obj);
