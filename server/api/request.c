@@ -430,7 +430,7 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
     struct str path, query;
     const struct method *m = NULL;
     enum req_verb asked;
-    bool acceptable;
+    bool acceptable, is_head = strcmp(method, "HEAD") == 0;
     struct err e;
 
     str_cut(str_of(r->target), '?', &path, &query);
@@ -450,8 +450,9 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
         r->accept = (struct accept){ 0 };
     r->pretty = wants_pretty(r);
     r->verb = *r->route.name ? m->one : m->many;
-    if (r->route.old_watch || (r->params.watch && r->verb == VERB_LIST))
-        r->verb = r->verb == VERB_LIST || r->verb == VERB_GET ? VERB_WATCH : VERBS_N;
+    /* a watch whose head alone is wanted would hold its connection, and say nothing */
+    if (r->route.old_watch || (r->params.watch && r->verb == VERB_LIST && !is_head))
+        r->verb = !is_head && (r->verb == VERB_LIST || r->verb == VERB_GET) ? VERB_WATCH : VERBS_N;
     asked = r->verb;
     if (asked == VERBS_N) /* authorize speaks of a verb; 405 comes only to who may know that */
         r->verb = r->route.old_watch ? VERB_WATCH : VERB_UPDATE;

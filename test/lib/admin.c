@@ -18,7 +18,7 @@ static void read_pem(struct buf *out, const char *path)
 }
 
 struct tls_client_config *admin_tls(const char *ca_path, const char *cert_path,
-                                    const char *key_path)
+                                    const char *key_path, const char *const *alpn)
 {
     auto_buf ca = BUF(PEM_MAX), cert = BUF(PEM_MAX), key = BUF_SECRET(PEM_MAX);
     struct tls_client_config *tls;
@@ -29,7 +29,8 @@ struct tls_client_config *admin_tls(const char *ca_path, const char *cert_path,
     read_pem(&key, key_path);
     struct tls_client_options o = { .ca_pem = buf_str(&ca),
                                     .cert_chain_pem = buf_str(&cert),
-                                    .key_pem = buf_str(&key) };
+                                    .key_pem = buf_str(&key),
+                                    .alpn = alpn };
     if (tls_client_config_new(&tls, &o, &e)) {
         fprintf(stderr, "%s\n", e.text);
         exit(2);

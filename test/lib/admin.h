@@ -4,6 +4,7 @@
  */
 #include "base/io/tls.h"
 
-/* From three PEM files. What is wrong with them goes to stderr, and the process ends with 2. */
+/* From three PEM files; alpn NULL: none is offered. What is wrong with them goes to stderr, and the
+ * process ends with 2. */
 struct tls_client_config *admin_tls(const char *ca_path, const char *cert_path,
-                                    const char *key_path);
+                                    const char *key_path, const char *const *alpn);

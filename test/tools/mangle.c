@@ -41,6 +41,7 @@ struct slot { /* one request under way */
 
 struct mangle {
     uv_loop_t loop;
+    struct tls_client_config *tls[2];
     struct http_endpoint *h1, *h2;
     struct fault_rand rand;
     struct mangled_seeds seeds;
@@ -108,8 +109,9 @@ static void show(const struct slot *s, const char *why)
 
     if (++s->m->n_wrong > WRONG_MAX)
         return;
-    printf("wrong: %s: %s %s\n  -> %d %s " STR_FMT "\n", why, r->method, buf_cstr(&r->target),
-           s->code, s->type, (int)MIN(s->body.n, (size_t)600), s->body.p);
+    printf("wrong: %s: %s %s (%s)\n  -> %d %s " STR_FMT "\n", why, r->method, buf_cstr(&r->target),
+           s - s->m->slots < AT_ONCE / 2 ? "h1" : "h2", s->code, s->type,
+           (int)MIN(s->body.n, (size_t)600), s->body.p);
     for (size_t i = 0; i < r->n_headers; i++)
         printf("  " STR_FMT ": " STR_FMT "\n", STR_ARG(r->headers[i].name),
                STR_ARG(r->headers[i].value));
@@ -270,15 +272,15 @@ static void prepare(struct mangle *m, struct fetched *proto, char **token)
     m->seeds = (struct mangled_seeds){ buf_str(&proto->body), str_of(*token) };
 }
 
-static void open_endpoints(struct mangle *m, const char *authority,
-                           const struct tls_client_config *tls)
+static void open_endpoints(struct mangle *m, const char *authority)
 {
     struct http_endpoint_config c = {
-        .authority = authority, .tls = tls, .proto = HTTP_H1, .n_connections_max = AT_ONCE / 2
+        .authority = authority, .tls = m->tls[0], .proto = HTTP_H1, .n_connections_max = AT_ONCE / 2
     };
 
     http_endpoint_new(&m->h1, &m->loop, &c);
-    c.proto = HTTP_ALPN;
+    c.proto = HTTP_H2;
+    c.tls = m->tls[1];
     c.n_connections_max = 1;
     http_endpoint_new(&m->h2, &m->loop, &c);
 }
@@ -297,8 +299,9 @@ int main(int argc, char **argv)
     loop_ignore_sigpipe();
     log_level_min = LOG_LVL_ERROR;
     uv_loop_init(&m.loop);
-    struct tls_client_config *tls = admin_tls(argv[2], argv[3], argv[4]);
-    open_endpoints(&m, argv[1], tls);
+    m.tls[0] = admin_tls(argv[2], argv[3], argv[4], NULL);
+    m.tls[1] = admin_tls(argv[2], argv[3], argv[4], (const char *const[]){ "h2", NULL });
+    open_endpoints(&m, argv[1]);
     m.rand.state = seed;
     printf("seed %" PRIu64 "\n", seed);
     prepare(&m, &proto, &token);
@@ -322,7 +325,8 @@ int main(int argc, char **argv)
     buf_deinit(&alive.body);
     buf_deinit(&proto.body);
     free(token);
-    tls_client_config_free(tls);
+    tls_client_config_free(m.tls[0]);
+    tls_client_config_free(m.tls[1]);
     uv_loop_close(&m.loop);
     return m.n_wrong > 0 || alive.code != 200 || m.by_class[2] == 0 || m.by_class[4] == 0;
 }

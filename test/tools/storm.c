@@ -325,7 +325,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     uv_loop_init(&s.loop);
     s.h = history_new();
-    struct tls_client_config *tls = admin_tls(argv[2], argv[3], argv[4]);
+    struct tls_client_config *tls = admin_tls(argv[2], argv[3], argv[4], NULL);
     struct kube_client_config kc = { .endpoint = { .authority = argv[1],
                                                    .tls = tls,
                                                    .proto = HTTP_H1,

@@ -282,7 +282,8 @@ static void wrong_methods_name_the_right_ones(void **state)
 
 static void heads_have_no_body(void **state)
 {
-    static const char *const targets[] = { NS "/c00", NS "?limit=2", "/readyz", NS };
+    static const char *const targets[] = { NS "/c00", NS "?limit=2", "/readyz", NS,
+                                           NS "?watch=1" }; /* a watch would not end */
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
@@ -290,6 +291,8 @@ static void heads_have_no_body(void **state)
 
         assert_int_equal(a.code, 200);
         assert_int_equal(a.body.n, 0);
+        auto_answer next = ask(&h, "GET", "/version", NULL); /* on the same connection */
+        assert_int_equal(next.code, 200);
     }
 }
 
