@@ -38,7 +38,7 @@
 #define MOVE_MS            1000 /* no first word: another server is asked beside it */
 #define MUTE_MS            2000 /* the same with a second witness: this one is failed */
 #define MUTE_RTTS          6
-#define SECONDS_MAX        8 /* of one connection, each with more patience, up to eight times */
+#define SECONDS_MAX        10 /* of one connection, with more patience the more there were */
 #define ACCEPTS_PER_TURN   64
 #define IDLE_PIPES_MAX     32
 #define ACCEPT_RETRY_MS    100 /* after running out of descriptors */
@@ -487,6 +487,8 @@ static bool is_mute(const struct conn *c)
     return h == BALANCER_FAILED ? n > 1 : h == BALANCER_UNKNOWN && other_stands;
 }
 
+static bool try_second(struct conn *c);
+
 static void on_second(void *arg, bool moved)
 {
     struct conn *c = arg;
@@ -510,12 +512,12 @@ static void on_second(void *arg, bool moved)
         lb_server_unref(old);
     } else {
         lb_server_unref(now);
-        if (c->leaves && relay_can_move(c->relay))
+        if (c->leaves && relay_can_move(c->relay) && !try_second(c))
             relay_cancel(c->relay); /* its client tries again, elsewhere */
     }
 }
 
-/* Other addresses of its name, and the other servers, in turns; NULL: there is none. */
+/* Other addresses of its name, and the other servers (FAILED ones as a last resort), in turns. */
 static struct lb_server *second_for(const struct conn *c)
 {
     struct lb_server *v[LB_SERVERS_MAX + 2];
@@ -525,7 +527,7 @@ static struct lb_server *second_for(const struct conn *c)
         v[n++] = c->server;
     n_all = n + lb_server_set_order(c->b->set, v + n);
     for (size_t i = n; i < n_all; i++)
-        if (v[i] != c->server)
+        if (v[i] != c->server && (v[i]->state != LB_FAILED || !n))
             v[n++] = v[i];
     return n ? v[c->n_seconds % n] : NULL;
 }
@@ -542,7 +544,7 @@ static bool try_second(struct conn *c)
     c->next = lb_server_ref(s);
     c->n_seconds++;
     second_start(&c->second, &c->b->dialer, c->relay, s->address,
-                 (uint64_t)MOVE_MS << MIN(c->n_seconds - 1, 3u), on_second, c);
+                 (uint64_t)MOVE_MS << MIN(c->n_seconds / 3, 3u), on_second, c);
     return true;
 }
 

@@ -37,6 +37,8 @@ struct lb_connect {
     uint64_t began_us;
     bool may_resolve; /* the addresses are from before: a failure is no proof yet */
     bool resolving;
+    bool avoids; /* the address below */
+    struct lb_addr avoid;
     lb_connect_fn done;
     void *arg;
     struct err err;
@@ -251,8 +253,11 @@ static void start_next(struct lb_connect *c)
     while (c->next < c->addrs.n) {
         size_t i = c->next++;
         const struct lb_addr *a = &c->addrs.v[i];
-        int fd = socket(a->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        int fd;
 
+        if (c->avoids && lb_addr_eq(a, &c->avoid))
+            continue;
+        fd = socket(a->u.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (fd < 0) {
             err_sys(&c->err, errno, "connect %s: socket", c->hop);
             continue;
@@ -275,6 +280,8 @@ static void start_next(struct lb_connect *c)
     }
     if (c->n_racing || c->resolving)
         return;
+    if (!c->err.code)
+        err_set(&c->err, ERR_NOT_FOUND, "connect %s: it has no other address", c->hop);
     if (c->may_resolve) /* every known address has failed */
         resolve_again(c);
     else
@@ -362,7 +369,8 @@ static void on_late(void *arg)
 }
 
 void lb_connect_start(struct lb_connect **out, struct lb_dialer *d, const char *address,
-                      uint64_t timeout_ms, lb_connect_fn done, void *arg)
+                      uint64_t timeout_ms, const struct lb_addr *avoid, lb_connect_fn done,
+                      void *arg)
 {
     struct lb_connect *c = mem_alloc(sizeof *c);
     char host[LB_PROXY_HOST_BYTES], port[6];
@@ -370,6 +378,9 @@ void lb_connect_start(struct lb_connect **out, struct lb_dialer *d, const char *
     c->d = d;
     c->address = mem_strdup(address);
     c->hop = d->proxy.kind == LB_PROXY_NONE ? c->address : d->proxy.address;
+    c->avoids = avoid && d->proxy.kind == LB_PROXY_NONE;
+    if (c->avoids)
+        c->avoid = *avoid;
     c->to_send = BUF_SECRET(TALK_MAX_BYTES);
     c->done = done;
     c->arg = arg;

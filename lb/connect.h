@@ -25,8 +25,10 @@ struct lb_connect;
  * codes; a proxy's refusal is ERR_DENIED or ERR_IO, and begins with "proxy"). */
 typedef void (*lb_connect_fn)(void *arg, struct watch *w, uint64_t took_us, const struct err *e);
 
+/* avoid: not to this one of its addresses (of which a proxy knows nothing); NULL: to any. */
 void lb_connect_start(struct lb_connect **out, struct lb_dialer *d, const char *address,
-                      uint64_t timeout_ms, lb_connect_fn done, void *arg);
+                      uint64_t timeout_ms, const struct lb_addr *avoid, lb_connect_fn done,
+                      void *arg);
 void lb_connect_cancel(struct lb_connect *c); /* done still comes, with ERR_CANCELED */
 
 /* What both ends of a balanced connection get: no delay, keep-alive after a minute. Sockets that a

@@ -50,8 +50,8 @@ void lb_dial_start(struct lb_dial **out, struct balancer *b, const char *host, u
     err_ignore(url_join_host_port(&address, str_of(host), port));
     if (out)
         *out = d;
-    lb_connect_start(&d->connect, balancer_dialer(b), buf_cstr(&address), timeout_ms, on_connected,
-                     d);
+    lb_connect_start(&d->connect, balancer_dialer(b), buf_cstr(&address), timeout_ms, NULL,
+                     on_connected, d);
 }
 
 void lb_dial_cancel(struct lb_dial *d)

@@ -98,7 +98,7 @@ void lb_prober_tick(struct lb_prober *p)
         pr->s = lb_server_ref(s);
         list_push(&p->running, &pr->link);
         p->n_running++;
-        lb_connect_start(&pr->dial, p->c.dialer, s->address, PROBE_TIMEOUT_MS, on_dialed, pr);
+        lb_connect_start(&pr->dial, p->c.dialer, s->address, PROBE_TIMEOUT_MS, NULL, on_dialed, pr);
     }
 }
 

@@ -126,7 +126,7 @@ static void run(struct race *r, struct lb_server *s, bool more)
     r->tried[r->n_tried++] = lb_server_ref(s);
     list_push(&r->runners, &x->link);
     t->n_runners++;
-    lb_connect_start(&x->dial, t->dialer, s->address, more ? quick_ms : t->dial_timeout_ms,
+    lb_connect_start(&x->dial, t->dialer, s->address, more ? quick_ms : t->dial_timeout_ms, NULL,
                      on_dialed, x);
     if (more)
         poller_deadline_start(t->dialer->poller, &r->beside,

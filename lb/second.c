@@ -85,15 +85,6 @@ static void on_event(void *arg, struct watch *w)
     step(arg);
 }
 
-/* Of a name whose other addresses have failed the silent one may come again. */
-static bool is_the_first(const struct second *s, const struct watch *w)
-{
-    struct lb_addr first, now;
-
-    return !s->relay || !relay_peer(s->relay, &first) || !lb_addr_of_peer(&now, w->fd) ||
-           lb_addr_eq(&first, &now);
-}
-
 static void on_dialed(void *arg, struct watch *w, uint64_t took_us, const struct err *e)
 {
     struct second *s = arg;
@@ -102,7 +93,7 @@ static void on_dialed(void *arg, struct watch *w, uint64_t took_us, const struct
     (void)e;
     s->dial = NULL;
     s->w = w;
-    if (!w || is_the_first(s, w)) {
+    if (!w || !s->relay) {
         conclude(s, false);
         return;
     }
@@ -117,6 +108,7 @@ void second_start(struct second **out, struct lb_dialer *d, struct relay *r, con
                   uint64_t patience_ms, second_done_fn done, void *arg)
 {
     struct second *s = mem_alloc(sizeof *s);
+    struct lb_addr first;
 
     s->d = d;
     s->relay = r;
@@ -125,7 +117,8 @@ void second_start(struct second **out, struct lb_dialer *d, struct relay *r, con
     s->done = done;
     s->arg = arg;
     *out = s;
-    lb_connect_start(&s->dial, d, address, patience_ms, on_dialed, s);
+    lb_connect_start(&s->dial, d, address, patience_ms, relay_peer(r, &first) ? &first : NULL,
+                     on_dialed, s);
 }
 
 void second_cancel(struct second *s)
