@@ -140,7 +140,7 @@ const char *name_check_port_name(struct str s)
     bool letter = false;
 
     if (s.n > 15)
-        return "must be no more than 15 characters long";
+        return "must be no more than 15 bytes";
     for (size_t i = 0; i < s.n; i++) {
         letter |= s.p[i] >= 'a' && s.p[i] <= 'z';
         if (!is_lower(s.p[i]) && s.p[i] != '-')

@@ -213,6 +213,19 @@ static bool allocate(struct api_req *r, json_t *obj, const json_t *old)
     return r->took;
 }
 
+/* A client may not choose it: what is left is what upstream writes of an empty one. */
+static void reset_status(const struct api_req *r, json_t *obj)
+{
+    const struct schema_field *f = schema_field(r->kind->type, "status");
+    struct decode_notes none = { 0 };
+    json_t *status = json_object();
+    struct err e;
+
+    if (f && f->type->shape == SCHEMA_STRUCT) /* nothing in it can be wrong */
+        err_ignore(decode_value(f->type, status, (struct str){ 0 }, DECODE_IGNORE, &none, &e));
+    json_object_set_new(obj, "status", status);
+}
+
 /* Makes the object anew each time: a generated name may be taken, an apply may find none any more.
  */
 static void create_build(struct api_req *r)
@@ -239,7 +252,7 @@ static void create_build(struct api_req *r)
     if (r->kind->generation)
         meta_set_int(obj, "generation", 1);
     if (schema_find_sub(r->kind, STR("status")) && !r->hooks->keeps_status)
-        json_object_set_new(obj, "status", json_object());
+        reset_status(r, obj);
     strategy_create(r, obj);
     defaults_apply(r->kind, obj);
     /* what comes after this, nobody owns: upstream's order too */

@@ -127,9 +127,37 @@ bool check_subdomain(struct field_errors *fe, const struct field_path *p, const 
     return check_text(fe, p, value, name_check_subdomain(str_of(value)));
 }
 
+/* An empty name part has two faults, as upstream counts: that, and its letters. */
 bool check_qualified(struct field_errors *fe, const struct field_path *p, const char *value)
 {
-    return check_text(fe, p, value, name_check_qualified(str_of(value)));
+    const char *slash = strchr(value, '/'), *why = name_check_qualified(str_of(value));
+
+    if (!*value || (slash && !slash[1])) {
+        field_invalid(fe, p, value, why);
+        why = name_check_qualified(STR("-"));
+    }
+    return check_text(fe, p, value, why);
+}
+
+/* validation.IsValidPortName, which tells all that is wrong */
+bool check_port_name(struct field_errors *fe, const struct field_path *p, const char *value)
+{
+    static const char lower[] = "abcdefghijklmnopqrstuvwxyz",
+                      chars[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    size_t n = strlen(value), before = fe->n;
+
+    if (n > 15)
+        field_invalid(fe, p, value, "must be no more than 15 bytes");
+    if (!n || value[strspn(value, chars)])
+        field_invalid(fe, p, value,
+                      "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
+    if (!strpbrk(value, lower))
+        field_invalid(fe, p, value, "must contain at least one letter (a-z)");
+    if (strstr(value, "--"))
+        field_invalid(fe, p, value, "must not contain consecutive hyphens");
+    if (n && (value[0] == '-' || value[n - 1] == '-'))
+        field_invalid(fe, p, value, "must not begin or end with a hyphen");
+    return fe->n == before;
 }
 
 bool check_reference(struct field_errors *fe, const struct field_path *p, const char *value)
@@ -225,8 +253,7 @@ bool check_port_or_name(struct field_errors *fe, const struct field_path *p, con
 {
     const char *name = json_string_value(value);
 
-    return name ? check_text(fe, p, name, name_check_port_name(str_of(name)))
-                : check_port(fe, p, json_integer_value(value));
+    return name ? check_port_name(fe, p, name) : check_port(fe, p, json_integer_value(value));
 }
 
 bool check_non_negative(struct field_errors *fe, const struct field_path *p, int64_t value)

@@ -52,6 +52,8 @@ bool check_plain_ip(struct field_errors *fe, const struct field_path *p, const c
 bool check_range(struct field_errors *fe, const struct field_path *p, int64_t value, int64_t min,
                  int64_t max);
 bool check_port(struct field_errors *fe, const struct field_path *p, int64_t value);
+/* An IANA service name (RFC 6335 5.1): all that is wrong with it. */
+bool check_port_name(struct field_errors *fe, const struct field_path *p, const char *value);
 /* An intOrString: a port number or an IANA name. */
 bool check_port_or_name(struct field_errors *fe, const struct field_path *p, const json_t *value);
 bool check_non_negative(struct field_errors *fe, const struct field_path *p, int64_t value);

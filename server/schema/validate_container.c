@@ -32,7 +32,7 @@ static void check_resize_policy(struct field_errors *fe, const struct field_path
     }
 }
 
-/* Numbers and the forms of names are the table's. */
+/* Numbers are the table's. */
 static void check_ports(struct field_errors *fe, const struct field_path *p, const json_t *ports)
 {
     AUTO(map) struct map *names = map_new();
@@ -43,7 +43,7 @@ static void check_ports(struct field_errors *fe, const struct field_path *p, con
     {
         const char *name = part_str(port, "name");
         const struct field_path *at = FIELD_INDEX(p, i);
-        if (*name && !name_set_add(names, name))
+        if (*name && check_port_name(fe, FIELD_AT(at, "name"), name) && !name_set_add(names, name))
             field_duplicate(fe, FIELD_AT(at, "name"), name);
     }
 }

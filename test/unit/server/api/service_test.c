@@ -237,6 +237,17 @@ static void headless_services_say_what_families_they_mean(void **state)
     }
 }
 
+static void a_new_one_has_the_status_of_no_balancer(void **state)
+{
+    (void)state;
+    auto_answer a = make("a", "'ports':[{'port':80}]");
+    json_auto_t *want = json_of("{'loadBalancer':{}}");
+
+    assert_int_equal(a.code, 201);
+    assert_true(json_equal(part(&a, "status"), want));
+    drop("a");
+}
+
 static void a_dry_run_holds_nothing(void **state)
 {
     static const char body[] = "{'metadata':{'name':'a'},'spec':{'type':'NodePort','ports':[{"
@@ -258,6 +269,7 @@ int main(void)
         cmocka_unit_test(a_change_of_type_takes_and_gives_back),
         cmocka_unit_test(balancers_may_do_without_node_ports),
         cmocka_unit_test(headless_services_say_what_families_they_mean),
+        cmocka_unit_test(a_new_one_has_the_status_of_no_balancer),
         cmocka_unit_test(a_dry_run_holds_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -244,6 +244,9 @@ static void nodes_keep_their_networks(void **state)
           "metadata.taints[0].effect: Unsupported value: \"x\": supported values: \"NoSchedule\", "
           "\"PreferNoSchedule\", \"NoExecute\"" },
         { TAINT("'key':'a','effect':''"), "metadata.taints[0].effect: Required value" },
+        { TAINT("'key':'','effect':'NoSchedule'"),
+          "metadata.taints[0].key: Invalid value: \"\": name part must be non-empty\n"
+          "metadata.taints[0].key: Invalid value: \"\": " QUALIFIED_WHY },
         { TAINT("'key':'a','effect':'NoExecute'},{'key':'a','effect':'NoExecute'"),
           "metadata.taints[1]: Duplicate value: {\"effect\":\"NoExecute\",\"key\":\"a\"}: taints "
           "must be unique by key and effect pair" },

@@ -78,7 +78,8 @@ static void ports_are_numbers_with_names_of_their_own(void **state)
           AT "ports[0].hostPort: Invalid value: -1: must be between 1 and 65535, inclusive" },
         { CONTAINER("'ports':[{'containerPort':80,'name':'UP'}]"),
           AT "ports[0].name: Invalid value: \"UP\": must contain only alpha-numeric characters "
-             "(a-z, 0-9), and hyphens (-)" },
+             "(a-z, 0-9), and hyphens (-)\n" AT
+             "ports[0].name: Invalid value: \"UP\": must contain at least one letter (a-z)" },
         { CONTAINER("'ports':[{'containerPort':80,'name':'a'},{'containerPort':81,'name':'a'}]"),
           AT "ports[1].name: Duplicate value: \"a\"" },
         { CONTAINER("'ports':[{'containerPort':80,'protocol':'ICMP'}]"),
@@ -222,8 +223,11 @@ static void probes_and_hooks_do_one_thing(void **state)
           AT "livenessProbe.httpGet.port: Invalid value: 0: must be between 1 and 65535, "
              "inclusive" },
         { PROBE("'httpGet':{'port':'--'}"),
-          AT "livenessProbe.httpGet.port: Invalid value: \"--\": must not contain consecutive "
-             "hyphens" },
+          AT "livenessProbe.httpGet.port: Invalid value: \"--\": must contain at least one "
+             "letter (a-z)\n" AT
+             "livenessProbe.httpGet.port: Invalid value: \"--\": must not contain consecutive "
+             "hyphens\n" AT "livenessProbe.httpGet.port: Invalid value: \"--\": must not begin or "
+                            "end with a hyphen" },
         { PROBE("'httpGet':{'port':80,'scheme':'FTP'}"),
           AT "livenessProbe.httpGet.scheme: Unsupported value: \"FTP\": supported values: "
              "\"HTTP\", \"HTTPS\"" },
