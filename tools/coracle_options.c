@@ -65,7 +65,7 @@ const struct flag server_flags[] = {
     { .name = "tls-san", .type = FLAG_LIST_COMMA, .offset = S(tls_san), .help = "further name or address in the server's certificate; repeats" },
     { .name = "cluster-cidr", .type = FLAG_LIST_COMMA, .offset = S(cluster_cidr), .dflt = "10.42.0.0/16", .help = "networks of pods" },
     { .name = "service-cidr", .type = FLAG_LIST_COMMA, .offset = S(service_cidr), .dflt = "10.43.0.0/16", .help = "networks of services" },
-    { .name = "service-node-port-range", .type = FLAG_STR, .offset = S(service_node_port_range), .dflt = "30000-32767", .help = "ports of NodePort services; only the default so far", .one_of = "30000-32767" },
+    { .name = "service-node-port-range", .type = FLAG_STR, .offset = S(service_node_port_range), .dflt = "30000-32767", .help = "ports of NodePort services" },
     { .name = "cluster-dns", .type = FLAG_LIST_COMMA, .offset = S(cluster_dns), .help = "address of the cluster's DNS (default: the tenth of service-cidr)" },
     { .name = "cluster-domain", .type = FLAG_STR, .offset = S(cluster_domain), .dflt = "cluster.local", .help = "DNS domain of the cluster" },
     { .name = "egress-selector-mode", .type = FLAG_STR, .offset = S(egress_selector_mode), .dflt = "agent", .help = "what goes through the tunnels: agent (kubelets), pod or cluster (pods too) or disabled", .one_of = "agent|pod|cluster|disabled" },

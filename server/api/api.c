@@ -326,8 +326,8 @@ int api_new(struct api **out, const struct api_config *c, struct err *e)
 {
     struct service_ips *ips;
 
-    if (service_ips_new(&ips, c->service_cidr, e))
-        return err_wrap(e, "service CIDR");
+    if (service_ips_new(&ips, c->service_cidr, c->node_ports, e))
+        return err_wrap(e, "addresses of services");
     struct api *a = mem_alloc(sizeof *a);
     a->config = *c;
     a->loop = c->loop;

@@ -498,6 +498,7 @@ static int make_api(struct server *s, struct err *e)
         .store = s->store,
         .authn = s->authn,
         .service_cidr = s->o->service_cidr.v[0],
+        .node_ports = s->o->service_node_port_range,
         .advertise_host_port = advertise,
         .egress = { egress_dial, egress_dial_address, s->egress, node_why_on_outcome, s->why },
         .kubelet_tls = s->kubelet_tls,

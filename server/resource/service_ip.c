@@ -6,20 +6,23 @@
 #include "base/data/json.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <stdio.h>
 
-#define PORT_FIRST 30000 /* --service-node-port-range, K3s's default */
-#define PORTS_N    2768
+#define PORTS_MAX     65536
+#define PORTS_DEFAULT "30000-32767" /* --service-node-port-range, K3s's default */
 
 struct holdings {
     uint8_t ips[SERVICE_IPS_MAX / 8];
-    uint8_t ports[PORTS_N / 8];
+    uint8_t ports[PORTS_MAX / 8];
 };
 
 struct service_ips {
     uint32_t base; /* host byte order */
     uint32_t n;    /* addresses, network and broadcast included */
     char cidr[32];
+    int64_t port_first;
+    size_t n_ports;
     struct holdings used;
     struct holdings seen;    /* by the recount that runs */
     struct holdings suspect; /* used, but not seen by the last recount */
@@ -35,9 +38,11 @@ static void put(uint8_t *bits, size_t i, bool on)
     bits[i / 8] = (uint8_t)(on ? bits[i / 8] | 1u << (i % 8) : bits[i / 8] & ~(1u << (i % 8)));
 }
 
-int service_ips_new(struct service_ips **out, const char *cidr, struct err *e)
+int service_ips_new(struct service_ips **out, const char *cidr, const char *ports, struct err *e)
 {
     struct service_ips *s;
+    struct str first, last;
+    uint64_t from, to;
     struct cidr c;
     uint32_t base;
 
@@ -45,7 +50,14 @@ int service_ips_new(struct service_ips **out, const char *cidr, struct err *e)
         c.prefix_bits > 30)
         return err_set(e, ERR_INVALID, "\"%.40s\" is not an IPv4 CIDR of /8 to /30",
                        cidr ? cidr : "");
+    if (!ports)
+        ports = PORTS_DEFAULT;
+    if (!str_cut(str_of(ports), '-', &first, &last) || !str_to_u64(first, &from) ||
+        !str_to_u64(last, &to) || !from || from > to || to >= PORTS_MAX)
+        return err_set(e, ERR_INVALID, "\"%.40s\" is no range of ports like " PORTS_DEFAULT, ports);
     s = mem_alloc(sizeof *s);
+    s->port_first = (int64_t)from;
+    s->n_ports = to - from + 1;
     memcpy(&base, c.ip, sizeof base);
     s->base = ntohl(base);
     s->n = MIN(1u << (32 - c.prefix_bits), SERVICE_IPS_MAX);
@@ -72,10 +84,10 @@ static bool index_of(const struct service_ips *s, const char *ip, uint32_t *i)
     return *i > 0 && *i < s->n - 1;
 }
 
-static bool port_index(int64_t port, size_t *i)
+static bool port_index(const struct service_ips *s, int64_t port, size_t *i)
 {
-    *i = (size_t)(port - PORT_FIRST);
-    return port >= PORT_FIRST && port < PORT_FIRST + PORTS_N;
+    *i = (size_t)(port - s->port_first);
+    return port >= s->port_first && *i < s->n_ports;
 }
 
 static const char *ip_of(const json_t *service)
@@ -113,7 +125,7 @@ static void add(struct holdings *h, const struct service_ips *s, const json_t *s
     if (index_of(s, ip_of(service), &i))
         put(h->ips, i, true);
     for (size_t n = 0; n < n_ports(service); n++)
-        if (port_index(port_at(service, n), &k))
+        if (port_index(s, port_at(service, n), &k))
             put(h->ports, k, true);
 }
 
@@ -134,7 +146,7 @@ void service_ips_give_port(struct service_ips *s, int64_t port)
 {
     size_t i;
 
-    if (port_index(port, &i))
+    if (port_index(s, port, &i))
         put(s->used.ports, i, false);
 }
 
@@ -204,10 +216,11 @@ int service_ips_take_port(struct service_ips *s, int64_t port, struct err *e)
 {
     size_t i;
 
-    if (!port_index(port, &i))
+    if (!port_index(s, port, &i))
         return err_set(e, ERR_INVALID,
-                       "provided port is not in the valid range. The range of valid ports is %d-%d",
-                       PORT_FIRST, PORT_FIRST + PORTS_N - 1);
+                       "provided port is not in the valid range. The range of valid ports is "
+                       "%" PRId64 "-%" PRId64,
+                       s->port_first, s->port_first + (int64_t)s->n_ports - 1);
     if (get(s->used.ports, i))
         return err_set(e, ERR_EXISTS, "provided port is already allocated");
     put(s->used.ports, i, true);
@@ -216,12 +229,12 @@ int service_ips_take_port(struct service_ips *s, int64_t port, struct err *e)
 
 int service_ips_take_any_port(struct service_ips *s, int64_t *out, struct err *e)
 {
-    size_t middle = chosen_part(PORTS_N, 32, 16, 128), i;
+    size_t middle = chosen_part(s->n_ports, 32, 16, 128), i;
 
-    if (!take_between(s->used.ports, middle, PORTS_N, &i) &&
+    if (!take_between(s->used.ports, middle, s->n_ports, &i) &&
         !take_between(s->used.ports, 0, middle, &i))
         return err_set(e, ERR_LIMIT, "failed to allocate a nodePort: range is full");
-    *out = PORT_FIRST + (int64_t)i;
+    *out = s->port_first + (int64_t)i;
     return 0;
 }
 

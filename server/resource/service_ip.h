@@ -1,7 +1,7 @@
 #pragma once
 /*
  * Service IPs: what services hold, in memory, rebuilt from the stored services at start: addresses
- * of the service CIDR and node ports (30000-32767), those of health checks among them. IPv4 now.
+ * of the service CIDR and node ports, those of health checks among them. IPv4 now.
  * The CIDR's first address is the kubernetes Service's and is given only when it is asked for.
  * Errors are in upstream's words (pkg/registry/core/service/{ipallocator,portallocator},
  * release 1.32). Loop thread only.
@@ -13,8 +13,9 @@
 struct service_ips;
 #define SERVICE_IPS_MAX (1u << 16) /* of a larger CIDR the first /16 is used */
 
-/* ERR_INVALID: no IPv4 CIDR of /8 to /30. */
-MUST_USE int service_ips_new(struct service_ips **out, const char *cidr, struct err *e);
+/* ports: "30000-32767", which NULL means too. ERR_INVALID: no IPv4 CIDR of /8 to /30, no range. */
+MUST_USE int service_ips_new(struct service_ips **out, const char *cidr, const char *ports,
+                             struct err *e);
 void service_ips_free(struct service_ips *s);
 
 /* What a stored Service holds; and what obj holds and kept (may be NULL) does not is free again. */

@@ -70,7 +70,6 @@ const struct resource_hooks resource_statefulsets = {
     .prepare_update = set_update,
 };
 
-
 /* ---- others ---- */
 
 /*
@@ -150,8 +149,32 @@ const struct resource_hooks resource_quotas = {
     .returns_deleted = true,
 };
 
+/* An account's secrets are of its namespace: names, nothing else (registry/core/serviceaccount). */
+static int account_update(struct resource_env *env, json_t *obj, const json_t *old, struct err *e)
+{
+    json_t *secrets = json_object_get(obj, "secrets"), *ref;
+    size_t i;
+
+    (void)env;
+    (void)old;
+    (void)e;
+    json_array_foreach(secrets, i, ref)
+    {
+        json_t *name = json_object_get(ref, "name");
+        json_array_set_new(secrets, i, name ? json_pack("{s:O}", "name", name) : json_object());
+    }
+    return 0;
+}
+
+static int account_create(struct resource_env *env, json_t *obj, struct err *e)
+{
+    return account_update(env, obj, NULL, e);
+}
+
 const struct resource_hooks resource_serviceaccounts = {
     .group = "",
     .plural = "serviceaccounts",
+    .prepare_create = account_create,
+    .prepare_update = account_update,
     .returns_deleted = true,
 };

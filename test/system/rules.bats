@@ -70,6 +70,16 @@ pod() { # pod NAME SPEC: one container, and SPEC
     k create service nodeport b --tcp=80:80 --node-port=30080
 }
 
+@test "the range of node ports is the server's" {
+    stop_pid "$(cat "$T/srv/pid")"
+    start_server srv --disable-agent --service-node-port-range 30000-30099
+    refused 'provided port is not in the valid range. The range of valid ports is 30000-30099' \
+        k create service nodeport x --tcp=80:80 --node-port=30100
+    stop_pid "$(cat "$T/srv/pid")"
+    start_server srv --disable-agent
+    k create service nodeport x --tcp=80:80 --node-port=30100
+}
+
 @test "another type gives back what the old one had" {
     k create service nodeport t --tcp=80:80 --node-port=30099
     local ip
