@@ -5,7 +5,7 @@
 load lib
 
 setup_file() {
-    lib_need ip kubectl jq
+    lib_need ip kubectl jq openssl
     lib_init
     host_new srv
     in_net srv ip addr add 198.51.100.10/32 dev lo
@@ -95,4 +95,90 @@ pod() { # pod NAME SPEC: one container, and SPEC
     refused 'data: Forbidden: field is immutable when `immutable` is set' k patch configmap m -p '{"data":{"a":"2"}}'
     k create quota q --hard=pods=10,requests.cpu=1
     refused 'must be a standard resource for quota' k create quota r --hard=storage=1
+}
+
+job() { # job NAME FIELDS...
+    printf 'apiVersion: batch/v1\nkind: Job\nmetadata: {name: %s}\nspec:\n' "$1"
+    shift
+    printf '  %s\n' "$@" "template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]}}"
+}
+
+@test "kubectl's generators make what is accepted" {
+    k create deployment web --image=i --port=80
+    k create job once --image=i -- true
+    k create cronjob tick --image=i --schedule='*/5 * * * *'
+    k create job from-tick --from=cronjob/tick
+    k create poddisruptionbudget web --selector=app=web --min-available=50%
+    k create ingress web --rule='a.example/*=web:80' --class=nginx
+    k create role reader --verb=get --resource=pods
+    k create clusterrole healthy --verb=get --non-resource-url=/healthz
+    k create rolebinding reader --role=reader --user=ann --serviceaccount=default:default
+    k create clusterrolebinding ops --clusterrole=healthy --group=ops
+    k create priorityclass high --value=1000
+    k autoscale deployment web --min=1 --max=3 --cpu-percent=50
+    k expose deployment web
+    k create quota few --hard=pods=50
+}
+
+@test "a job has a selector of its own, and a template of one has no defaults" {
+    uid=$(field job once '{.metadata.uid}')
+    [ "$(field job once '{.spec.selector.matchLabels.batch\.kubernetes\.io/controller-uid}')" = "$uid" ]
+    [ "$(field job once '{.spec.template.metadata.labels.job-name}')" = once ]
+    [ "$(field job once '{.spec.completionMode} {.spec.backoffLimit} {.spec.suspend}')" = "NonIndexed 6 false" ]
+    [ -z "$(field cronjob tick '{.spec.jobTemplate.spec.backoffLimit}')" ]
+}
+
+@test "what is wrong is refused in upstream's words" {
+    refused 'spec.schedule: Invalid value: "* * * *": expected exactly 5 fields, found 4: [* * * *]' \
+        k create cronjob bad --image=i --schedule='* * * *'
+    refused 'maximum allowed value of a user defined priority is 1000000000' \
+        k create priorityclass low --value=1000000001
+    refused 'priority class names with '\''system-'\'' prefix are reserved' k create priorityclass system-x --value=1
+    job idx "completionMode: Indexed" "parallelism: 2" >"$T/idx.yaml"
+    refused 'spec.completions: Required value: when completion mode is Indexed' k apply -f "$T/idx.yaml"
+    refused '`selector` does not match template `labels`' k patch deployment web --type=json \
+        -p '[{"op":"replace","path":"/spec/template/metadata/labels","value":{"app":"other"}}]'
+    refused 'spec.selector: Invalid value: v1.LabelSelector{MatchLabels:map[string]string{"app":"other"}' k patch \
+        deployment web --type=json -p '[{"op":"replace","path":"/spec/selector/matchLabels/app","value":"other"},
+        {"op":"replace","path":"/spec/template/metadata/labels/app","value":"other"}]'
+    refused 'cannot change roleRef' k patch rolebinding reader -p '{"roleRef":{"name":"admin"}}'
+    refused 'field is immutable' k patch job once -p '{"spec":{"completions":5}}'
+    refused 'must be greater than or equal to `minReplicas`' k patch hpa web -p '{"spec":{"minReplicas":9}}'
+}
+
+@test "a pod has the priority of its class, and limits of its namespace" {
+    k run p --image=i --overrides='{"spec":{"priorityClassName":"high"}}'
+    [ "$(field pod p '{.spec.priority} {.spec.preemptionPolicy}')" = "1000 PreemptLowerPriority" ]
+    refused 'pods "x" is forbidden: no PriorityClass with name none was found' \
+        k run x --image=i --overrides='{"spec":{"priorityClassName":"none"}}'
+    k create namespace small
+    k -n small create -f - <<YAML
+apiVersion: v1
+kind: LimitRange
+metadata: {name: small}
+spec: {limits: [{type: Container, max: {cpu: 100m}, default: {cpu: 50m}}]}
+YAML
+    k -n small run p --image=i
+    [ "$(k -n small get pod p -o 'jsonpath={.spec.containers[0].resources.limits.cpu}')" = 50m ]
+    refused 'maximum cpu usage per Container is 100m, but limit is 1' k -n small run big --image=i \
+        --overrides='{"spec":{"containers":[{"name":"big","image":"i","resources":{"limits":{"cpu":"1"}}}]}}'
+}
+
+@test "requests for certificates are PKCS#10, and nobody asks to be a master" {
+    openssl ecparam -name prime256v1 -genkey -noout -out "$T/key.pem"
+    csr() { # csr NAME SUBJECT
+        openssl req -new -key "$T/key.pem" -subj "$2" -out "$T/req.pem"
+        jq -n --arg n "$1" --arg r "$(base64 -w0 "$T/req.pem")" '{apiVersion: "certificates.k8s.io/v1",
+            kind: "CertificateSigningRequest", metadata: {name: $n}, spec: {request: $r, usages: ["client auth"],
+            signerName: "kubernetes.io/kube-apiserver-client"}}' | k create -f -
+    }
+    csr ann /CN=ann
+    refused 'use of kubernetes.io/kube-apiserver-client signer with system:masters group is not allowed' \
+        csr root /O=system:masters/CN=root
+    refused 'PEM block type must be CERTIFICATE REQUEST' k create -f - <<YAML
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: none}
+spec: {request: YWI=, usages: [client auth], signerName: example.com/s}
+YAML
 }
