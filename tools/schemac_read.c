@@ -99,7 +99,8 @@ static const struct word field_flags[] = {
     { "required", "SCHEMA_REQUIRED" },   { "nonempty", "SCHEMA_NONEMPTY" },
     { "immutable", "SCHEMA_IMMUTABLE" }, { "atomic", "SCHEMA_ATOMIC" },
     { "retain", "SCHEMA_PATCH_RETAIN" }, { "replace", "SCHEMA_PATCH_REPLACE" },
-    { "merge", "SCHEMA_PATCH_MERGE" },   { NULL, NULL },
+    { "merge", "SCHEMA_PATCH_MERGE" },   { "written", "SCHEMA_REQUIRED | SCHEMA_OPTIONAL" },
+    { NULL, NULL },
 };
 
 static const char *const verb_words[] = { "create", "delete", "deletecollection", "get",

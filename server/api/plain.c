@@ -1,6 +1,7 @@
 /*
  * Paths that are no resources: health, version, metrics, discovery and OpenAPI.
  */
+#include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/http/url.h"
@@ -158,11 +159,50 @@ static void nothing_here(struct api_req *r)
         req_page_not_found(r);
 }
 
+enum { YEAR_S = 365 * 86400, HEADERS_MAX = 4 };
+
+/* Wed, 01 Jan 2025 00:00:00 UTC, as Go's RFC1123 writes it. */
+static void a_year_from_now(char out[40])
+{
+    time_t then = (time_t)(clock_wall_s() + YEAR_S);
+    struct tm tm;
+
+    strftime(out, 40, "%a, %d %b %Y %H:%M:%S UTC", gmtime_r(&then, &tm));
+}
+
+/* The root of /openapi/v3 links its documents with their hash: such a one may be kept for ever, and
+ * a link that is out of date leads to the document as it is now
+ * (k8s.io/kube-openapi pkg/handler3). True: redirected. */
+static bool openapi_link(struct api_req *r, const struct discovery_doc *doc,
+                         struct http_header *extra, size_t *n, char expires[40])
+{
+    struct str path, asked;
+    auto_buf hash = BUF(256);
+
+    str_cut(str_of(r->target), '?', &path, &asked);
+    if (!str_starts(path, STR("/openapi/v3/")) || url_query_get(&hash, asked, "hash") || !hash.n)
+        return false;
+    if (discovery_hash_is(doc, buf_str(&hash))) {
+        a_year_from_now(expires);
+        extra[(*n)++] = (struct http_header){ STR("Cache-Control"), STR("public, immutable") };
+        extra[(*n)++] = (struct http_header){ STR("Expires"), str_of(expires) };
+        return false;
+    }
+    auto_free char *place =
+        mem_printf(STR_FMT "?hash=%.*s", STR_ARG(path), (int)strlen(doc->etag) - 2, doc->etag + 1);
+    struct http_header location = { STR("Location"), str_of(place) };
+    reply_text(r, 301, doc->content_type, (struct str){ 0 }, &location, 1);
+    return true;
+}
+
 static void discovery(struct api_req *r)
 {
     struct discovery_doc doc;
     struct str accept = { 0 }, path = str_of(r->route.path);
     const struct http_headers *h = r->http ? http_req_headers(r->http) : NULL;
+    struct http_header extra[HEADERS_MAX];
+    char expires[40];
+    size_t n = 0;
 
     if (h)
         accept = http_headers_get(h, "accept");
@@ -172,13 +212,14 @@ static void discovery(struct api_req *r)
         nothing_here(r);
         return;
     }
-    if (h && doc.etag && *doc.etag && http_headers_has_token(h, "if-none-match", doc.etag)) {
-        req_text(r, 304, doc.content_type, (struct str){ 0 });
+    extra[n++] = (struct http_header){ STR("Vary"), STR("Accept") };
+    extra[n++] = (struct http_header){ STR("ETag"), str_of(doc.etag) };
+    if (openapi_link(r, &doc, extra, &n, expires))
         return;
-    }
-    struct http_header extra[] = { { STR("ETag"), str_of(doc.etag) },
-                                   { STR("Vary"), STR("Accept") } };
-    reply_text(r, 200, doc.content_type, doc.body, doc.etag ? extra : extra + 1, doc.etag ? 2 : 1);
+    if (h && http_headers_has_token(h, "if-none-match", doc.etag))
+        reply_text(r, 304, doc.content_type, (struct str){ 0 }, extra, n);
+    else
+        reply_text(r, 200, doc.content_type, doc.body, extra, n);
 }
 
 void plain_step(struct api_req *r)

@@ -4,28 +4,37 @@
 #include "base/core/err.h"
 #include "base/core/map.h"
 #include "base/core/mem.h"
+#include "base/data/base64.h"
 #include "base/data/json.h"
+#include "base/io/digest.h"
 #include "server/schema/openapi.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DOC_MAX_BYTES = 32 * 1024 * 1024 };
+enum {
+    DOC_MAX_BYTES = 32 * 1024 * 1024,
+    /* Bytes of documents that are kept; all of OpenAPI is more and is asked for rarely, so the
+     * one that was used longest ago goes and is made anew. Its ETag stays. */
+    KEPT_MAX_BYTES = 512 * 1024,
+};
 
 enum form { FORM_PLAIN, FORM_V2BETA1, FORM_V2, FORM_PROTOBUF };
 
 struct doc {
-    struct buf body;
+    struct buf body; /* empty: dropped */
     const char *content_type;
     char etag[40];
+    uint64_t used; /* when, by discovery's count of calls */
 };
 
 struct discovery {
     const struct schema *schema;
     char *server_address, *git_version;
     uint64_t generation; /* that docs were made from */
-    struct map *docs;    /* "<form> <path>" to struct doc */
+    uint64_t calls;
+    struct map *docs; /* "<form> <path>" to struct doc */
 };
 
 struct discovery *discovery_new(const struct schema *s, const char *server_address,
@@ -99,6 +108,20 @@ static void sub_version(const struct schema_kind *k, const struct schema_sub *s,
         *group = STR("");
 }
 
+/* Tells clients when objects are stored in another version: the first eight bytes of a SHA-256
+ * (apiserver/pkg/endpoints/discovery/storageversionhash.go). */
+static json_t *storage_hash(const struct schema_kind *k)
+{
+    unsigned char digest[DIGEST_SHA256_BYTES];
+    const char *group = strcmp(k->storage_group, "core") == 0 ? "" : k->storage_group;
+    auto_free char *text = mem_printf("%s/%s/%s", group, k->storage_version, k->kind);
+    auto_buf b = BUF(64);
+
+    digest_sha256(digest, str_of(text));
+    err_ignore(base64_add(&b, str_n((const char *)digest, 8))); /* twelve bytes */
+    return json_string(buf_cstr(&b));
+}
+
 static void add_resource(json_t *list, const struct schema_kind *k)
 {
     json_t *r =
@@ -107,6 +130,8 @@ static void add_resource(json_t *list, const struct schema_kind *k)
 
     set_texts(r, "shortNames", k->short_names);
     set_texts(r, "categories", k->categories);
+    if (k->verbs & SCHEMA_WATCH)
+        json_object_set_new(r, "storageVersionHash", storage_hash(k));
     json_array_append_new(list, r);
     for (size_t i = 0; i < k->n_subs; i++) {
         const struct schema_sub *s = &k->subs[i];
@@ -258,8 +283,10 @@ static json_t *aggregated(const struct discovery *d, bool core, enum form form)
             group = k[i]->group;
             version = NULL;
             versions = json_array();
-            json_array_append_new(items, json_pack("{s:{s:s}, s:o}", "metadata", "name", group,
-                                                   "versions", versions));
+            json_array_append_new(
+                items, json_pack("{s:o, s:o}", "metadata",
+                                 group[0] ? json_pack("{s:s}", "name", group) : json_object(),
+                                 "versions", versions));
         }
         if (!version || strcmp(version, k[i]->version) != 0) {
             version = k[i]->version;
@@ -311,7 +338,7 @@ static void hash(char out[33], struct str s)
     snprintf(out, 33, "%016" PRIX64 "%016" PRIX64, a, b);
 }
 
-static const struct doc *doc_at(struct discovery *d, struct str path, enum form form);
+static struct doc *doc_at(struct discovery *d, struct str path, enum form form);
 
 static json_t *openapi_index(struct discovery *d)
 {
@@ -375,7 +402,30 @@ static int write_doc(struct discovery *d, struct str path, enum form form, struc
     return j ? json_write(out, j) : ERR_NOT_FOUND;
 }
 
-static const struct doc *doc_at(struct discovery *d, struct str path, enum form form)
+/* Drops bodies, the longest unused first, until no more than KEPT_MAX_BYTES are kept. but: not it.
+ */
+static void drop_bodies(struct discovery *d, const struct doc *but)
+{
+    for (;;) {
+        struct doc *oldest = NULL;
+        size_t kept = 0;
+        struct str key;
+        void *v;
+
+        for (size_t i = 0; map_next(d->docs, &i, &key, &v);) {
+            struct doc *doc = v;
+            kept += doc->body.n;
+            if (doc != but && doc->body.n && (!oldest || doc->used < oldest->used))
+                oldest = doc;
+        }
+        if (kept <= KEPT_MAX_BYTES || !oldest)
+            return;
+        buf_deinit(&oldest->body);
+        oldest->body = BUF(DOC_MAX_BYTES);
+    }
+}
+
+static struct doc *doc_at(struct discovery *d, struct str path, enum form form)
 {
     static const char *const types[] = {
         "application/json",
@@ -388,11 +438,14 @@ static const struct doc *doc_at(struct discovery *d, struct str path, enum form 
     struct doc *doc = map_get(d->docs, str_of(key));
     char tag[33];
 
-    if (doc)
+    if (doc) {
+        doc->used = ++d->calls;
         return doc;
+    }
     doc = mem_alloc(sizeof *doc);
     doc->body = BUF(DOC_MAX_BYTES);
     doc->content_type = types[form];
+    doc->used = ++d->calls;
     if (write_doc(d, path, form, &doc->body)) {
         buf_deinit(&doc->body);
         free(doc);
@@ -401,6 +454,7 @@ static const struct doc *doc_at(struct discovery *d, struct str path, enum form 
     hash(tag, buf_str(&doc->body));
     snprintf(doc->etag, sizeof doc->etag, "\"%s\"", tag);
     map_set(d->docs, str_of(key), doc);
+    drop_bodies(d, doc);
     return doc;
 }
 
@@ -426,11 +480,19 @@ bool discovery_get(struct discovery *d, struct str path, struct str accept,
         d->docs = map_new();
         d->generation = schema_generation(d->schema);
     }
-    const struct doc *doc = doc_at(d, path, form);
+    struct doc *doc = doc_at(d, path, form);
     if (!doc)
         return false;
+    if (!doc->body.n && write_doc(d, path, form, &doc->body))
+        return false;
+    drop_bodies(d, doc);
     *out = (struct discovery_doc){ .body = buf_str(&doc->body),
                                    .content_type = doc->content_type,
                                    .etag = doc->etag };
     return true;
+}
+
+bool discovery_hash_is(const struct discovery_doc *doc, struct str hash)
+{
+    return hash.n + 2 == strlen(doc->etag) && memcmp(hash.p, doc->etag + 1, hash.n) == 0;
 }

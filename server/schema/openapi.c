@@ -1,38 +1,54 @@
-#include "server/schema/openapi.h"
+#include "server/schema/openapi_int.h"
 
 #include "server/schema/crd_openapi.h"
 
 #include <stdio.h>
 
-enum { NAME_MAX_BYTES = 512 };
-
-struct writer {
-    const char *ref; /* what stands in front of a name in "$ref" */
-    bool v2;
-    json_t *schemas; /* by name; also what has been seen */
-};
-
-/* "io.k8s.api.core.v1.Pod": upstream's names, for clients keep them */
-static void type_name(char out[NAME_MAX_BYTES], const struct schema_type *t, const char *suffix)
+/* "io.k8s.api.core.v1." */
+static int type_prefix(char out[OPENAPI_NAME_MAX], struct str group, struct str version)
 {
-    struct str group, version, first, rest;
+    static const char *const others[][2] = {
+        { "meta", "io.k8s.apimachinery.pkg.apis.meta" },
+        { "apiregistration.k8s.io", "io.k8s.kube-aggregator.pkg.apis.apiregistration" },
+        { "apiextensions.k8s.io", "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions" },
+    };
+    struct str first, rest;
 
-    str_cut(str_of(t->group_version), '/', &group, &version);
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (str_is(group, others[i][0]))
+            return snprintf(out, OPENAPI_NAME_MAX, "%s." STR_FMT ".", others[i][1],
+                            STR_ARG(version));
     str_cut(group, '.', &first, &rest);
-    if (str_is(group, "meta"))
-        snprintf(out, NAME_MAX_BYTES, "io.k8s.apimachinery.pkg.apis.meta." STR_FMT ".%s%s",
-                 STR_ARG(version), t->name, suffix);
-    else
-        snprintf(out, NAME_MAX_BYTES, "io.k8s.api." STR_FMT "." STR_FMT ".%s%s", STR_ARG(first),
-                 STR_ARG(version), t->name, suffix);
+    return snprintf(out, OPENAPI_NAME_MAX, "io.k8s.api." STR_FMT "." STR_FMT ".", STR_ARG(first),
+                    STR_ARG(version));
 }
 
-static json_t *ref_to(const struct writer *w, const char *name)
+static void type_name(char out[OPENAPI_NAME_MAX], const struct schema_type *t)
+{
+    struct str group, version;
+
+    str_cut(str_of(t->group_version), '/', &group, &version);
+    int n = type_prefix(out, group, version);
+    snprintf(out + n, OPENAPI_NAME_MAX - (size_t)n, "%s", t->name);
+}
+
+void openapi_kind_name(char out[OPENAPI_NAME_MAX], const struct schema_kind *k, const char *suffix)
+{
+    struct str group, version;
+
+    if (k->custom) {
+        crd_openapi_name(out, OPENAPI_NAME_MAX, k, suffix);
+        return;
+    }
+    str_cut(str_of(k->type->group_version), '/', &group, &version);
+    int n = type_prefix(out, group, version);
+    snprintf(out + n, OPENAPI_NAME_MAX - (size_t)n, "%s%s", k->kind, suffix);
+}
+
+json_t *openapi_ref(const struct openapi_writer *w, const char *name)
 {
     return json_pack("{s:o}", "$ref", json_sprintf("%s%s", w->ref, name));
 }
-
-static json_t *schema_of(struct writer *w, const struct schema_type *t);
 
 static json_t *list_of_texts(const char *const *l)
 {
@@ -52,10 +68,10 @@ static const char *patch_strategy(unsigned flags)
     return merge && retain ? "merge,retainKeys" : merge ? "merge" : retain ? "retainKeys" : NULL;
 }
 
-static json_t *field_schema(struct writer *w, const struct schema_field *f)
+static json_t *field_schema(struct openapi_writer *w, const struct schema_field *f)
 {
     static const char *const list_types[] = { "atomic", "set", "map" };
-    json_t *s = schema_of(w, f->type), *extra = json_object();
+    json_t *s = openapi_schema_of(w, f->type), *extra = json_object();
     const char *strategy = patch_strategy(f->flags);
 
     if (f->type->shape == SCHEMA_LIST)
@@ -68,6 +84,8 @@ static json_t *field_schema(struct writer *w, const struct schema_field *f)
         json_object_set_new(extra, "x-kubernetes-patch-strategy", json_string(strategy));
     if (f->merge_key)
         json_object_set_new(extra, "x-kubernetes-patch-merge-key", json_string(f->merge_key));
+    if (f->variants)
+        json_object_set_new(extra, "enum", list_of_texts(f->variants));
     if (f->deflt && !w->v2)
         json_object_set_new(extra, "default", json_loads(f->deflt, JSON_DECODE_ANY, NULL));
     /* v3 lets nothing stand beside "$ref" */
@@ -78,14 +96,15 @@ static json_t *field_schema(struct writer *w, const struct schema_field *f)
     return s;
 }
 
-static json_t *struct_schema(struct writer *w, const struct schema_type *t)
+static json_t *struct_schema(struct openapi_writer *w, const struct schema_type *t)
 {
     json_t *properties = json_object(), *required = json_array();
     json_t *s = json_pack("{s:s}", "type", "object");
 
     for (size_t i = 0; i < t->n_fields; i++) {
         json_object_set_new(properties, t->fields[i].name, field_schema(w, &t->fields[i]));
-        if (t->fields[i].flags & (SCHEMA_REQUIRED | SCHEMA_NONEMPTY))
+        /* what is only refused when empty is optional upstream */
+        if ((t->fields[i].flags & (SCHEMA_REQUIRED | SCHEMA_OPTIONAL)) == SCHEMA_REQUIRED)
             json_array_append_new(required, json_string(t->fields[i].name));
     }
     json_object_set_new(s, "properties", properties);
@@ -103,9 +122,39 @@ static json_t *scalar(const char *type, const char *format)
                   : json_pack("{s:s}", "type", type);
 }
 
-static json_t *schema_of(struct writer *w, const struct schema_type *t)
+/* Types with a form of their own that upstream gives a name; tools show it. */
+static json_t *named_scalar(struct openapi_writer *w, enum schema_shape shape)
 {
-    char name[NAME_MAX_BYTES];
+    static const struct {
+        enum schema_shape shape;
+        const char *name, *v2, *v3;
+    } rows[] = {
+        { SCHEMA_QUANTITY, "api.resource.Quantity", "{\"type\":\"string\"}",
+          "{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"number\"}]}" },
+        { SCHEMA_INT_OR_STRING, "util.intstr.IntOrString",
+          "{\"type\":\"string\",\"format\":\"int-or-string\"}",
+          "{\"format\":\"int-or-string\",\"oneOf\":[{\"type\":\"integer\"},{\"type\":"
+          "\"string\"}]}" },
+        { SCHEMA_TIME, "apis.meta.v1.Time", "{\"type\":\"string\",\"format\":\"date-time\"}",
+          NULL },
+        { SCHEMA_MICROTIME, "apis.meta.v1.MicroTime",
+          "{\"type\":\"string\",\"format\":\"date-time\"}", NULL },
+    };
+    char name[OPENAPI_NAME_MAX];
+    size_t i = 0;
+
+    while (rows[i].shape != shape)
+        i++;
+    snprintf(name, sizeof name, "io.k8s.apimachinery.pkg.%s", rows[i].name);
+    if (!json_object_get(w->schemas, name))
+        json_object_set_new(w->schemas, name,
+                            json_loads(w->v2 || !rows[i].v3 ? rows[i].v2 : rows[i].v3, 0, NULL));
+    return openapi_ref(w, name);
+}
+
+json_t *openapi_schema_of(struct openapi_writer *w, const struct schema_type *t)
+{
+    char name[OPENAPI_NAME_MAX];
     json_t *s;
 
     switch (t->shape) {
@@ -115,7 +164,6 @@ static json_t *schema_of(struct writer *w, const struct schema_type *t)
             json_object_set_new(s, "enum", list_of_texts(t->variants));
         return s;
     case SCHEMA_DURATION:
-    case SCHEMA_QUANTITY:
         return scalar("string", NULL);
     case SCHEMA_BOOL:
         return scalar("boolean", NULL);
@@ -127,14 +175,11 @@ static json_t *schema_of(struct writer *w, const struct schema_type *t)
         return scalar("number", "double");
     case SCHEMA_BYTES:
         return scalar("string", "byte");
+    case SCHEMA_QUANTITY:
+    case SCHEMA_INT_OR_STRING:
     case SCHEMA_TIME:
     case SCHEMA_MICROTIME:
-        return scalar("string", "date-time");
-    case SCHEMA_INT_OR_STRING:
-        if (w->v2)
-            return scalar("string", "int-or-string");
-        return json_pack("{s:s, s:[{s:s}, {s:s}]}", "format", "int-or-string", "oneOf", "type",
-                         "integer", "type", "string");
+        return named_scalar(w, t->shape);
     case SCHEMA_ANY:
         return json_object();
     case SCHEMA_OBJECT:
@@ -149,102 +194,52 @@ static json_t *schema_of(struct writer *w, const struct schema_type *t)
     }
     if (!t->name[0]) /* a struct inside a custom resource */
         return struct_schema(w, t);
-    type_name(name, t, "");
+    type_name(name, t);
     if (!json_object_get(w->schemas, name)) {
         json_object_set_new(w->schemas, name, json_null()); /* seen: types may hold themselves */
         json_object_set_new(w->schemas, name, struct_schema(w, t));
     }
-    return ref_to(w, name);
+    return openapi_ref(w, name);
 }
 
 /* ---- kinds ---- */
 
-static json_t *gvk(const struct schema_kind *k, const char *suffix)
+json_t *openapi_gvk(const struct schema_kind *k, const char *suffix)
 {
     return json_pack("{s:s, s:s, s:o}", "group", k->group, "version", k->version, "kind",
                      json_sprintf("%s%s", k->kind, suffix));
 }
 
-static void kind_name(char out[NAME_MAX_BYTES], const struct schema_kind *k, const char *suffix)
+static void add_kind(struct openapi_writer *w, const struct schema_kind *k)
 {
-    if (k->custom)
-        crd_openapi_name(out, NAME_MAX_BYTES, k, suffix);
-    else
-        type_name(out, k->type, suffix);
-}
-
-static json_t *kind_schema(struct writer *w, const struct schema_kind *k)
-{
-    char name[NAME_MAX_BYTES];
-
-    if (!k->custom)
-        return schema_of(w, k->type);
-    kind_name(name, k, "");
-    json_t *meta = schema_of(w, schema_builtin_type("meta/v1", "ObjectMeta"));
-    json_object_set_new(w->schemas, name, crd_openapi_schema(k->custom, meta, w->v2));
-    return ref_to(w, name);
-}
-
-static void add_kind(struct writer *w, const struct schema_kind *k)
-{
-    char name[NAME_MAX_BYTES], list_name[NAME_MAX_BYTES];
-    json_t *item = kind_schema(w, k), *list;
+    char name[OPENAPI_NAME_MAX], list_name[OPENAPI_NAME_MAX];
     const struct schema_type *list_meta = schema_builtin_type("meta/v1", "ListMeta");
+    json_t *list, *meta;
 
-    kind_name(name, k, "");
+    openapi_kind_name(name, k, "");
+    openapi_kind_name(list_name, k, "List");
+    if (k->custom) {
+        meta = openapi_schema_of(w, schema_builtin_type("meta/v1", "ObjectMeta"));
+        json_object_set_new(w->schemas, name, crd_openapi_schema(k->custom, meta, w->v2));
+    } else {
+        json_decref(openapi_schema_of(w, k->type)); /* it is among the schemas now */
+    }
     json_object_set_new(json_object_get(w->schemas, name), "x-kubernetes-group-version-kind",
-                        json_pack("[o]", gvk(k, "")));
-    if (!(k->verbs & SCHEMA_LIST_VERB)) {
-        json_decref(item);
+                        json_pack("[o]", openapi_gvk(k, "")));
+    if (!(k->verbs & SCHEMA_LIST_VERB))
         return;
-    }
-    list =
-        json_pack("{s:s, s:[s], s:{s:o, s:o, s:o, s:{s:s, s:o}}, s:[o]}", "type", "object",
-                  "required", "items", "properties", "apiVersion", scalar("string", NULL), "kind",
-                  scalar("string", NULL), "metadata", schema_of(w, list_meta), "items", "type",
-                  "array", "items", item, "x-kubernetes-group-version-kind", gvk(k, "List"));
-    kind_name(list_name, k, "List");
+    list = json_pack("{s:s, s:[s], s:{s:o, s:o, s:o, s:{s:s, s:o}}, s:[o]}", "type", "object",
+                     "required", "items", "properties", "apiVersion", scalar("string", NULL),
+                     "kind", scalar("string", NULL), "metadata", openapi_schema_of(w, list_meta),
+                     "items", "type", "array", "items", openapi_ref(w, name),
+                     "x-kubernetes-group-version-kind", openapi_gvk(k, "List"));
     json_object_set_new(w->schemas, list_name, list);
-}
-
-static json_t *query(const char *name, bool v2)
-{
-    if (v2)
-        return json_pack("{s:s, s:s, s:s, s:b}", "name", name, "in", "query", "type", "string",
-                         "uniqueItems", 1);
-    return json_pack("{s:s, s:s, s:{s:s}}", "name", name, "in", "query", "schema", "type",
-                     "string");
-}
-
-/* kubectl looks for the PATCH of a kind to see whether dryRun and fieldValidation are known. */
-static void add_paths(const struct writer *w, json_t *paths, const struct schema_kind *k)
-{
-    static const char *const params[] = { "dryRun", "fieldManager", "fieldValidation", "force" };
-    char path[NAME_MAX_BYTES];
-    json_t *parameters = json_array(), *answer;
-
-    snprintf(path, sizeof path, "/%s%s%s/%s/%s%s/{name}", k->group[0] ? "apis" : "api",
-             k->group[0] ? "/" : "", k->group, k->version,
-             k->namespaced ? "namespaces/{namespace}/" : "", k->plural);
-    for (size_t i = 0; i < ARRAY_LEN(params); i++)
-        json_array_append_new(parameters, query(params[i], w->v2));
-    answer = json_pack("{s:{s:s}}", "200", "description", "OK");
-    if (!(k->verbs & SCHEMA_PATCH)) {
-        json_decref(parameters);
-        json_decref(answer);
-        return;
-    }
-    json_object_set_new(paths, path,
-                        json_pack("{s:{s:s, s:o, s:o, s:s, s:o}}", "patch", "operationId",
-                                  k->plural, "parameters", parameters, "responses", answer,
-                                  "x-kubernetes-action", "patch", "x-kubernetes-group-version-kind",
-                                  gvk(k, "")));
 }
 
 json_t *openapi_v3(const struct schema *s, struct str group, struct str version,
                    const char *git_version)
 {
-    struct writer w = { .ref = "#/components/schemas/", .schemas = json_object() };
+    struct openapi_writer w = { .ref = "#/components/schemas/", .schemas = json_object() };
     json_t *paths = json_object();
     size_t n;
     const struct schema_kind *const *k = schema_kinds(s, &n);
@@ -253,7 +248,7 @@ json_t *openapi_v3(const struct schema *s, struct str group, struct str version,
         if (!str_is(group, k[i]->group) || !str_is(version, k[i]->version))
             continue;
         add_kind(&w, k[i]);
-        add_paths(&w, paths, k[i]);
+        openapi_add_paths(&w, paths, k[i]);
     }
     return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "openapi", "3.0.0", "info", "title",
                      "Kubernetes", "version", git_version, "paths", paths, "components", "schemas",
@@ -262,14 +257,14 @@ json_t *openapi_v3(const struct schema *s, struct str group, struct str version,
 
 json_t *openapi_v2(const struct schema *s, const char *git_version)
 {
-    struct writer w = { .ref = "#/definitions/", .v2 = true, .schemas = json_object() };
+    struct openapi_writer w = { .ref = "#/definitions/", .v2 = true, .schemas = json_object() };
     json_t *paths = json_object();
     size_t n;
     const struct schema_kind *const *k = schema_kinds(s, &n);
 
     for (size_t i = 0; i < n; i++) {
         add_kind(&w, k[i]);
-        add_paths(&w, paths, k[i]);
+        openapi_add_paths(&w, paths, k[i]);
     }
     return json_pack("{s:s, s:{s:s, s:s}, s:o, s:o}", "swagger", "2.0", "info", "title",
                      "Kubernetes", "version", git_version, "paths", paths, "definitions",

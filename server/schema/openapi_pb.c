@@ -147,6 +147,8 @@ static int paths(struct buf *out, const json_t *all)
         const json_t *patch = json_object_get(item, "patch");
         auto_buf op = BUF(DOC_MAX_BYTES), one = BUF(DOC_MAX_BYTES), named = BUF(DOC_MAX_BYTES);
 
+        if (!patch)
+            continue; /* kubectl looks at no other operation */
         json_array_foreach(json_object_get(patch, "parameters"), i, p)
         {
             if (parameter(&op, p))

@@ -64,6 +64,7 @@ enum schema_field_flag {
     SCHEMA_PATCH_MERGE = 32,    /* strategic merge: lists merge (by merge_key, or as a set) */
     SCHEMA_PATCH_RETAIN = 64,   /* strategic merge: $retainKeys is understood */
     SCHEMA_PATCH_REPLACE = 128, /* strategic merge: replaced as a whole */
+    SCHEMA_OPTIONAL = 256,      /* always written, but clients may leave it out (OpenAPI) */
 };
 
 struct schema_type;

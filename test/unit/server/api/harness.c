@@ -195,6 +195,9 @@ static void on_answer(void *arg, int status, const struct http_headers *h, struc
     keep(q->a.vary, sizeof q->a.vary, h, "vary");
     keep(q->a.allow, sizeof q->a.allow, h, "allow");
     keep(q->a.retry_after, sizeof q->a.retry_after, h, "retry-after");
+    keep(q->a.etag, sizeof q->a.etag, h, "etag");
+    keep(q->a.location, sizeof q->a.location, h, "location");
+    keep(q->a.cache_control, sizeof q->a.cache_control, h, "cache-control");
     assert_int_equal(buf_add_str(&q->a.body, body), 0);
     if (body.n && json_parse(&q->a.doc, body, &ignored))
         q->a.doc = NULL;

@@ -49,6 +49,7 @@ struct answer {
     struct buf body; /* all of it */
     char warning[256];
     char type[128], encoding[32], vary[64], allow[64], retry_after[16];
+    char etag[64], location[256], cache_control[64];
 };
 void answer_deinit(struct answer *a);
 #define auto_answer __attribute__((cleanup(answer_deinit))) struct answer
