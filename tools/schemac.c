@@ -193,6 +193,8 @@ static void put_kinds(struct compiler *c, FILE *o)
             *storage_version++ = '\0';
         fprintf(o, "    { .group = \"%s\", .version = \"%s\", .kind = \"%s\", .plural = \"%s\",\n",
                 strcmp(gv, "core") == 0 ? "" : gv, version, k->kind, k->plural);
+        fprintf(o, "      .group_priority = %u, .version_priority = %u,\n", k->group->priority,
+                k->group->version_priority);
         fprintf(o, "      .singular = \"%s\", .short_names = KS%zu, .categories = KC%zu,\n",
                 k->singular, i, i);
         fprintf(o, "      .selectable = KF%zu, .namespaced = %d, .create_on_update = %d,\n", i,

@@ -33,6 +33,7 @@ struct field {
 
 struct group {
     const char *gv; /* "apps/v1" */
+    unsigned priority, version_priority;
     const char *uses[USES_MAX];
     size_t n_uses;
 };

@@ -96,10 +96,14 @@ static const struct word formats[] = {
 };
 
 static const struct word field_flags[] = {
-    { "required", "SCHEMA_REQUIRED" },   { "nonempty", "SCHEMA_NONEMPTY" },
-    { "immutable", "SCHEMA_IMMUTABLE" }, { "atomic", "SCHEMA_ATOMIC" },
-    { "retain", "SCHEMA_PATCH_RETAIN" }, { "replace", "SCHEMA_PATCH_REPLACE" },
-    { "merge", "SCHEMA_PATCH_MERGE" },   { "written", "SCHEMA_REQUIRED | SCHEMA_OPTIONAL" },
+    { "required", "SCHEMA_REQUIRED" },
+    { "nonempty", "SCHEMA_NONEMPTY" },
+    { "immutable", "SCHEMA_IMMUTABLE" },
+    { "atomic", "SCHEMA_ATOMIC" },
+    { "retain", "SCHEMA_PATCH_RETAIN" },
+    { "replace", "SCHEMA_PATCH_REPLACE" },
+    { "merge", "SCHEMA_PATCH_MERGE" },
+    { "written", "SCHEMA_REQUIRED | SCHEMA_OPTIONAL" },
     { NULL, NULL },
 };
 
@@ -412,8 +416,8 @@ static struct type *read_type(struct compiler *c, char **w, size_t n)
     bool atomic = !is_enum && n == 3 && strcmp(w[2], "atomic") == 0;
 
     if (n < 2 || (is_enum ? n < 3 : n > 2 && !atomic)) {
-        schemac_complain(c, c->at,
-                         is_enum ? "want: enum NAME VALUE..." : "want: %s NAME [atomic]", w[0]);
+        schemac_complain(c, c->at, is_enum ? "want: enum NAME VALUE..." : "want: %s NAME [atomic]",
+                         w[0]);
         return NULL;
     }
     for (size_t i = 0; i < c->n_types; i++)
@@ -444,6 +448,15 @@ static struct type *read_type(struct compiler *c, char **w, size_t n)
             *PUSH(c, t->fields, t->n_fields) = head[i];
     }
     return t;
+}
+
+/* 0: no such number */
+static unsigned priority_of(const char *s)
+{
+    char *end;
+    unsigned long n = strtoul(s, &end, 10);
+
+    return *end || n > 20000 ? 0 : (unsigned)n;
 }
 
 static void read_line(struct compiler *c, char *line, struct kind **k, struct type **t)
@@ -482,6 +495,10 @@ static void read_line(struct compiler *c, char *line, struct kind **k, struct ty
             else
                 c->group->uses[c->group->n_uses++] = schemac_text(c, "%s", w[i]);
         }
+    } else if (strcmp(w[0], "priority") == 0) {
+        if (n != 3 || !(c->group->priority = priority_of(w[1])) ||
+            !(c->group->version_priority = priority_of(w[2])))
+            schemac_complain(c, c->at, "want: priority GROUP VERSION, numbers from 1 to 20000");
     } else if (strcmp(w[0], "kind") == 0) {
         *k = read_kind(c, w, n);
     } else if (strcmp(w[0], "type") == 0 || strcmp(w[0], "object") == 0 ||

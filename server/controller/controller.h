@@ -22,9 +22,12 @@ enum watched {
     WATCH_SERVICE,    /* default/kubernetes only, as the next two; kept */
     WATCH_ENDPOINTS,
     WATCH_SLICE,
-    WATCH_CA_MAPS,  /* kube-root-ca.crt of each namespace; kept */
-    WATCH_ACCOUNTS, /* the service account default of each namespace; kept */
-    WATCH_BUDGETS,  /* PodDisruptionBudgets; kept */
+    WATCH_CA_MAPS,      /* kube-root-ca.crt of each namespace; kept */
+    WATCH_ACCOUNTS,     /* the service account default of each namespace; kept */
+    WATCH_BUDGETS,      /* PodDisruptionBudgets; kept */
+    WATCH_API_SERVICES, /* kept */
+    WATCH_CRDS,         /* CustomResourceDefinitions; told, not kept */
+    WATCH_PRIORITIES,   /* PriorityClasses; told, not kept */
     WATCHES_N,
 };
 #define WATCH_BIT(w) (1u << (w))
@@ -72,6 +75,8 @@ extern const struct controller_ops event_ttl_controller;
 extern const struct controller_ops token_cleaner_controller;
 extern const struct controller_ops disruption_controller;
 extern const struct controller_ops gc_controller;
+extern const struct controller_ops system_priorities_controller;
+extern const struct controller_ops api_services_controller;
 
 void kubernetes_service_changed(struct controller *c); /* live_servers has another answer */
 

@@ -16,6 +16,7 @@ static const struct controller_ops *const all[] = {
     &node_role_controller,           &node_companion_controller, &namespace_defaults_controller,
     &namespace_lifecycle_controller, &pod_gc_controller,         &event_ttl_controller,
     &token_cleaner_controller,       &disruption_controller,     &gc_controller,
+    &system_priorities_controller,   &api_services_controller,
 };
 
 static const struct {
@@ -45,6 +46,13 @@ static const struct {
     [WATCH_ACCOUNTS] = { .ref = { .resource = "serviceaccounts" },
                          .opts = { .field_selector = "metadata.name=default" } },
     [WATCH_BUDGETS] = { .ref = { .group = "policy", .resource = "poddisruptionbudgets" } },
+    [WATCH_API_SERVICES] = { .ref = { .group = "apiregistration.k8s.io",
+                                      .resource = "apiservices" } },
+    [WATCH_CRDS] = { .ref = { .group = "apiextensions.k8s.io",
+                              .resource = "customresourcedefinitions" },
+                     .no_cache = true },
+    [WATCH_PRIORITIES] = { .ref = { .group = "scheduling.k8s.io", .resource = "priorityclasses" },
+                           .no_cache = true },
 };
 
 struct watching {
@@ -230,11 +238,12 @@ void controllers_start(struct controllers **out, const struct controllers_config
         wanted |= all[i]->watches;
     }
     /* the kubernetes Service's first: their lists are short, and agents wait */
-    static const enum watched order[WATCHES_N] = {
-        WATCH_SERVICE,  WATCH_ENDPOINTS, WATCH_SLICE,      WATCH_NODES,
-        WATCH_LEASES,   WATCH_SECRETS,   WATCH_NAMESPACES, WATCH_CA_MAPS,
-        WATCH_ACCOUNTS, WATCH_BUDGETS,   WATCH_PODS,       WATCH_EVENTS,
+    static const enum watched order[] = {
+        WATCH_SERVICE, WATCH_ENDPOINTS,  WATCH_SLICE,        WATCH_NODES,    WATCH_LEASES,
+        WATCH_SECRETS, WATCH_NAMESPACES, WATCH_CA_MAPS,      WATCH_ACCOUNTS, WATCH_BUDGETS,
+        WATCH_PODS,    WATCH_EVENTS,     WATCH_API_SERVICES, WATCH_CRDS,     WATCH_PRIORITIES,
     };
+    _Static_assert(ARRAY_LEN(order) == WATCHES_N, "each is started");
     for (size_t i = 0; i < WATCHES_N; i++) {
         enum watched w = order[i];
         struct local_watch_events events = { .on_event = on_event,

@@ -9,11 +9,11 @@ const struct resource_hooks *resource_hooks_find(const struct schema_kind *k)
 {
     static const struct resource_hooks none = { 0 };
     static const struct resource_hooks *const all[] = {
-        &resource_pods,         &resource_nodes,   &resource_namespaces,
-        &resource_services,     &resource_leases,  &resource_serviceaccounts,
-        &resource_claims,       &resource_volumes, &resource_podtemplates,
-        &resource_quotas,       &resource_jobs,    &resource_daemonsets,
-        &resource_statefulsets,
+        &resource_pods,         &resource_nodes,       &resource_namespaces,
+        &resource_services,     &resource_leases,      &resource_serviceaccounts,
+        &resource_claims,       &resource_volumes,     &resource_podtemplates,
+        &resource_quotas,       &resource_jobs,        &resource_daemonsets,
+        &resource_statefulsets, &resource_apiservices,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(all); i++)

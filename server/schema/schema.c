@@ -6,12 +6,13 @@
 #include "server/schema/tables.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 const struct schema_scale schema_scale_builtin = { "spec.replicas", "status.replicas",
                                                    "spec.selector" };
 
 struct schema {
-    const struct schema_kind **v; /* core first, then groups, newer versions, plurals by name */
+    const struct schema_kind **v; /* see schema_kinds */
     size_t n;
     struct map *by_key; /* "group/version/plural" and "group/version#Kind" to the kind */
     uint64_t generation;
@@ -35,12 +36,67 @@ static struct str key_of(char out[KEY_MAX], const struct schema_kind *k, bool by
                     str_of(by_kind ? k->kind : k->plural));
 }
 
-static int order(const struct schema_kind *a, const struct schema_kind *b)
+/* "v2beta1": its major, stage (GA is the highest) and minor. False: no such version. */
+static bool parse_version(const char *s, unsigned long out[3])
+{
+    static const struct {
+        const char *word;
+        unsigned long stage;
+    } stages[] = { { "beta", 1 }, { "alpha", 0 } };
+    char *end;
+
+    if (s[0] != 'v' || s[1] < '1' || s[1] > '9')
+        return false;
+    out[0] = strtoul(s + 1, &end, 10);
+    out[1] = 2;
+    out[2] = 0;
+    if (!*end)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
+        size_t n = strlen(stages[i].word);
+        if (strncmp(end, stages[i].word, n) != 0 || end[n] < '1' || end[n] > '9')
+            continue;
+        out[1] = stages[i].stage;
+        out[2] = strtoul(end + n, &end, 10);
+        return !*end;
+    }
+    return false;
+}
+
+int schema_version_order(const char *a, const char *b)
+{
+    static const int places[] = { 1, 0, 2 }; /* the stage decides first */
+    unsigned long x[3], y[3];
+    bool is_a = parse_version(a, x), is_b = parse_version(b, y);
+
+    if (!is_a || !is_b)
+        return is_a ? -1 : is_b ? 1 : strcmp(a, b);
+    for (size_t i = 0; i < ARRAY_LEN(places); i++)
+        if (x[places[i]] != y[places[i]])
+            return x[places[i]] > y[places[i]] ? -1 : 1;
+    return 0;
+}
+
+/* Kinds of one group lie together: whoever joins it takes its place. */
+static int group_priority(const struct schema *s, const struct schema_kind *k)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->v[i]->group, k->group) == 0)
+            return s->v[i]->group_priority;
+    return k->group_priority;
+}
+
+static int order(const struct schema *s, const struct schema_kind *a, const struct schema_kind *b)
 {
     int d = strcmp(a->group, b->group);
 
+    if (d) {
+        int other = group_priority(s, b) - group_priority(s, a);
+        return other ? other : d;
+    }
+    d = b->version_priority - a->version_priority;
     if (!d)
-        d = strcmp(b->version, a->version); /* v2 is preferred to v1 */
+        d = schema_version_order(a->version, b->version);
     return d ? d : strcmp(a->plural, b->plural);
 }
 
@@ -52,10 +108,12 @@ bool schema_add(struct schema *s, const struct schema_kind *k)
     if (!plural.n || !kind.n || map_get(s->by_key, plural) || map_get(s->by_key, kind))
         return false;
     s->v = mem_realloc(s->v, (s->n + 1) * sizeof *s->v);
-    size_t i = s->n++;
-    for (; i > 0 && order(k, s->v[i - 1]) < 0; i--)
-        s->v[i] = s->v[i - 1];
+    size_t i = s->n;
+    for (; i > 0 && order(s, k, s->v[i - 1]) < 0; i--)
+        continue;
+    memmove(s->v + i + 1, s->v + i, (s->n - i) * sizeof *s->v);
     s->v[i] = k;
+    s->n++;
     map_set(s->by_key, plural, (void *)(uintptr_t)k);
     map_set(s->by_key, kind, (void *)(uintptr_t)k);
     s->generation++;

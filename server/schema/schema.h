@@ -150,6 +150,8 @@ struct schema_convert {
 struct schema_kind {
     const char *group;   /* "" for core */
     const char *version; /* "v1" */
+    /* What an APIService says of them: higher ones come first in discovery. 0: a custom kind's. */
+    uint16_t group_priority, version_priority;
     const char *kind, *plural, *singular;
     const char *const *short_names; /* NULL-terminated, never NULL; the same below */
     const char *const *categories;
@@ -199,8 +201,13 @@ bool schema_has_version(const struct schema *s, struct str group, struct str ver
 bool schema_is_builtin(const struct schema_kind *k);
 /* NULL when k has no such subresource. */
 const struct schema_sub *schema_find_sub(const struct schema_kind *k, struct str name);
-/* All kinds, groups in discovery order, plurals sorted inside. */
+/* All kinds. Groups by their priority, then by name; in one, versions by theirs, then as
+ * schema_version_order has them; in these, plurals by name. */
 const struct schema_kind *const *schema_kinds(const struct schema *s, size_t *n);
+
+/* < 0: version a is preferred to b. v2, v1, v1beta2, v1alpha1, then other words by the alphabet
+ * (apimachinery pkg/version CompareKubeAwareVersionStrings). */
+int schema_version_order(const char *a, const char *b);
 
 /* "v1" or "apps/v1". out holds SCHEMA_API_VERSION_MAX bytes; returns out. */
 #define SCHEMA_API_VERSION_MAX 320

@@ -155,6 +155,46 @@ static void namespaces_get_their_defaults(void **state)
     "{\"metadata\":{\"name\":\"" name "\"},\"spec\":{\"nodeName\":\"" node                         \
     "\",\"containers\":[{\"name\":\"c\",\"image\":\"i\"}]}}"
 
+static void what_every_cluster_has_is_made_and_kept(void **state)
+{
+    struct local_ref node = ref("priorityclasses", NULL, "system-node-critical");
+    struct local_ref cluster = ref("priorityclasses", NULL, "system-cluster-critical");
+    struct local_ref core = ref("apiservices", NULL, "v1."),
+                     apps = ref("apiservices", NULL, "v1.apps");
+    struct local_ref own = ref("apiservices", NULL, "v1.apiregistration.k8s.io");
+    struct local_ref stale = ref("apiservices", NULL, "v1.gone.example.com");
+    struct local_ref foreign = ref("apiservices", NULL, "v1.metrics.k8s.io");
+
+    (void)state;
+    node.group = cluster.group = "scheduling.k8s.io";
+    core.group = apps.group = own.group = stale.group = foreign.group = "apiregistration.k8s.io";
+    cluster_create(&c, &stale,
+                   "{\"metadata\":{\"name\":\"v1.gone.example.com\",\"labels\":{"
+                   "\"kube-aggregator.kubernetes.io/automanaged\":\"true\"}},\"spec\":{\"group\":"
+                   "\"gone.example.com\",\"version\":\"v1\",\"groupPriorityMinimum\":1000,"
+                   "\"versionPriority\":100}}");
+    cluster_create(&c, &foreign,
+                   "{\"metadata\":{\"name\":\"v1.metrics.k8s.io\"},\"spec\":{\"group\":"
+                   "\"metrics.k8s.io\",\"version\":\"v1\",\"groupPriorityMinimum\":100,"
+                   "\"versionPriority\":100,\"service\":{\"namespace\":\"n\",\"name\":\"s\"}}}");
+    cluster_expect(&c, &node, "preemptionPolicy", "PreemptLowerPriority");
+    cluster_expect(&c, &cluster, "metadata.name", "system-cluster-critical");
+    cluster_expect(&c, &core, "status.conditions[0].reason", "Local");
+    cluster_expect(&c, &apps, "status.conditions[0].status", "True");
+    cluster_expect(&c, &stale, NULL, NULL);
+    cluster_delete(&c, &node);
+    cluster_expect(&c, &node, "metadata.name", "system-node-critical");
+    cluster_delete(&c, &core);
+    cluster_expect(&c, &core, "spec.version", "v1");
+    cluster_patch(&c, &apps, "{\"spec\":{\"group\":\"apps\",\"service\":{\"namespace\":\"n\"}}}");
+    cluster_expect(&c, &apps, "spec.service.namespace", "");
+    json_auto_t *one = cluster_get(&c, &apps), *kept = cluster_get(&c, &foreign),
+                *none = cluster_get(&c, &own);
+    assert_int_equal(json_i64_at(one, "spec.groupPriorityMinimum", 0), 17800);
+    assert_null(json_object_get(kept, "status.conditions")); /* nobody says that it is there */
+    assert_null(none);
+}
+
 static void deleted_namespaces_are_emptied_and_go(void **state)
 {
     struct local_ref ns = ref("namespaces", NULL, "doomed"), map = ref("configmaps", "doomed", "m");
@@ -280,6 +320,7 @@ int main(void)
         TEST(new_nodes_get_all_a_server_gives),
         TEST(passwords_and_leases_go_with_their_node),
         TEST(namespaces_get_their_defaults),
+        TEST(what_every_cluster_has_is_made_and_kept),
         TEST(deleted_namespaces_are_emptied_and_go),
         TEST(pods_of_a_deleted_node_go_after_the_quarantine),
         TEST(old_events_and_expired_tokens_go),

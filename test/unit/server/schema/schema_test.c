@@ -213,6 +213,58 @@ static void a_kind_may_come_and_go_while_running(void **state)
     assert_int_equal(n, n_after);
 }
 
+static void versions_are_ordered_as_kubernetes_does(void **state)
+{
+    static const char *const order[] = { "v10",      "v2",      "v1",        "v11beta2",
+                                         "v10beta3", "v3beta1", "v12alpha1", "v11alpha2",
+                                         "foo1",     "foo10" };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(order); i++)
+        for (size_t j = 0; j < ARRAY_LEN(order); j++) {
+            int d = schema_version_order(order[i], order[j]);
+            if ((d > 0) - (d < 0) != (i > j) - (i < j))
+                fail_msg("%s and %s: %d", order[i], order[j], d);
+        }
+}
+
+/* A kind that joins a group lies with it, whatever its own priority; new groups come last. */
+static void kinds_that_come_later_find_their_place(void **state)
+{
+    AUTO(schema) struct schema *s = schema_new();
+    static const char *const none[] = { NULL };
+    static const struct schema_type type = { .name = "", .shape = SCHEMA_STRUCT };
+#define KIND(g, v, k)                                                                              \
+    {                                                                                              \
+        .group = g, .version = v, .kind = k, .plural = k, .singular = k, .short_names = none,      \
+        .categories = none, .selectable = none, .type = &type                                      \
+    }
+    static const struct schema_kind kinds[] = { KIND("b.example.com", "v1beta1", "x"),
+                                                KIND("policy", "v2", "x"),
+                                                KIND("a.example.com", "v1", "x"),
+                                                KIND("b.example.com", "v1", "x"),
+                                                KIND("policy", "v3", "x") };
+    static const char *const last[] = { "policy/v1", "policy/v3", "policy/v2" };
+    char api[SCHEMA_API_VERSION_MAX];
+    size_t n, at = 0;
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        assert_true(schema_add(s, &kinds[i]));
+    const struct schema_kind *const *k = schema_kinds(s, &n);
+    assert_string_equal(schema_api_version(k[n - 3], api), "a.example.com/v1");
+    assert_string_equal(schema_api_version(k[n - 2], api), "b.example.com/v1");
+    assert_string_equal(schema_api_version(k[n - 1], api), "b.example.com/v1beta1");
+    while (strcmp(k[at]->group, "policy") != 0)
+        at++;
+    for (size_t i = 0; i < ARRAY_LEN(last); i++)
+        assert_string_equal(schema_api_version(k[at + i], api), last[i]);
+    for (size_t i = 1; i < n; i++) /* no group is in two places */
+        for (size_t j = 0; j + 1 < i; j++)
+            if (strcmp(k[i]->group, k[i - 1]->group) != 0)
+                assert_string_not_equal(k[i]->group, k[j]->group);
+}
+
 static void embedded_types_lie_flat_and_remember_their_message(void **state)
 {
     const struct schema_type *probe = schema_builtin_type("core/v1", "Probe");
@@ -234,6 +286,8 @@ int main(void)
         cmocka_unit_test(every_kind_is_served),
         cmocka_unit_test(kinds_that_a_server_of_this_version_has_not_are_not_offered),
         cmocka_unit_test(a_kind_may_come_and_go_while_running),
+        cmocka_unit_test(versions_are_ordered_as_kubernetes_does),
+        cmocka_unit_test(kinds_that_come_later_find_their_place),
         cmocka_unit_test(embedded_types_lie_flat_and_remember_their_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,6 +213,30 @@ static void discovery_lists_what_is_served(void **state)
     assert_null(document(d, "/apis/", ""));
 }
 
+/* pkg/controlplane/apiserver/aggregator.go and cmd/kube-apiserver/app/aggregator.go, 1.32; the
+ * aggregator puts its own group first. */
+static void groups_come_in_upstreams_order(void **state)
+{
+    static const char want[] =
+        "apiregistration.k8s.io apps events.k8s.io authentication.k8s.io authorization.k8s.io "
+        "autoscaling batch certificates.k8s.io networking.k8s.io policy rbac.authorization.k8s.io "
+        "storage.k8s.io admissionregistration.k8s.io apiextensions.k8s.io scheduling.k8s.io "
+        "coordination.k8s.io node.k8s.io discovery.k8s.io flowcontrol.apiserver.k8s.io ";
+    AUTO(schema) struct schema *s = schema_new();
+    AUTO(discovery) struct discovery *d = discovery_new(s, "x", "v1.32.0");
+    json_auto_t *all = document(d, "/apis", ""), *hpa = document(d, "/apis/autoscaling", "");
+    auto_buf names = BUF(1024);
+    json_t *g;
+    size_t i;
+    (void)state;
+
+    json_array_foreach(json_object_get(all, "groups"), i, g)
+        assert_int_equal(buf_addf(&names, "%s ", json_str_at(g, "name", "")), 0);
+    assert_string_equal(buf_cstr(&names), want);
+    assert_string_equal(json_str_at(hpa, "preferredVersion.version", ""), "v2");
+    assert_string_equal(json_str_at(hpa, "versions[1].version", ""), "v1");
+}
+
 static void discovery_aggregates_when_asked(void **state)
 {
     static const char accept[] =
@@ -290,6 +314,7 @@ int main(void)
         cmocka_unit_test(durations_are_short),
         cmocka_unit_test(field_selectors_see_the_supported_fields),
         cmocka_unit_test(discovery_lists_what_is_served),
+        cmocka_unit_test(groups_come_in_upstreams_order),
         cmocka_unit_test(discovery_aggregates_when_asked),
         cmocka_unit_test(openapi_describes_every_version),
         cmocka_unit_test(openapi_v2_comes_as_protobuf_when_only_that_is_read),
