@@ -29,8 +29,13 @@ static void rename_fields(json_t *doc, int from)
 
 static void event_from_stored(const struct schema_kind *k, json_t *doc)
 {
+    static const char *const texts[] = { "reportingController", "reportingInstance" };
+
     (void)k;
     rename_fields(doc, 1);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) /* this group leaves out what is empty */
+        if (json_object_get(doc, texts[i]) && !json_string_length(json_object_get(doc, texts[i])))
+            json_object_del(doc, texts[i]);
 }
 
 static void event_to_stored(const struct schema_kind *k, json_t *doc)
