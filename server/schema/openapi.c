@@ -180,8 +180,8 @@ json_t *openapi_schema_of(struct openapi_writer *w, const struct schema_type *t)
     case SCHEMA_TIME:
     case SCHEMA_MICROTIME:
         return named_scalar(w, t->shape);
-    case SCHEMA_ANY:
-        return json_object();
+    case SCHEMA_ANY: /* kubectl's templates fail over an empty schema */
+        return json_pack("{s:b}", "x-kubernetes-preserve-unknown-fields", 1);
     case SCHEMA_OBJECT:
         return scalar("object", NULL);
     case SCHEMA_LIST:

@@ -230,6 +230,30 @@ static void schemas_say_what_upstreams_say(void **state)
     }
 }
 
+/* kubectl explain takes an empty object for no schema at all. */
+static void check_not_empty(const json_t *properties, const char *where)
+{
+    const char *name;
+    json_t *s;
+
+    json_object_foreach((json_t *)properties, name, s)
+    {
+        if (!json_object_size(s))
+            fail_msg("%s: %s is an empty schema", where, name);
+        check_not_empty(json_object_get(s, "properties"), name);
+        if (json_object_get(s, "items") && !json_object_size(json_object_get(s, "items")))
+            fail_msg("%s: the items of %s are an empty schema", where, name);
+    }
+}
+
+static void no_schema_is_empty(void **state)
+{
+    json_auto_t *v2 = document("/openapi/v2");
+    (void)state;
+
+    check_not_empty(json_object_get(v2, "definitions"), "definitions");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +262,7 @@ int main(void)
         cmocka_unit_test(every_resource_is_found_by_its_path),
         cmocka_unit_test(references_lead_somewhere),
         cmocka_unit_test(schemas_say_what_upstreams_say),
+        cmocka_unit_test(no_schema_is_empty),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
