@@ -39,8 +39,12 @@ static const json_t *walk(const struct schema_kind *k, const json_t *obj, const 
 /* Labels that are not the path of a value (upstream's pod and event strategies). */
 const char *fields_path(const struct schema_kind *k, const char *label)
 {
-    if (strcmp(k->kind, "Event") == 0 && strcmp(label, "source") == 0)
-        return k->group[0] ? "deprecatedSource.component" : "source.component";
+    bool source = strcmp(k->kind, "Event") == 0 && strcmp(label, "source") == 0;
+
+    if (source && k->group[0] == '\0')
+        return "source.component";
+    if (source && strcmp(k->group, "events.k8s.io") == 0)
+        return "deprecatedSource.component";
     if (strcmp(k->group, "batch") == 0 && strcmp(label, "status.successful") == 0)
         return "status.succeeded";
     return label;

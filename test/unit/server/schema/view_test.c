@@ -163,6 +163,34 @@ static void field_selectors_see_the_supported_fields(void **state)
     }
 }
 
+/* pkg/apis/events/v1/conversion.go: the labels of this group are its own fields. */
+static void events_are_selected_by_the_fields_of_their_group(void **state)
+{
+    static const char *const rows[][3] = {
+        { "v1", "involvedObject.kind", "Pod" },
+        { "v1", "source", "kubelet" },
+        { "v1", "regarding.kind", NULL },
+        { "events.k8s.io/v1", "regarding.kind", "Pod" },
+        { "events.k8s.io/v1", "source", "kubelet" },
+        { "events.k8s.io/v1", "reportingController", "c" },
+        { "events.k8s.io/v1", "involvedObject.kind", NULL },
+    };
+    AUTO(schema) struct schema *s = schema_new();
+    json_auto_t *o = json_of("{'involvedObject':{'kind':'Pod'},'reportingComponent':'c',"
+                             "'source':{'component':'kubelet'}}");
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct schema_kind *k = schema_find_api(s, rows[i][0], "Event");
+        json_auto_t *doc = json_deep_copy(o);
+        char scratch[FIELDS_SCRATCH_MAX];
+        if (k->convert)
+            k->convert->from_stored(k, doc);
+        const char *v = fields_value(k, doc, rows[i][1], scratch);
+        assert_string_equal(v ? v : "(not supported)", rows[i][2] ? rows[i][2] : "(not supported)");
+    }
+}
+
 static json_t *document(struct discovery *d, const char *path, const char *accept)
 {
     struct discovery_doc doc;
@@ -313,6 +341,7 @@ int main(void)
         cmocka_unit_test(a_pods_status_is_one_word),
         cmocka_unit_test(durations_are_short),
         cmocka_unit_test(field_selectors_see_the_supported_fields),
+        cmocka_unit_test(events_are_selected_by_the_fields_of_their_group),
         cmocka_unit_test(discovery_lists_what_is_served),
         cmocka_unit_test(groups_come_in_upstreams_order),
         cmocka_unit_test(discovery_aggregates_when_asked),
