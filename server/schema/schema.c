@@ -229,6 +229,15 @@ const char *schema_api_version(const struct schema_kind *k, char *out)
     return out;
 }
 
+const char *schema_stored_version(const struct schema_kind *k, char *out)
+{
+    bool core = strcmp(k->storage_group, "core") == 0;
+
+    snprintf(out, SCHEMA_API_VERSION_MAX, "%s%s%s", core ? "" : k->storage_group, core ? "" : "/",
+             k->storage_version);
+    return out;
+}
+
 const struct schema_field *schema_field(const struct schema_type *t, const char *name)
 {
     size_t low = 0, high = t->shape == SCHEMA_STRUCT ? t->n_fields : 0;

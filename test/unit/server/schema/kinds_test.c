@@ -163,8 +163,10 @@ static void every_resource_looks_as_upstreams(void **state)
         const struct schema_kind *k = schema_find_api(schema, rows[i].api, rows[i].kind + cluster);
         auto_buf names = BUF(256), verbs = BUF(256), subs = BUF(1024), select = BUF(1024);
 
-        if (!k)
+        if (!k) {
             fail_msg("%s has no %s", rows[i].api, rows[i].kind);
+            return;
+        }
         put_texts(&names, k->short_names, "");
         put_texts(&names, k->categories, "#");
         put_verbs(&verbs, k->verbs);

@@ -283,6 +283,12 @@ static void discovery_aggregates_when_asked(void **state)
     assert_string_equal(json_str_at(plain, "kind", ""), "APIGroupList");
     assert_true(discovery_get(d, STR("/apis"), str_of(accept), &doc));
     assert_non_null(strstr(doc.content_type, "v=v2;"));
+    json_auto_t *beta = document(
+        d, "/api", "application/json;as=APIGroupDiscoveryList;v=v2beta1;g=apidiscovery.k8s.io");
+    assert_string_equal(json_str_at(beta, "apiVersion", ""), "apidiscovery.k8s.io/v2beta1");
+    assert_string_equal(json_str_at(beta, "items[0].metadata.name", "(none)"), "(none)");
+    assert_string_equal(json_str_at(groups, "items[0].metadata.name", ""),
+                        "apiregistration.k8s.io");
 }
 
 static void openapi_describes_every_version(void **state)
