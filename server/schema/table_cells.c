@@ -5,6 +5,7 @@
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/data/time.h"
+#include "base/kube/selector.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -235,75 +236,23 @@ json_t *cell_shown_end(struct cell_shown *s, const char *otherwise)
 
 /* ---- selectors ---- */
 
-struct requirement {
-    const char *key;
-    size_t place;
-    json_t *text; /* "a=b", "a in (b,c)", "!a" */
-};
-
-static int by_key(const void *a, const void *b)
+json_t *cell_selector(const json_t *selector, const char *wrong)
 {
-    const struct requirement *x = a, *y = b;
-    int d = strcmp(x->key, y->key);
+    AUTO(label_selector) struct label_selector *s = NULL;
+    struct err e;
 
-    return d ? d : (x->place > y->place) - (x->place < y->place);
-}
-
-static json_t *expression_text(const json_t *x)
-{
-    const char *op = cell_str(x, "operator"), *key = cell_str(x, "key");
-    const json_t *values = json_object_get(x, "values");
-    size_t n = json_array_size(values);
-    auto_free const char **v = mem_calloc(n + 1, sizeof *v);
-    auto_buf b = BUF(CELL_MAX_BYTES);
-
-    if (strcmp(op, "Exists") == 0)
-        return json_string(key);
-    if (strcmp(op, "DoesNotExist") == 0)
-        return json_sprintf("!%s", key);
-    for (size_t i = 0; i < n; i++) {
-        const char *s = json_string_value(json_array_get(values, i));
-        v[i] = s ? s : "";
-    }
-    qsort(v, n, sizeof *v, by_text);
-    for (size_t i = 0; i < n; i++)
-        if (buf_addf(&b, "%s%s", i ? "," : "", v[i]))
-            break;
-    return json_sprintf("%s %s (%s)", key, strcmp(op, "In") == 0 ? "in" : "notin", buf_cstr(&b));
-}
-
-json_t *cell_selector(const json_t *selector)
-{
-    const json_t *labels = json_object_get(selector, "matchLabels");
-    const json_t *expressions = json_object_get(selector, "matchExpressions");
-    size_t most = json_object_size(labels) + json_array_size(expressions), n = 0, i;
-    auto_free struct requirement *r = mem_calloc(most + 1, sizeof *r);
-    auto_buf b = BUF(CELL_MAX_BYTES);
-    const char *key;
-    json_t *v;
-
-    json_object_foreach((json_t *)labels, key, v)
-    {
-        r[n] = (struct requirement){ key, n, json_sprintf("%s=%s", key, cell_str(labels, key)) };
-        n++;
-    }
-    json_array_foreach(expressions, i, v)
-    {
-        r[n] = (struct requirement){ cell_str(v, "key"), n, expression_text(v) };
-        n++;
-    }
-    qsort(r, n, sizeof *r, by_key);
-    for (i = 0; i < n; i++) {
-        cell_part(&b, ",", json_string_value(r[i].text) ? json_string_value(r[i].text) : "");
-        json_decref(r[i].text);
-    }
-    return json_string(buf_cstr(&b));
+    if (!selector)
+        return json_string("");
+    if (label_selector_from_json(&s, selector, &e))
+        return json_string(wrong);
+    auto_free char *text = label_selector_text(s);
+    return json_string(text);
 }
 
 /* As metav1.FormatLabelSelector prints it. */
 static json_t *selector_at(const struct cell *c, const char *arg)
 {
-    json_t *text = cell_selector(cell_at(c->obj, arg));
+    json_t *text = cell_selector(cell_at(c->obj, arg), "<error>");
 
     if (!json_string_length(text))
         json_string_set(text, "<none>");
@@ -313,7 +262,7 @@ static json_t *selector_at(const struct cell *c, const char *arg)
 /* Of a Deployment, which is printed by itself. */
 static json_t *plain_selector(const struct cell *c, const char *arg)
 {
-    return cell_selector(cell_at(c->obj, arg));
+    return cell_selector(cell_at(c->obj, arg), "<invalid>");
 }
 
 /* A pointer to a bool, as kubectl's own words for it. */

@@ -38,8 +38,9 @@ void cell_since(char out[CELL_AGE_MAX], const char *time, int64_t now_s);
 void cell_duration(char out[CELL_AGE_MAX], int64_t seconds);
 /* "a=b,c=d" by key; "<none>" for none. */
 json_t *cell_labels(const json_t *labels);
-/* A LabelSelector as labels.Selector writes it: requirements by key; "" for one that has none. */
-json_t *cell_selector(const json_t *selector);
+/* A LabelSelector as labels.Selector writes it: requirements by key; "" for one that has none or
+ * is none, wrong for one that cannot be. */
+json_t *cell_selector(const json_t *selector, const char *wrong);
 /* The texts of key in each object of a list (of its strings, for key NULL), joined by commas. */
 json_t *cell_join(const json_t *list, const char *key);
 /* One more part of a line; parts past a full buffer are left out: nobody reads that far. */

@@ -379,7 +379,7 @@ static json_t *param_ref(const struct cell *c, const char *arg)
     selector = json_object_get(ref, "selector");
     if (*cell_str(ref, "name"))
         return json_sprintf("%s/%s", *ns ? ns : "*", cell_str(ref, "name"));
-    return selector ? cell_selector(selector) : json_string("<unset>");
+    return selector ? cell_selector(selector, "<error>") : json_string("<unset>");
 }
 
 static json_t *flow_missing_level(const struct cell *c, const char *arg)

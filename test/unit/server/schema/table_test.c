@@ -240,6 +240,9 @@ static const struct {
       "},'status':{'readyReplicas':1,'updatedReplicas':2,'availableReplicas':1}}",
       "x 1/3 2 1 41s a,b i,j a=b" },
     { "apps/v1", "Deployment", "{" META ",'spec':{'selector':{}}}", "x 0/0 0 0 41s   " },
+    { "apps/v1", "Deployment",
+      "{" META ",'spec':{'selector':{'matchExpressions':[{'key':'a','operator':'Frob'}]}}}",
+      "x 0/0 0 0 41s   <invalid>" },
     /* printStatefulSet */
     { "apps/v1", "StatefulSet",
       "{" META ",'spec':{'replicas':2," TEMPLATE "},'status':{'readyReplicas':2}}",
