@@ -229,13 +229,17 @@ const char *schema_api_version(const struct schema_kind *k, char *out)
     return out;
 }
 
-const char *schema_stored_version(const struct schema_kind *k, char *out)
+const struct schema_kind *schema_stored_kind(const struct schema_kind *k)
 {
-    bool core = strcmp(k->storage_group, "core") == 0;
+    const char *group = strcmp(k->storage_group, "core") == 0 ? "" : k->storage_group;
 
-    snprintf(out, SCHEMA_API_VERSION_MAX, "%s%s%s", core ? "" : k->storage_group, core ? "" : "/",
-             k->storage_version);
-    return out;
+    for (size_t i = 0; k->convert && i < schema_n_builtin_kinds; i++) {
+        const struct schema_kind *s = &schema_builtin_kinds[i];
+        if (strcmp(s->kind, k->kind) == 0 && strcmp(s->group, group) == 0 &&
+            strcmp(s->version, k->storage_version) == 0)
+            return s;
+    }
+    return k;
 }
 
 const struct schema_field *schema_field(const struct schema_type *t, const char *name)

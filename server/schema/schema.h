@@ -212,8 +212,8 @@ int schema_version_order(const char *a, const char *b);
 /* "v1" or "apps/v1". out holds SCHEMA_API_VERSION_MAX bytes; returns out. */
 #define SCHEMA_API_VERSION_MAX 320
 const char *schema_api_version(const struct schema_kind *k, char *out);
-/* The same of the form that its objects are stored in. */
-const char *schema_stored_version(const struct schema_kind *k, char *out);
+/* The kind in whose form k's objects are stored: a built-in one for which k->convert is, else k. */
+const struct schema_kind *schema_stored_kind(const struct schema_kind *k);
 
 /* ---- walking ---- */
 /* NULL when t is no struct or has no such field. */

@@ -132,19 +132,50 @@ static void check_object(const struct schema_kind *k, const json_t *obj, struct 
     walk_struct(k->type, obj, NULL, fe);
 }
 
+/* Upstream's rules are for the internal type, whatever version was sent: a kind that is stored in
+ * another version's form is judged in that form. */
+struct judged {
+    const struct schema_kind *kind;
+    json_t *obj, *old; /* ours; old may be NULL */
+};
+
+static void judged_deinit(struct judged *j)
+{
+    json_decref(j->obj);
+    json_decref(j->old);
+}
+
+static json_t *as_stored(const struct schema_kind *k, const json_t *doc)
+{
+    if (!k->convert || !doc)
+        return json_incref((json_t *)doc);
+    json_t *copy = json_deep_copy(doc);
+    k->convert->to_stored(k, copy);
+    return copy;
+}
+
+#define AUTO_JUDGED __attribute__((cleanup(judged_deinit))) struct judged
+
+static struct judged judged_of(const struct schema_kind *k, const json_t *obj, const json_t *old)
+{
+    return (struct judged){ schema_stored_kind(k), as_stored(k, obj), as_stored(k, old) };
+}
+
 void validate_create(const struct schema_kind *k, const json_t *obj, struct field_errors *fe)
 {
-    validate_kind_fn hook = validate_kind_hook(k, VALIDATE_CREATE);
+    AUTO_JUDGED j = judged_of(k, obj, NULL);
+    validate_kind_fn hook = validate_kind_hook(j.kind, VALIDATE_CREATE);
 
-    check_object(k, obj, fe);
+    check_object(j.kind, j.obj, fe);
     if (hook)
-        hook(obj, NULL, fe);
+        hook(j.obj, NULL, fe);
 }
 
 void validate_update(const struct schema_kind *k, const json_t *obj, const json_t *old,
                      struct field_errors *fe)
 {
-    validate_kind_fn hook = validate_kind_hook(k, VALIDATE_UPDATE);
+    AUTO_JUDGED j = judged_of(k, obj, old);
+    validate_kind_fn hook = validate_kind_hook(j.kind, VALIDATE_UPDATE);
 
     check_metadata_update(json_object_get(obj, "metadata"), json_object_get(old, "metadata"), fe);
     if (k->custom) {
@@ -152,18 +183,19 @@ void validate_update(const struct schema_kind *k, const json_t *obj, const json_
         crd_custom_validate(k->custom, obj, old, fe);
         return;
     }
-    check_object(k, obj, fe);
-    walk_immutable(k->type, obj, old, NULL, fe);
+    check_object(j.kind, j.obj, fe);
+    walk_immutable(j.kind->type, j.obj, j.old, NULL, fe);
     if (hook)
-        hook(obj, old, fe);
+        hook(j.obj, j.old, fe);
 }
 
 void validate_status(const struct schema_kind *k, const json_t *obj, const json_t *old,
                      struct field_errors *fe)
 {
-    validate_kind_fn hook = validate_kind_hook(k, VALIDATE_STATUS);
-    const struct schema_field *f = schema_field(k->type, "status");
-    const json_t *status = json_object_get(obj, "status");
+    AUTO_JUDGED j = judged_of(k, obj, old);
+    validate_kind_fn hook = validate_kind_hook(j.kind, VALIDATE_STATUS);
+    const struct schema_field *f = schema_field(j.kind->type, "status");
+    const json_t *status = json_object_get(j.obj, "status");
 
     check_metadata_update(json_object_get(obj, "metadata"), json_object_get(old, "metadata"), fe);
     check_metadata(k, json_object_get(obj, "metadata"), fe);
@@ -172,7 +204,7 @@ void validate_status(const struct schema_kind *k, const json_t *obj, const json_
     else if (f && status)
         walk(f->type, f, status, FIELD_AT(NULL, "status"), fe);
     if (hook)
-        hook(obj, old, fe);
+        hook(j.obj, j.old, fe);
 }
 
 void validate_ephemeral(const struct schema_kind *k, const json_t *obj, const json_t *old,

@@ -7,6 +7,7 @@
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "server/schema/convert.h"
+#include "server/schema/validate.h"
 #include "test/unit/json_text.h"
 
 #define A "autoscaling.alpha.kubernetes.io/"
@@ -190,6 +191,44 @@ static void events_have_both_groups_names(void **state)
     assert_same("as core", doc, core);
 }
 
+/* Upstream's rules look at the internal type; so paths are those of the stored form. */
+static void other_versions_are_judged_as_they_are_stored(void **state)
+{
+    static const struct {
+        const char *api, *kind, *object, *wrong; /* a field that is refused; NULL: none is */
+    } rows[] = {
+        { "autoscaling/v1", "HorizontalPodAutoscaler",
+          "{'metadata':{'name':'x','namespace':'n'},'spec':{'maxReplicas':0,'scaleTargetRef':{'"
+          "kind'"
+          ":'K','name':'n'}}}",
+          "spec.maxReplicas" },
+        { "autoscaling/v1", "HorizontalPodAutoscaler",
+          "{'metadata':{'name':'x','namespace':'n'},'spec':{'maxReplicas':1,'minReplicas':1,"
+          "'scaleTargetRef':{'kind':'K','name':'n'}}}",
+          NULL },
+        { "events.k8s.io/v1", "Event",
+          "{'metadata':{'name':'x','namespace':'n'},'regarding':{'namespace':'other'}}",
+          "involvedObject.namespace" },
+        { "events.k8s.io/v1", "Event",
+          "{'metadata':{'name':'x','namespace':'n'},'regarding':{'namespace':'n'}}", NULL },
+        { "v1", "Event", "{'metadata':{'name':'x','namespace':'n'}}", "involvedObject.namespace" },
+    };
+    AUTO(schema) struct schema *schema = schema_new();
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct schema_kind *k = schema_find_api(schema, rows[i].api, rows[i].kind);
+        json_auto_t *doc = json_of(rows[i].object), *before = json_deep_copy(doc);
+        auto_field_errors fe = { 0 };
+        validate_create(k, doc, &fe);
+        assert_true(json_equal(doc, before));
+        if (!rows[i].wrong && fe.n)
+            fail_msg("%s: %s is refused", rows[i].object, fe.v[0].field);
+        if (rows[i].wrong && (!fe.n || strcmp(fe.v[0].field, rows[i].wrong) != 0))
+            fail_msg("%s: %s is not refused", rows[i].object, rows[i].wrong);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -197,6 +236,7 @@ int main(void)
         cmocka_unit_test(v2_reads_as_v1_with_annotations),
         cmocka_unit_test(v2_comes_back_through_v1),
         cmocka_unit_test(events_have_both_groups_names),
+        cmocka_unit_test(other_versions_are_judged_as_they_are_stored),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
