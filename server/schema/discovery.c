@@ -113,7 +113,10 @@ static void sub_version(const struct schema_kind *k, const struct schema_sub *s,
 static json_t *storage_hash(const struct schema_kind *k)
 {
     unsigned char digest[DIGEST_SHA256_BYTES];
-    const char *group = strcmp(k->storage_group, "core") == 0 ? "" : k->storage_group;
+    const char *group = k->storage_group ? k->storage_group : "";
+
+    if (strcmp(group, "core") == 0)
+        group = "";
     auto_free char *text = mem_printf("%s/%s/%s", group, k->storage_version, k->kind);
     auto_buf b = BUF(64);
 

@@ -231,8 +231,10 @@ const char *schema_api_version(const struct schema_kind *k, char *out)
 
 const struct schema_kind *schema_stored_kind(const struct schema_kind *k)
 {
-    const char *group = strcmp(k->storage_group, "core") == 0 ? "" : k->storage_group;
+    const char *group = k->storage_group ? k->storage_group : "";
 
+    if (strcmp(group, "core") == 0)
+        group = "";
     for (size_t i = 0; k->convert && i < schema_n_builtin_kinds; i++) {
         const struct schema_kind *s = &schema_builtin_kinds[i];
         if (strcmp(s->kind, k->kind) == 0 && strcmp(s->group, group) == 0 &&

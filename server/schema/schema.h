@@ -212,7 +212,7 @@ int schema_version_order(const char *a, const char *b);
 /* "v1" or "apps/v1". out holds SCHEMA_API_VERSION_MAX bytes; returns out. */
 #define SCHEMA_API_VERSION_MAX 320
 const char *schema_api_version(const struct schema_kind *k, char *out);
-/* The kind in whose form k's objects are stored: a built-in one for which k->convert is, else k. */
+/* The built-in kind in whose form the objects of k, a built-in kind too, are stored; else k. */
 const struct schema_kind *schema_stored_kind(const struct schema_kind *k);
 
 /* ---- walking ---- */

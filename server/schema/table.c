@@ -73,7 +73,7 @@ json_t *table_row(const struct schema_kind *k, json_t *obj, enum table_include i
                   int64_t now_s)
 {
     /* columns are those of the stored form: one printer serves all versions */
-    json_auto_t *stored = k->convert ? json_deep_copy(obj) : NULL;
+    json_auto_t *stored = schema_stored_kind(k) != k ? json_deep_copy(obj) : NULL;
     const struct cell c = { .obj = stored ? stored : obj, .now_s = now_s };
     json_t *row = json_object(), *cells = json_array(), *conditions = conditions_of(k, obj);
     size_t n;

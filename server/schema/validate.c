@@ -147,7 +147,7 @@ static void judged_deinit(struct judged *j)
 
 static json_t *as_stored(const struct schema_kind *k, const json_t *doc)
 {
-    if (!k->convert || !doc)
+    if (schema_stored_kind(k) == k || !doc)
         return json_incref((json_t *)doc);
     json_t *copy = json_deep_copy(doc);
     k->convert->to_stored(k, copy);
