@@ -133,7 +133,12 @@ static void check_object(const struct schema_kind *k, const json_t *obj, struct 
 }
 
 /* Upstream's rules are for the internal type, whatever version was sent: a kind that is stored in
- * another version's form is judged in that form. */
+ * another version's form is judged in that form, unless it has rules of its own (events.k8s.io). */
+static bool is_judged_as_stored(const struct schema_kind *k)
+{
+    return schema_stored_kind(k) != k && !validate_kind_hook(k, VALIDATE_CREATE);
+}
+
 struct judged {
     const struct schema_kind *kind;
     json_t *obj, *old; /* ours; old may be NULL */
@@ -147,7 +152,7 @@ static void judged_deinit(struct judged *j)
 
 static json_t *as_stored(const struct schema_kind *k, const json_t *doc)
 {
-    if (schema_stored_kind(k) == k || !doc)
+    if (!is_judged_as_stored(k) || !doc)
         return json_incref((json_t *)doc);
     json_t *copy = json_deep_copy(doc);
     k->convert->to_stored(k, copy);
@@ -158,7 +163,8 @@ static json_t *as_stored(const struct schema_kind *k, const json_t *doc)
 
 static struct judged judged_of(const struct schema_kind *k, const json_t *obj, const json_t *old)
 {
-    return (struct judged){ schema_stored_kind(k), as_stored(k, obj), as_stored(k, old) };
+    return (struct judged){ is_judged_as_stored(k) ? schema_stored_kind(k) : k, as_stored(k, obj),
+                            as_stored(k, old) };
 }
 
 void validate_create(const struct schema_kind *k, const json_t *obj, struct field_errors *fe)

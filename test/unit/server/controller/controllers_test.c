@@ -186,7 +186,7 @@ static void what_every_cluster_has_is_made_and_kept(void **state)
     cluster_expect(&c, &node, "metadata.name", "system-node-critical");
     cluster_delete(&c, &core);
     cluster_expect(&c, &core, "spec.version", "v1");
-    cluster_patch(&c, &apps, "{\"spec\":{\"group\":\"apps\",\"service\":{\"namespace\":\"n\"}}}");
+    cluster_patch(&c, &apps, "{\"spec\":{\"service\":{\"namespace\":\"n\",\"name\":\"s\"}}}");
     cluster_expect(&c, &apps, "spec.service.namespace", "");
     json_auto_t *one = cluster_get(&c, &apps), *kept = cluster_get(&c, &foreign),
                 *none = cluster_get(&c, &own);
