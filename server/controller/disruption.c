@@ -415,7 +415,7 @@ static void on_pods(void *arg, int code, const json_t *list, const struct err *e
     have_pods(k, json_object_get(list, "items"));
 }
 
-static void work(struct controller *c, struct queue_item *it)
+static void count_budget(struct controller *c, struct queue_item *it)
 {
     struct disruption *d = (struct disruption *)c;
     struct budget *b = map_get(d->budgets, str_of(queue_key(it)));
@@ -446,6 +446,14 @@ static void work(struct controller *c, struct queue_item *it)
     struct local_ref ref = { .resource = "pods", .ns = b->ns };
     struct local_list_opts o = { .label_selector = selector };
     local_list(c->env->config.api, &ref, &o, on_pods, k);
+}
+
+static void work(struct controller *c, struct queue_item *it)
+{
+    if (str_starts(str_of(queue_key(it)), STR(DISRUPTION_STALE)))
+        disruption_stale_work(c, it);
+    else
+        count_budget(c, it);
 }
 
 /* ---- events ---- */
@@ -496,6 +504,8 @@ static void on_event(struct controller *c, enum watched w, enum local_event ev, 
         on_budget(d, ev, obj);
         return;
     }
+    if (ev != LOCAL_DELETED)
+        disruption_stale_on_pod(c, obj);
     for (size_t i = 0; map_next(d->budgets, &i, &key, &v);) {
         const struct budget *b = v;
 

@@ -18,3 +18,13 @@ MUST_USE int disruption_count(json_t **out, int64_t *until_s, const json_t *budg
                               const json_t *pods, int64_t scale, int64_t now_s, struct err *e);
 /* The status of a budget that cannot be counted: nothing may go. */
 json_t *disruption_failed(const json_t *budget, const char *why, int64_t now_s);
+
+/* ---- disruption_stale.c ---- */
+/* When this pod's condition DisruptionTarget is stale, wall clock; 0: it has none that can be. */
+int64_t disruption_stale_at(const json_t *pod);
+/* Keys of the disruption controller's queue that begin so are pods to look at for it. */
+#define DISRUPTION_STALE "!"
+struct controller;
+struct queue_item;
+void disruption_stale_on_pod(struct controller *c, const json_t *pod);
+void disruption_stale_work(struct controller *c, struct queue_item *it);

@@ -275,12 +275,53 @@ static void an_owner_without_a_scale_fails_the_count(void **state)
                    "daemonsets.apps does not implement the scale subresource");
 }
 
+static void a_disruption_that_did_not_happen_is_taken_back(void **state)
+{
+    struct local_ref pod = ref("", "pods", "stale"), status = ref("", "pods", "stale");
+
+    (void)state;
+    status.subresource = "status";
+    make_pod("stale", "nobody", "", "", "");
+    cluster_patch(&c, &status,
+                  "{\"status\":{\"conditions\":[{\"type\":\"DisruptionTarget\",\"status\":\"True\","
+                  "\"reason\":\"EvictionByEvictionAPI\",\"lastTransitionTime\":"
+                  "\"2020-01-01T00:00:00Z\"}]}}");
+    cluster_expect(&c, &pod, "status.conditions[0].status", "False");
+    json_auto_t *now = cluster_get(&c, &pod);
+    assert_string_equal(json_str_at(now, "status.conditions[0].reason", ""), "");
+}
+
+static void a_condition_is_stale_after_two_minutes(void **state)
+{
+    static const struct {
+        const char *phase, *reason;
+        int64_t at_s;
+    } rows[] = {
+        { "Running", "EvictionByEvictionAPI", 720 },
+        { "Running", "TerminationByKubelet", 0 }, /* may take as long as it likes */
+        { "Failed", "EvictionByEvictionAPI", 0 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_free char *text =
+            mem_printf("{'status':{'phase':'%s','conditions':[{'type':'DisruptionTarget','status':"
+                       "'True','reason':'%s','lastTransitionTime':'1970-01-01T00:10:00Z'}]}}",
+                       rows[i].phase, rows[i].reason);
+        json_auto_t *pod = json_of(text);
+
+        assert_int_equal(disruption_stale_at(pod), rows[i].at_s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(budgets_are_counted_as_upstream_counts),
         cmocka_unit_test(evicted_pods_do_not_count_until_they_are_overdue),
         cmocka_unit_test(what_cannot_be_counted_lets_nothing_go),
+        cmocka_unit_test(a_condition_is_stale_after_two_minutes),
+        cmocka_unit_test(a_disruption_that_did_not_happen_is_taken_back),
         cmocka_unit_test(pods_of_nobody_are_counted_as_they_come),
         cmocka_unit_test(shares_are_of_what_the_owners_want),
         cmocka_unit_test(an_owner_without_a_scale_fails_the_count),
