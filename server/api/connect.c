@@ -42,7 +42,7 @@ static bool sub_is(const struct api_req *r, const char *name)
     return strcmp(r->sub->name, name) == 0;
 }
 
-static void connect_free(struct connect *c)
+void connect_free(struct connect *c)
 {
     c->req->connect = NULL;
     buf_deinit(&c->refusal);

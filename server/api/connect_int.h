@@ -28,6 +28,7 @@ struct connect {
 };
 
 /* ---- connect.c ---- */
+void connect_free(struct connect *c);                        /* nothing runs yet, or any more */
 void connect_refuse(struct api_req *r, json_t *status_take); /* nothing runs yet */
 void connect_call(struct api_req *r, struct http_endpoint *ep, const struct http_header *extra,
                   size_t n_extra);

@@ -159,6 +159,49 @@ static char *container_of_pod(struct api_req *r, const json_t *pod)
     return NULL;
 }
 
+/* A number of the log's options; false: it is not there. What is no number is 0. */
+static bool log_number(int64_t *out, struct str query, const char *name)
+{
+    auto_buf text = BUF(64);
+
+    *out = 0;
+    if (url_query_get(&text, query, name))
+        return false;
+    if (!str_to_i64(buf_str(&text), out))
+        *out = -1;
+    return true;
+}
+
+/* pkg/apis/core/validation, ValidatePodLogOptions. False: answered. */
+static bool check_log_options(struct api_req *r)
+{
+    struct str query = connect_query(r);
+    auto_buf since = BUF(64);
+    auto_field_errors fe = { 0 };
+    int64_t n;
+
+    if (log_number(&n, query, "tailLines") && n < 0)
+        field_add(&fe, FIELD_INVALID, FIELD_AT(NULL, "tailLines"),
+                  "Invalid value: %lld: must be greater than or equal to 0", (long long)n);
+    if (log_number(&n, query, "limitBytes") && n < 1)
+        field_add(&fe, FIELD_INVALID, FIELD_AT(NULL, "limitBytes"),
+                  "Invalid value: %lld: must be greater than 0", (long long)n);
+    if (log_number(&n, query, "sinceSeconds")) {
+        if (url_query_get(&since, query, "sinceTime") == 0)
+            field_forbidden(&fe, NULL,
+                            "at most one of `sinceTime` or `sinceSeconds` may be specified");
+        else if (n < 1)
+            field_add(&fe, FIELD_INVALID, FIELD_AT(NULL, "sinceSeconds"),
+                      "Invalid value: %lld: must be greater than 0", (long long)n);
+    }
+    if (!fe.n)
+        return true;
+    auto_free char *name = mem_strdup(r->route.name);
+    connect_free(r->connect);
+    req_invalid_as(r, "", "PodLogOptions", name, &fe);
+    return false;
+}
+
 bool kubelet_target(struct api_req *r, const json_t *pod)
 {
     struct connect *c = r->connect;
@@ -173,6 +216,8 @@ bool kubelet_target(struct api_req *r, const json_t *pod)
         return false;
     }
     c->node = mem_strdup(node);
+    if (sub_is(r, "log") && !check_log_options(r))
+        return false;
     if (!sub_is(r, "portforward") && !(container = container_of_pod(r, pod)))
         return false;
     rc = buf_addf(&t, "/%s/",

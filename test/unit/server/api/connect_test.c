@@ -234,6 +234,16 @@ static void what_cannot_be_reached_is_explained(void **state)
         { PODS "two/log", 400,
           "a container name must be specified for pod two, choose one of: [c d]" },
         { PODS "web/log?container=x", 400, "container x is not valid for pod web" },
+        { PODS "web/log?tailLines=-1", 422,
+          "PodLogOptions \"web\" is invalid: tailLines: Invalid value: -1: must be greater than or "
+          "equal to 0" },
+        { PODS "web/log?limitBytes=0", 422,
+          "PodLogOptions \"web\" is invalid: limitBytes: Invalid value: 0: must be greater than "
+          "0" },
+        { PODS "web/log?sinceSeconds=0", 422,
+          "PodLogOptions \"web\" is invalid: sinceSeconds: Invalid value: 0: must be greater than "
+          "0" },
+        { PODS "web/log?sinceSeconds=5&sinceTime=2026-01-01T00:00:00Z", 422, NULL },
         { PODS "web/exec?command=sh", 400, "Upgrade request required" },
         { PODS "web/attach", 400, "Upgrade request required" },
         { PODS "web/portforward?ports=80", 400, "Upgrade request required" },
