@@ -117,29 +117,6 @@ static bool is_verdict(const json_t *condition)
     return strcmp(type, "Approved") == 0 || strcmp(type, "Denied") == 0;
 }
 
-/* Status is for the signer: the verdicts stay as they were. */
-static void keep_verdicts(json_t *status, const json_t *old)
-{
-    json_t *out = json_array(), *c;
-    size_t i;
-
-    json_array_foreach(json_object_get(old, "conditions"), i, c)
-    {
-        if (is_verdict(c))
-            json_array_append(out, c);
-    }
-    json_array_foreach(json_object_get(status, "conditions"), i, c)
-    {
-        if (!is_verdict(c))
-            json_array_append(out, c);
-    }
-    if (json_array_size(out))
-        json_object_set(status, "conditions", out);
-    else
-        json_object_del(status, "conditions");
-    json_decref(out);
-}
-
 static const json_t *condition_of(const json_t *list, const char *type)
 {
     json_t *c;
@@ -151,6 +128,23 @@ static const json_t *condition_of(const json_t *list, const char *type)
             return c;
     }
     return NULL;
+}
+
+/* Status is for the signer: verdicts that are there stay as they were. One that comes or goes is
+ * refused (server/schema/validate_csr.c). */
+static void keep_verdicts(json_t *status, const json_t *old)
+{
+    json_t *list = json_object_get(status, "conditions"), *c;
+    size_t i;
+
+    for (i = 0; i < json_array_size(list); i++) {
+        c = json_array_get(list, i);
+        const json_t *was =
+            condition_of(json_object_get(old, "conditions"), json_str_at(c, "type", ""));
+
+        if (was && is_verdict(c))
+            json_array_set(list, i, (json_t *)(uintptr_t)was);
+    }
 }
 
 /* Conditions without times get them. */
@@ -249,36 +243,4 @@ json_t *strategy_update(struct api_req *r, json_t *obj_take)
     }
     json_object_set(whole, "metadata", meta);
     return whole;
-}
-
-/* ---- rules of an endpoint ---- */
-
-/* pkg/apis/certificates/validation, validateCertificateSigningRequestUpdate */
-static void check_conditions(const json_t *obj, const json_t *old, struct field_errors *fe)
-{
-    const json_t *now = json_at(obj, "status.conditions");
-    const struct field_path *p = FIELD_AT(FIELD_AT(NULL, "status"), "conditions");
-    json_t *was;
-    size_t i;
-
-    json_array_foreach(json_at(old, "status.conditions"), i, was)
-    {
-        const char *type = json_str_at(was, "type", "");
-        char why[160];
-
-        if (condition_of(now, type))
-            continue;
-        snprintf(why, sizeof why, "updates may not remove a condition of type \"%.63s\"", type);
-        field_forbidden(fe, p, why);
-    }
-    if (condition_of(now, "Approved") && condition_of(now, "Denied"))
-        field_add(
-            fe, FIELD_INVALID, p,
-            "Invalid value: \"Denied\": Approved and Denied conditions are mutually exclusive");
-}
-
-void strategy_validate(const struct api_req *r, const json_t *obj, struct field_errors *fe)
-{
-    if (r->sub && is_csr(r))
-        check_conditions(obj, r->old_doc, fe);
 }

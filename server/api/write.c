@@ -401,11 +401,12 @@ static void update_build(struct api_req *r, json_t *obj_take)
         give_back(r);
         return;
     }
-    strategy_validate(r, obj, &fe);
     if (status)
         validate_status(r->kind, obj, r->old_doc, &fe);
     else if (sub_is(r, "ephemeralcontainers"))
         validate_ephemeral(r->kind, obj, r->old_doc, &fe);
+    else if (sub_is(r, "approval"))
+        validate_approval(r->kind, obj, r->old_doc, &fe);
     else
         validate_update(r->kind, obj, r->old_doc, &fe);
     if (!r->sub && r->hooks->validate)

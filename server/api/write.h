@@ -30,7 +30,6 @@ void strategy_create(struct api_req *r, json_t *obj);
 /* obj with the parts of r->old_doc that this endpoint does not change. Takes obj, returns it or
  * another one. */
 json_t *strategy_update(struct api_req *r, json_t *obj_take);
-void strategy_validate(const struct api_req *r, const json_t *obj, struct field_errors *fe);
 /* In more than metadata and status? */
 bool strategy_differs(const json_t *a, const json_t *b);
 

@@ -213,13 +213,25 @@ void validate_status(const struct schema_kind *k, const json_t *obj, const json_
         hook(j.obj, j.old, fe);
 }
 
-void validate_ephemeral(const struct schema_kind *k, const json_t *obj, const json_t *old,
-                        struct field_errors *fe)
+static void validate_part(const struct schema_kind *k, enum validate_when when, const json_t *obj,
+                          const json_t *old, struct field_errors *fe)
 {
-    validate_kind_fn hook = validate_kind_hook(k, VALIDATE_EPHEMERAL);
+    validate_kind_fn hook = validate_kind_hook(k, when);
 
     check_metadata_update(json_object_get(obj, "metadata"), json_object_get(old, "metadata"), fe);
     check_object(k, obj, fe);
     if (hook)
         hook(obj, old, fe);
+}
+
+void validate_ephemeral(const struct schema_kind *k, const json_t *obj, const json_t *old,
+                        struct field_errors *fe)
+{
+    validate_part(k, VALIDATE_EPHEMERAL, obj, old, fe);
+}
+
+void validate_approval(const struct schema_kind *k, const json_t *obj, const json_t *old,
+                       struct field_errors *fe)
+{
+    validate_part(k, VALIDATE_APPROVAL, obj, old, fe);
 }

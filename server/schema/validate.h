@@ -19,6 +19,9 @@ void validate_status(const struct schema_kind *k, const json_t *obj, const json_
 /* The subresource ephemeralcontainers: the object, and that those which are there stay. */
 void validate_ephemeral(const struct schema_kind *k, const json_t *obj, const json_t *old,
                         struct field_errors *fe);
+/* The approval subresource of a CertificateSigningRequest. */
+void validate_approval(const struct schema_kind *k, const json_t *obj, const json_t *old,
+                       struct field_errors *fe);
 /* What upstream answers for a bad name in a URL or generateName. True: fine. */
 bool validate_name(const struct schema_kind *k, const char *name, bool is_prefix,
                    struct field_errors *fe);

@@ -245,6 +245,5 @@ void certificates_status(const json_t *v, const json_t *old, struct field_errors
 
 void certificates_approval(const json_t *v, const json_t *old, struct field_errors *fe)
 {
-    certificates_request_status(json_object_get(v, "status"), FIELD_AT(NULL, "status"), fe);
     check_update(v, old, true, false, fe);
 }

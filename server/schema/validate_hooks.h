@@ -18,6 +18,7 @@ enum validate_when {
     VALIDATE_UPDATE, /* of the whole object */
     VALIDATE_STATUS,
     VALIDATE_EPHEMERAL, /* ephemeralcontainers */
+    VALIDATE_APPROVAL,  /* approval */
 };
 /* v is the object as it would be stored, old the stored one. */
 typedef void (*validate_kind_fn)(const json_t *v, const json_t *old, struct field_errors *fe);

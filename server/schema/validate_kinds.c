@@ -104,6 +104,8 @@ static const struct {
     { "batch", "CronJob", VALIDATE_UPDATE, batch_cron_job_update },
     { "batch", "Job", VALIDATE_STATUS, batch_job_status_update },
     { "batch", "Job", VALIDATE_UPDATE, batch_job_update },
+    { "certificates.k8s.io", "CertificateSigningRequest", VALIDATE_APPROVAL,
+      certificates_approval },
     { "certificates.k8s.io", "CertificateSigningRequest", VALIDATE_STATUS, certificates_status },
     { "certificates.k8s.io", "CertificateSigningRequest", VALIDATE_UPDATE, certificates_update },
     { "discovery.k8s.io", "EndpointSlice", VALIDATE_CREATE, discovery_slice_create },

@@ -305,7 +305,8 @@ static void signing_requests_are_judged_by_approval_alone(void **state)
     assert_string_equal(at(&made, "spec.groups[0]"), "system:masters");
     expect(ask(&h, "PATCH", CSRS "/csr/status",
                "{\"status\":{\"conditions\":[{\"type\":\"Approved\",\"status\":\"True\"}]}}"),
-           200, "status.conditions[0].type", "");
+           422, "details.causes[0].message",
+           "Forbidden: updates may not add a condition of type \"Approved\"");
     auto_answer a = ask(&h, "PATCH", CSRS "/csr/approval",
                         "{\"spec\":{\"signerName\":\"example.com/y\"},\"status\":{\"certificate\":"
                         "\"eA==\",\"conditions\":[{\"type\":\"Approved\",\"status\":\"True\","
