@@ -16,6 +16,7 @@ deps:
 	$(Q)sh tools/deps.sh $(DEPS_BUILD) $(DEPS_RUN) kubectl
 deps-test: deps
 	$(Q)sh tools/deps.sh $(DEPS_TEST)
+	$(Q)sh test/old_kubectl.sh build/kubectl-1.20
 deps-clients: deps-test
 	$(Q)sh tools/deps.sh $(DEPS_CLIENTS)
 deps-lint: deps

@@ -187,10 +187,10 @@ start_agent() { # start_agent HOST FLAG...: log is HOST; does not wait
 
 restart_pid() { cat "$T/$1/pid"; }
 
-kubectl_on() { # kubectl_on SERVERHOST ARGS...: the real kubectl, in that host's network
+kubectl_on() { # kubectl_on SERVERHOST ARGS...: the real kubectl (or $KUBECTL), in that host's network
     local name=$1
     shift
-    in_net "$name" env KUBECONFIG="$T/$name/kubeconfig" HOME="$T" timeout $((20 * SLOW)) kubectl "$@"
+    in_net "$name" env KUBECONFIG="$T/$name/kubeconfig" HOME="$T" timeout $((20 * SLOW)) "${KUBECTL:-kubectl}" "$@"
 }
 
 node_ready() { # node_ready SERVERHOST NODE
