@@ -1,7 +1,7 @@
 #pragma once
 /*
  * Gzip: bytes packed piece by piece, as HTTP's Content-Encoding wants them (RFC 1952). Any thread,
- * one at a time. About 100 MB/s; an encoder holds 270 kB while it lives.
+ * one at a time. Some hundred MB/s; an encoder holds 270 kB while it lives.
  */
 #include "base/core/buf.h"
 #include "base/core/err.h"

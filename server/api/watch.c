@@ -267,6 +267,18 @@ static void send_initial(struct api_req *r)
     follow(r);
 }
 
+/* A name in an old watch path is a field selector (handlers/get.go, ListResource), and the only
+ * one. False: answered. */
+static bool check_name(struct api_req *r, const char *selected)
+{
+    if (!*r->route.name || field_selector_is_empty(r->fields) ||
+        (selected && strcmp(selected, r->route.name) == 0))
+        return true;
+    req_status(r, status_new(STATUS_BAD_REQUEST,
+                             "fieldSelector metadata.name doesn't match requested name"));
+    return false;
+}
+
 static void start(struct api_req *r)
 {
     const struct params *p = &r->params;
@@ -275,7 +287,10 @@ static void start(struct api_req *r)
 
     if (!req_selectors(r) || !req_not_from_the_future(r))
         return;
-    name = *r->route.name ? r->route.name : field_selector_requires(r->fields, "metadata.name");
+    name = field_selector_requires(r->fields, "metadata.name");
+    if (!check_name(r, name))
+        return;
+    name = *r->route.name ? r->route.name : name;
     r->key = name && *name && (*req_ns(r) || !r->kind->namespaced)
                  ? resource_key(r->kind, req_ns(r), name)
                  : resource_prefix(r->kind, req_ns(r));

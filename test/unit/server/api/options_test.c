@@ -397,6 +397,19 @@ static void a_watch_of_one_name_is_a_field_selector(void **state)
     /* requestinfo.go: with a name in the path it is a get */
     auto_answer a = ask(&h, "GET", CM "/plain?watch=1", NULL);
     assert_string_equal(json_str_at(a.doc, "kind", ""), "ConfigMap");
+
+#define OLD "/api/v1/watch/namespaces/default/configmaps/plain?timeoutSeconds=1"
+    static const struct row rows[] = {
+        { "", 200, NULL },
+        { "&fieldSelector=metadata.name%3Dplain", 200, NULL },
+        { "&fieldSelector=metadata.name%3Dother", 400,
+          "fieldSelector metadata.name doesn't match requested name" },
+        { "&fieldSelector=metadata.namespace%3Ddefault", 400,
+          "fieldSelector metadata.name doesn't match requested name" },
+    };
+    expect_rows(OLD, rows, ARRAY_LEN(rows));
+    auto_answer old = ask(&h, "GET", OLD, NULL);
+    assert_string_equal(json_str_at(old.doc, "object.metadata.name", ""), "plain");
 }
 
 int main(void)
