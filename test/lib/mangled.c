@@ -201,7 +201,8 @@ static void change(struct buf *b, struct fault_rand *r)
         return;
     default: /* a word instead */
         n = MIN(rest, strlen(word));
-        memcpy(b->p ? b->p + at : (char *)"", word, n);
+        for (size_t i = 0; i < n; i++)
+            b->p[at + i] = word[i];
         return;
     }
 }
@@ -275,7 +276,7 @@ void mangled_init(struct mangled *m, struct fault_rand *r, const struct mangled_
         m->method = TEMPLATES[below(r, ARRAY_LEN(TEMPLATES))].method;
 
     escape(&m->target, buf_str(&path));
-    if (!m->target.n || m->target.p[0] != '/') {
+    if (!str_starts(buf_str(&m->target), STR("/"))) {
         buf_clear(&m->target);
         err_ignore(buf_addc(&m->target, '/'));
         escape(&m->target, buf_str(&path));

@@ -129,7 +129,7 @@ static void metrics_have_upstreams_names(void **state)
     struct lines l;
 
     (void)state;
-    for (char name = 'a'; name <= 'b'; name++) {
+    for (int name = 'a'; name <= 'b'; name++) {
         auto_free char *body = mem_printf("{\"metadata\":{\"name\":\"%c\"}}", name);
         auto_answer made = ask(&h, "POST", CM, body);
         assert_int_equal(made.code, 201);
