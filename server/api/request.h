@@ -259,8 +259,9 @@ struct api {
     char *git_version;
     struct list reqs;
     unsigned n_running[CLASSES_N];
-    struct map *users;  /* name -> struct share_user */
-    unsigned n_packing; /* answers that are being packed */
+    unsigned n_shared[CLASSES_N]; /* of these, those that the bounds of share.h are about */
+    struct map *users;            /* name -> struct share_user */
+    unsigned n_packing;           /* answers that are being packed */
     struct {
         struct store_obj *o;
         const struct schema_kind *kind;
@@ -275,7 +276,7 @@ struct api {
     struct tls_client_config *proxy_tls; /* connect_proxy.c; NULL until it is needed */
     struct list checks;
     bool serving;
-    struct local_watch *pods_watch;     /* feeds graph */
+    struct local_watch *pods_watch; /* feeds graph */
     struct admission_feed *admission_feed;
     struct local_watch *services_watch; /* feeds env.service_ips when the store is shared */
     void (*started)(void *arg, const struct err *e);

@@ -43,8 +43,8 @@ static bool fits(const struct api_req *r, enum req_class c, enum level level)
     if (level == LEVEL_EXEMPT || !max)
         return true;
     if (level == LEVEL_SYSTEM)
-        return r->api->n_running[c] < max && of_user < max / 4;
-    return r->api->n_running[c] < max - max / 4 && of_user < max / 2;
+        return r->api->n_shared[c] < max && of_user < max / 4;
+    return r->api->n_shared[c] < max - max / 4 && of_user < max / 2;
 }
 
 static struct share_user *user_of(struct api_req *r)
@@ -67,6 +67,7 @@ void share_give(struct api_req *r)
     r->api->n_running[r->class_]--;
     if (!u)
         return;
+    r->api->n_shared[r->class_]--;
     u->n[r->class_]--;
     r->user = NULL;
     if (--u->n_all)
@@ -83,6 +84,7 @@ bool share_take(struct api_req *r, enum req_class c)
         r->user = user_of(r);
         r->user->n[r->class_]++;
         r->user->n_all++;
+        r->api->n_shared[r->class_]++;
     }
     if (!fits(r, c, level)) {
         req_status(r,
@@ -94,6 +96,8 @@ bool share_take(struct api_req *r, enum req_class c)
     if (r->user) {
         r->user->n[r->class_]--;
         r->user->n[c]++;
+        r->api->n_shared[r->class_]--;
+        r->api->n_shared[c]++;
     }
     r->class_ = c;
     return true;

@@ -10,7 +10,8 @@
  *   stream      1000        500   750
  *
  * A node is a user of its own and has a quarter of the class at most. system:masters is never
- * refused, as upstream (pkg/server/filters/maxinflight.go), and calls of this process neither.
+ * refused, as upstream (pkg/server/filters/maxinflight.go), and calls of this process neither; they
+ * take no place from the others.
  * Health, version, discovery and metrics count nowhere. Inside server/api only.
  */
 #include "server/api/request.h"

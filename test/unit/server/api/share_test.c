@@ -153,6 +153,24 @@ static void floods_leave_places(void **state)
     assert_int_equal(ask_code("carol"), 201);
 }
 
+static void administrators_take_no_place_from_others(void **state)
+{
+    enum { N = SHARE_WRITES_MAX + 10 };
+    static struct held flood[N];
+
+    (void)state;
+    for (size_t i = 0; i < N; i++)
+        held_start(&flood[i], ADMIN, REVIEW);
+    wait_for_writes(N);
+    assert_int_equal(ask_code("alice"), 201);
+    assert_int_equal(ask_code("system:node:n1+system:nodes"), 201);
+    for (size_t i = 0; i < N; i++)
+        http_call_cancel(flood[i].call);
+    for (size_t i = 0; i < N; i++)
+        harness_wait(&h, &flood[i].done);
+    wait_for_writes(0);
+}
+
 static void a_request_may_say_how_long_it_waits(void **state)
 {
     struct held w;
@@ -171,6 +189,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(floods_leave_places),
+        cmocka_unit_test(administrators_take_no_place_from_others),
         cmocka_unit_test(a_request_may_say_how_long_it_waits),
     };
 
