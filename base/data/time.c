@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <time.h>
 
+#define YEAR_1_S     -62135596800
+#define YEAR_10000_S 253402300800
+
 static size_t text_of(char out[TIME_TEXT_BYTES], int64_t unix_s)
 {
     time_t t = (time_t)unix_s;
@@ -75,14 +78,13 @@ bool time_parse(int64_t *unix_us, struct str text)
     if (tm.tm_year < 1 - 1900 || !skip(&p, end, '-') || (tm.tm_mon = digits(&p, end, 2) - 1) < 0 ||
         !skip(&p, end, '-') || (tm.tm_mday = digits(&p, end, 2)) < 1)
         return false;
-    if (p == end || (*p != 'T' && *p != 't'))
+    if (!skip(&p, end, 'T'))
         return false;
-    p++;
     if ((tm.tm_hour = digits(&p, end, 2)) < 0 || !skip(&p, end, ':') ||
         (tm.tm_min = digits(&p, end, 2)) < 0 || !skip(&p, end, ':') ||
         (tm.tm_sec = digits(&p, end, 2)) < 0)
         return false;
-    if (tm.tm_mon > 11 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
+    if (tm.tm_mon > 11 || tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 59)
         return false;
     if (skip(&p, end, '.')) {
         const char *first = p;
@@ -91,17 +93,13 @@ bool time_parse(int64_t *unix_us, struct str text)
         if (p == first)
             return false;
     }
-    if (p < end && (*p == 'Z' || *p == 'z')) {
-        p++;
-    } else if (p < end && (*p == '+' || *p == '-')) {
-        int sign = *p++ == '-' ? -1 : 1;
+    if (!skip(&p, end, 'Z')) {
+        int sign = skip(&p, end, '-') ? -1 : skip(&p, end, '+') ? 1 : 0;
         int h = digits(&p, end, 2);
         int m = skip(&p, end, ':') ? digits(&p, end, 2) : -1;
-        if (h < 0 || h > 23 || m < 0 || m > 59)
+        if (!sign || h < 0 || h > 23 || m < 0 || m > 59)
             return false;
         offset_s = sign * (h * 3600 + m * 60);
-    } else {
-        return false;
     }
     if (p != end)
         return false;
@@ -109,6 +107,9 @@ bool time_parse(int64_t *unix_us, struct str text)
     time_t t = timegm(&tm);
     if (tm.tm_mday != mday) /* the 31st of a short month */
         return false;
-    *unix_us = ((int64_t)t - offset_s) * 1000000 + us;
+    int64_t s = (int64_t)t - offset_s;
+    if (s < YEAR_1_S || s >= YEAR_10000_S) /* an offset led out of what the texts can say */
+        return false;
+    *unix_us = s * 1000000 + us;
     return true;
 }

@@ -10,8 +10,9 @@
 void time_text_s(char out[TIME_TEXT_BYTES], int64_t unix_s);   /* 2026-11-22T09:34:23Z */
 void time_text_us(char out[TIME_TEXT_BYTES], int64_t unix_us); /* 2026-11-22T09:34:23.238535Z */
 
-/* Any RFC 3339 text (fraction, offset) into Unix microseconds; false if it is none. Years 1 to
- * 9999. */
+/* An RFC 3339 text (fraction, offset) as Go reads one, with capital T and Z and no 60th second,
+ * into Unix microseconds; false if it is none. In UTC it must lie in the years 1 to 9999, so that
+ * what was read can be written and read again. */
 bool time_parse(int64_t *unix_us, struct str text);
 /* "now" in either form */
 void time_now_s(char out[TIME_TEXT_BYTES]);
