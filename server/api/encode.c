@@ -23,8 +23,7 @@ char *encode_stored(const struct schema_kind *k, const json_t *given)
     json_object_del(meta, "resourceVersion");
     json_object_del(meta, "selfLink");
     json_object_set_new(out, "kind", json_string(k->kind));
-    json_object_set_new(out, "apiVersion",
-                        json_string(schema_api_version(schema_stored_kind(k), api)));
+    json_object_set_new(out, "apiVersion", json_string(schema_stored_version(k, api)));
     json_object_set_new(out, "metadata", meta);
     json_object_foreach((json_t *)obj, key,
                         v) if (strcmp(key, "kind") != 0 && strcmp(key, "apiVersion") != 0 &&

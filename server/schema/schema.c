@@ -229,15 +229,29 @@ const char *schema_api_version(const struct schema_kind *k, char *out)
     return out;
 }
 
-const struct schema_kind *schema_stored_kind(const struct schema_kind *k)
+/* "core" is the store's name of the group that has none. */
+static const char *stored_group(const struct schema_kind *k)
 {
     const char *group = k->storage_group ? k->storage_group : "";
 
-    if (strcmp(group, "core") == 0)
-        group = "";
+    return strcmp(group, "core") == 0 ? "" : group;
+}
+
+const char *schema_stored_version(const struct schema_kind *k, char *out)
+{
+    const char *group = stored_group(k);
+
+    if (!k->convert)
+        return schema_api_version(k, out);
+    snprintf(out, SCHEMA_API_VERSION_MAX, "%s%s%s", group, *group ? "/" : "", k->storage_version);
+    return out;
+}
+
+const struct schema_kind *schema_stored_kind(const struct schema_kind *k)
+{
     for (size_t i = 0; k->convert && i < schema_n_builtin_kinds; i++) {
         const struct schema_kind *s = &schema_builtin_kinds[i];
-        if (strcmp(s->kind, k->kind) == 0 && strcmp(s->group, group) == 0 &&
+        if (strcmp(s->kind, k->kind) == 0 && strcmp(s->group, stored_group(k)) == 0 &&
             strcmp(s->version, k->storage_version) == 0)
             return s;
     }

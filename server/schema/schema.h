@@ -212,6 +212,8 @@ int schema_version_order(const char *a, const char *b);
 /* "v1" or "apps/v1". out holds SCHEMA_API_VERSION_MAX bytes; returns out. */
 #define SCHEMA_API_VERSION_MAX 320
 const char *schema_api_version(const struct schema_kind *k, char *out);
+/* The same of the form that k's objects are stored in. */
+const char *schema_stored_version(const struct schema_kind *k, char *out);
 /* The built-in kind in whose form the objects of k, a built-in kind too, are stored; else k. */
 const struct schema_kind *schema_stored_kind(const struct schema_kind *k);
 

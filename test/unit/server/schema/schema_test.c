@@ -213,6 +213,26 @@ static void a_kind_may_come_and_go_while_running(void **state)
     assert_int_equal(n, n_after);
 }
 
+static void the_stored_version_is_named(void **state)
+{
+    static const char *const rows[][3] = {
+        { "v1", "Event", "v1" },
+        { "events.k8s.io/v1", "Event", "v1" },
+        { "autoscaling/v1", "HorizontalPodAutoscaler", "autoscaling/v2" },
+        { "autoscaling/v2", "HorizontalPodAutoscaler", "autoscaling/v2" },
+        { "apps/v1", "Deployment", "apps/v1" },
+    };
+    AUTO(schema) struct schema *s = schema_new();
+    char api[SCHEMA_API_VERSION_MAX];
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct schema_kind *k = schema_find_api(s, rows[i][0], rows[i][1]);
+        assert_string_equal(schema_stored_version(k, api), rows[i][2]);
+        assert_ptr_equal(schema_stored_kind(k), schema_find_api(s, rows[i][2], rows[i][1]));
+    }
+}
+
 static void versions_are_ordered_as_kubernetes_does(void **state)
 {
     static const char *const order[] = { "v10",      "v2",      "v1",        "v11beta2",
@@ -286,6 +306,7 @@ int main(void)
         cmocka_unit_test(every_kind_is_served),
         cmocka_unit_test(kinds_that_a_server_of_this_version_has_not_are_not_offered),
         cmocka_unit_test(a_kind_may_come_and_go_while_running),
+        cmocka_unit_test(the_stored_version_is_named),
         cmocka_unit_test(versions_are_ordered_as_kubernetes_does),
         cmocka_unit_test(kinds_that_come_later_find_their_place),
         cmocka_unit_test(embedded_types_lie_flat_and_remember_their_message),
