@@ -105,8 +105,7 @@ static size_t copy_headers(struct http_header *out, const struct http_headers *i
     return n;
 }
 
-/* Without those that name names begin with. */
-static size_t drop_headers(struct http_header *v, size_t n, const char *start)
+size_t connect_drop_headers(struct http_header *v, size_t n, const char *start)
 {
     size_t kept = 0;
 
@@ -133,9 +132,10 @@ static void on_pump_done(void *arg, const struct err *e)
 static void join(struct api_req *r, struct http_call *call, const struct http_headers *h)
 {
     struct connect *c = r->connect;
-    struct http_header out[HEADERS_FORWARD_MAX + 2];
-    size_t n = copy_headers(out, h);
+    struct http_header out[HEADERS_FORWARD_MAX + 3];
+    size_t n = form_answer(c, out, copy_headers(out, h));
     auto_buf from_node = BUF(1024 * 1024), from_peer = BUF(1024 * 1024);
+    bool tunnel = c->form == FORM_TUNNEL;
     struct stream *node, *peer;
     struct err e;
 
@@ -147,13 +147,15 @@ static void join(struct api_req *r, struct http_call *call, const struct http_he
     struct http_req *http = r->http;
     r->http = NULL; /* its on_done comes inside http_upgrade and must not end us */
     c->started = true;
-    if (http_upgrade(http, 101, out, n, &peer, &from_peer, &e)) {
+    if (tunnel ? form_tunnel(&peer, http, &e)
+               : http_upgrade(http, 101, out, n, &peer, &from_peer, &e)) {
         stream_close(node);
         r->http = http;
-        http_reply_abort(http);
+        if (!tunnel) /* else it has been answered */
+            http_reply_abort(http);
         return;
     }
-    c->pump = pump_start((struct pump_end){ peer, true, buf_str(&from_peer) },
+    c->pump = pump_start((struct pump_end){ peer, !tunnel, buf_str(&from_peer) },
                          (struct pump_end){ node, true, buf_str(&from_node) }, on_pump_done, r);
 }
 
@@ -195,7 +197,7 @@ static void on_head(struct http_call *call, void *arg, int status, const struct 
     size_t n = copy_headers(out, h);
     auto_free char *location = NULL;
     if (sub_is(r, "proxy")) { /* as upstream's: it shares our origin, and does not know its path */
-        n = drop_headers(out, n, "Access-Control-Allow-");
+        n = connect_drop_headers(out, n, "Access-Control-Allow-");
         for (size_t i = 0; i < n; i++)
             if (!location && str_eq_nocase(out[i].name, STR("location")) && out[i].value.n) {
                 location = proxy_location(r, out[i].value);
@@ -304,22 +306,25 @@ void connect_call(struct api_req *r, struct http_endpoint *ep, const struct http
     static const struct http_call_events events = { on_head, on_body, on_call_drain, on_call_done };
     struct connect *c = r->connect;
     const struct http_headers *in = http_req_headers(r->http);
-    struct http_header out[HEADERS_FORWARD_MAX + 2 + EXTRA_MAX];
+    struct http_header out[HEADERS_FORWARD_MAX + 3 + EXTRA_MAX];
     size_t n = copy_headers(out, in);
     struct str upgrade = http_headers_get(in, "upgrade"), method = http_req_method(r->http);
     auto_free char *method_text = str_dup(method);
 
     if (!c->backend) /* sessions of somebody else's are nothing to a kubelet */
-        n = drop_headers(out, n, "cookie");
+        n = connect_drop_headers(out, n, "cookie");
     for (size_t i = 0; i < n_extra; i++)
         out[n++] = extra[i];
     c->upgrade = upgrade.n && http_headers_has_token(in, "connection", "upgrade");
     if (c->upgrade) {
+        bool tunnel = c->form == FORM_TUNNEL;
+
+        n = form_ask(c, out, n);
         out[n++] = (struct http_header){ STR("Connection"), STR("Upgrade") };
-        out[n++] = (struct http_header){ STR("Upgrade"), upgrade };
+        out[n++] = (struct http_header){ STR("Upgrade"), tunnel ? STR("SPDY/3.1") : upgrade };
     }
     struct http_call_config cfg = {
-        .method = method_text,
+        .method = c->upgrade && c->form == FORM_TUNNEL ? "POST" : method_text,
         .target = c->target,
         .headers = out,
         .n_headers = n,
@@ -360,25 +365,10 @@ void connect_read(struct api_req *r, const char *plural, const char *ns, const c
     req_read(r);
 }
 
-/* kubectl >= 1.30 first offers websockets that no kubelet speaks: upstream's API server would turn
- * them into SPDY. Refused here, without a trip to the node, kubectl asks for SPDY itself. */
-static bool is_only_for_translators(const struct api_req *r)
-{
-    static const char *const known[] = { "v4.channel.k8s.io", "v4.base64.channel.k8s.io",
-                                         "channel.k8s.io", "base64.channel.k8s.io" };
-    const struct http_headers *h = http_req_headers(r->http);
-
-    if (sub_is(r, "proxy") || !str_eq_nocase(http_headers_get(h, "upgrade"), STR("websocket")))
-        return false;
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (http_headers_has_token(h, "sec-websocket-protocol", known[i]))
-            return false;
-    return http_headers_get(h, "sec-websocket-protocol").n > 0;
-}
-
 void connect_step(struct api_req *r)
 {
     struct connect *c = r->connect;
+    enum connect_form form;
     const json_t *doc;
 
     if (r->state == REQ_START) {
@@ -393,7 +383,7 @@ void connect_step(struct api_req *r)
                 r, status_new(STATUS_SERVICE_UNAVAILABLE, "this server has no way to its nodes"));
             return;
         }
-        if (is_only_for_translators(r)) {
+        if (!form_of(r, &form)) {
             req_status(r, status_new(STATUS_BAD_REQUEST,
                                      "unable to upgrade: websocket subprotocol " STR_FMT
                                      " is not supported, SPDY/3.1 is",
@@ -408,6 +398,7 @@ void connect_step(struct api_req *r)
         }
         c = r->connect = mem_alloc(sizeof *c);
         c->req = r;
+        c->form = form;
         if (http_req_has_body(r->http))
             http_req_pause(r->http);
         if (!sub_is(r, "proxy"))

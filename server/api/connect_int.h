@@ -12,12 +12,20 @@ struct pump;
 struct connect_backend; /* connect_proxy.c: a pod, or a port of a node that is no kubelet's */
 struct proxy_search;    /* connect_proxy.c: for the one to connect to */
 
+/* How the client's upgrade is asked of the kubelet (connect_form.c). */
+enum connect_form {
+    FORM_SAME,
+    FORM_V5_AS_V4, /* the channels of v5 without its sign that one is closed: nobody will send it */
+    FORM_TUNNEL,   /* SPDY in a websocket */
+};
+
 struct connect {
     struct api_req *req;
     char *node;    /* whose kubelet; of a backend: where it runs, "" when unknown */
     char *target;  /* path?query there */
     uint16_t port; /* of the kubelet, named in the request; 0: the node's, until it is known */
     bool have_pod;
+    enum connect_form form;
     bool upgrade, started, replied, paused_call, paused_req;
     struct connect_backend *backend; /* NULL: a kubelet */
     struct proxy_search *search;     /* while it looks for a backend */
@@ -28,6 +36,8 @@ struct connect {
 };
 
 /* ---- connect.c ---- */
+/* v without the headers whose names begin with start; returns how many are left. */
+size_t connect_drop_headers(struct http_header *v, size_t n, const char *start);
 void connect_free(struct connect *c);                        /* nothing runs yet, or any more */
 void connect_refuse(struct api_req *r, json_t *status_take); /* nothing runs yet */
 void connect_call(struct api_req *r, struct http_endpoint *ep, const struct http_header *extra,
@@ -35,6 +45,16 @@ void connect_call(struct api_req *r, struct http_endpoint *ep, const struct http
 void connect_redirect(struct api_req *r, const char *location); /* 301; nothing runs yet */
 void connect_read(struct api_req *r, const char *plural, const char *ns, const char *name);
 struct str connect_query(const struct api_req *r);
+
+/* ---- connect_form.c ---- */
+/* False: no kubelet would understand it, and the client is told so and asks in another way. */
+bool form_of(const struct api_req *r, enum connect_form *out);
+/* The headers of the client's upgrade as the kubelet gets them; returns how many. */
+size_t form_ask(const struct connect *c, struct http_header *v, size_t n);
+/* The headers of the kubelet's 101 as the client gets them. */
+size_t form_answer(const struct connect *c, struct http_header *v, size_t n);
+/* FORM_TUNNEL: the client's end, after the handshake with it. ERR_INVALID: it has been refused. */
+MUST_USE int form_tunnel(struct stream **out, struct http_req *r, struct err *e);
 
 /* ---- connect_kubelet.c ---- */
 /* The kubelet's port is known by its certificate; others of a node by their word. */

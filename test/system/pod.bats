@@ -56,6 +56,39 @@ logs_hold() { k logs "$1" | grep -qF -- "$2"; }
     [ "$status" -ne 0 ]
 }
 
+@test "pods/proxy and services/proxy reach it as well" {
+    local ip raw=/api/v1/namespaces/default
+    ip=$(k get pod hello -o jsonpath='{.status.podIP}')
+    [ "$(k get --raw $raw/pods/hello:8080/proxy/index.html)" = 'from the pod' ]
+    k create service clusterip web --tcp=80:8080
+    k apply -f - <<EOF
+apiVersion: v1
+kind: Endpoints
+metadata: {name: web}
+subsets:
+  - addresses: [{ip: $ip, targetRef: {kind: Pod, name: hello, namespace: default}}]
+    ports: [{name: 80-8080, port: 8080}]
+EOF
+    [ "$(k get --raw $raw/services/web:80/proxy/)" = 'from the pod' ]
+    [ "$(k get --raw $raw/services/web:80-8080/proxy/index.html)" = 'from the pod' ]
+    run k get --raw $raw/services/web:81/proxy/
+    [[ $output == *'no service port 81 found for service "web"'* ]]
+    k delete service/web endpoints/web
+}
+
+@test "port-forward carries connections, in a websocket and in SPDY" {
+    local port=18080 way
+    fetched() { [ "$(in_net srv curl -sS --max-time 5 "http://127.0.0.1:$port/")" = 'from the pod' ]; }
+    for way in true false; do
+        KUBECTL_PORT_FORWARD_WEBSOCKETS=$way spawn "forward-$way.log" kubectl_on srv port-forward pod/hello $port:8080
+        wait_for 15 fetched
+        stop_pid "$SPAWNED"
+        port=$((port + 1))
+    done
+    k get --raw /metrics | grep 'subresource="portforward"' | grep 'code="101"'
+    refute eval "k get --raw /metrics | grep 'subresource=\"portforward\"' | grep 'code=\"400\"'"
+}
+
 @test "logs follow, tail and end with the container" {
     k run ticker --image=docker.io/library/busybox:1 --image-pull-policy=Never --restart=Never -- \
         sh -c 'for i in 1 2 3 4 5; do echo tick $i; sleep 0.3; done'

@@ -2,6 +2,7 @@
 #include "test/unit/server/api/harness.h"
 
 #include "base/core/mem.h"
+#include "base/http/ws.h"
 #include "base/io/tcp.h"
 
 #include <stdio.h>
@@ -9,7 +10,7 @@
 static struct harness h;
 static struct http_server *kubelet;
 static struct listener *listener;
-static char last_target[512], last_dial[128];
+static char last_target[512], last_dial[128], last_upgrade[128];
 static bool node_is_gone;
 static int refuse_with; /* the kubelet's status for logs; 0: fine */
 
@@ -62,6 +63,11 @@ static void on_kubelet(struct http_req *r, void *arg)
     snprintf(last_target, sizeof last_target, STR_FMT, STR_ARG(target));
     /* what the API server's caller showed is not for kubelets */
     assert_null(http_headers_get(http_req_headers(r), "authorization").p);
+    struct str ws = http_headers_get(http_req_headers(r), "sec-websocket-protocol");
+    struct str spdy = http_headers_get(http_req_headers(r), "x-stream-protocol-version");
+    struct str form = http_headers_get(http_req_headers(r), "upgrade");
+    snprintf(last_upgrade, sizeof last_upgrade, STR_FMT " " STR_FMT, STR_ARG(form),
+             STR_ARG(ws.n ? ws : spdy));
     http_req_accept(r, &events, NULL);
     if (http_headers_has_token(http_req_headers(r), "connection", "upgrade")) {
         struct http_header up[] = { { STR("Connection"), STR("Upgrade") },
@@ -307,8 +313,10 @@ static void a_node_without_tunnel_is_a_bad_gateway(void **state)
 struct session {
     struct http_call *call;
     struct stream *s;
+    struct ws *ws;
     struct buf got;
     int code;
+    char protocol[64];
     bool head, enough, closed, done;
 };
 
@@ -351,6 +359,8 @@ static void on_session_head(struct http_call *c, void *arg, int status,
     auto_buf left = BUF(4096);
 
     x->code = status;
+    snprintf(x->protocol, sizeof x->protocol, STR_FMT,
+             STR_ARG(http_headers_get(hd, "sec-websocket-protocol")));
     if (status == 101) {
         assert_true(str_is(http_headers_get(hd, "upgrade"), "SPDY/3.1") ||
                     str_is(http_headers_get(hd, "upgrade"), "websocket"));
@@ -377,8 +387,12 @@ static void websockets_that_no_kubelet_speaks_do_not_reach_it(void **state)
         const char *target, *protocols;
         int code;
     } rows[] = {
-        { PODS "web/exec?command=sh&stdout=1", "v5.channel.k8s.io", 400 },
-        { PODS "web/portforward", "SPDY/3.1+portforward.k8s.io", 400 },
+        /* only v5 can say that the input has ended */
+        { PODS "web/exec?command=sh&stdin=1&stdout=1", "v5.channel.k8s.io", 400 },
+        { PODS "web/exec?command=sh&stdin=1&stdout=1&tty=1", "v5.channel.k8s.io", 0 },
+        { PODS "web/exec?command=sh&stdout=1", "v5.channel.k8s.io", 0 },
+        { PODS "web/portforward", "v5.channel.k8s.io", 400 },
+        { PODS "web/portforward", "SPDY/3.1+portforward.k8s.io", 400 }, /* without a key */
         { PODS "web/exec?command=sh&stdout=1", "v5.channel.k8s.io, v4.channel.k8s.io", 0 },
         { "/api/v1/nodes/n1/proxy/ws", "chat", 0 }, /* whatever is behind it */
     };
@@ -410,6 +424,133 @@ static void websockets_that_no_kubelet_speaks_do_not_reach_it(void **state)
         harness_wait(&h, &x.done);
         buf_deinit(&x.got);
     }
+}
+
+static void sessions_of_v5_are_of_v4_for_the_kubelet(void **state)
+{
+    static const struct http_call_events events = { .on_head = on_session_head,
+                                                    .on_done = on_session_done };
+    struct http_header headers[] = { { STR("Authorization"), STR("Bearer admin+system:masters") },
+                                     { STR("Connection"), STR("Upgrade") },
+                                     { STR("Upgrade"), STR("websocket") },
+                                     { STR("Sec-WebSocket-Protocol"), STR("v5.channel.k8s.io") } };
+    struct http_call_config c = { .method = "GET",
+                                  .target = PODS "web/exec?command=sh&stdout=1",
+                                  .headers = headers,
+                                  .n_headers = 4,
+                                  .upgrade = true };
+    struct session x = { .got = BUF(4096) };
+
+    (void)state;
+    http_call_start(&x.call, h.client, &c, &events, &x);
+    harness_wait(&h, &x.head);
+    assert_int_equal(x.code, 101);
+    assert_string_equal(last_upgrade, "websocket v4.channel.k8s.io");
+    assert_string_equal(x.protocol, "v5.channel.k8s.io");
+    stream_shutdown(x.s);
+    harness_wait(&h, &x.closed);
+    harness_wait(&h, &x.done);
+    buf_deinit(&x.got);
+}
+
+/* ---- a tunnel: raw bytes in a websocket ---- */
+
+static void on_tunnel_message(void *arg, bool text, const char *p, size_t n, bool first, bool last)
+{
+    struct session *x = arg;
+
+    (void)text;
+    (void)first;
+    (void)last;
+    on_session_data(x, p, n);
+}
+
+static void on_tunnel_close(void *arg, int code, struct str reason)
+{
+    (void)arg;
+    (void)code;
+    (void)reason;
+}
+
+static void on_tunnel_bytes(void *arg, const char *p, size_t n)
+{
+    struct session *x = arg;
+    struct err e;
+
+    assert_int_equal(ws_feed(x->ws, p, n, &e), 0);
+}
+
+static void on_tunnel_head(struct http_call *c, void *arg, int status,
+                           const struct http_headers *hd)
+{
+    static const struct stream_events events = { .on_data = on_tunnel_bytes,
+                                                 .on_end = on_session_end,
+                                                 .on_error = on_session_error,
+                                                 .on_closed = on_session_closed };
+    struct session *x = arg;
+    auto_buf left = BUF(4096);
+
+    x->code = status;
+    snprintf(x->protocol, sizeof x->protocol, STR_FMT,
+             STR_ARG(http_headers_get(hd, "sec-websocket-protocol")));
+    if (status == 101) {
+        x->s = http_call_take_stream(c, &left);
+        stream_handover(x->s, &events, x, buf_str(&left));
+    }
+    x->head = true;
+}
+
+static void send_pulled(struct session *x)
+{
+    auto_buf out = BUF(64 * 1024);
+    struct err e;
+
+    assert_int_equal(ws_pull(x->ws, &out, 4096, &e), 0);
+    stream_write(x->s, out.p, out.n);
+}
+
+static void a_forward_in_a_websocket_is_spdy_for_the_kubelet(void **state)
+{
+    static const struct http_call_events events = { .on_head = on_tunnel_head,
+                                                    .on_done = on_session_done };
+    static const struct ws_events messages = { .on_message = on_tunnel_message,
+                                               .on_close = on_tunnel_close };
+    struct http_header headers[] = {
+        { STR("Authorization"), STR("Bearer admin+system:masters") },
+        { STR("Connection"), STR("Upgrade") },
+        { STR("Upgrade"), STR("websocket") },
+        { STR("Sec-WebSocket-Version"), STR("13") },
+        { STR("Sec-WebSocket-Key"), STR("dGhlIHNhbXBsZSBub25jZQ==") },
+        { STR("Sec-WebSocket-Protocol"), STR("SPDY/3.1+portforward.k8s.io") },
+    };
+    struct http_call_config c = { .method = "GET",
+                                  .target = PODS "web/portforward?ports=80",
+                                  .headers = headers,
+                                  .n_headers = ARRAY_LEN(headers),
+                                  .upgrade = true };
+    struct session x = { .got = BUF(4096) };
+    struct ws_config wc = {
+        .role = WS_CLIENT, .message_max_bytes = 4096, .events = &messages, .arg = &x
+    };
+
+    (void)state;
+    x.ws = ws_new(&wc);
+    http_call_start(&x.call, h.client, &c, &events, &x);
+    harness_wait(&h, &x.head);
+    assert_int_equal(x.code, 101);
+    assert_string_equal(x.protocol, "SPDY/3.1+portforward.k8s.io");
+    assert_string_equal(last_target, "/portForward/default/web?port=80");
+    assert_string_equal(last_upgrade, "SPDY/3.1 portforward.k8s.io");
+    ws_send(x.ws, false, "pi", 2); /* the borders of messages mean nothing */
+    ws_send(x.ws, false, "ng", 2);
+    send_pulled(&x);
+    harness_wait(&h, &x.enough);
+    ws_close(x.ws, WS_NORMAL, "");
+    send_pulled(&x);
+    harness_wait(&h, &x.closed);
+    harness_wait(&h, &x.done);
+    ws_free(x.ws);
+    buf_deinit(&x.got);
 }
 
 static void upgrades_pass_raw_bytes(void **state)
@@ -459,6 +600,8 @@ int main(void)
         cmocka_unit_test(a_log_that_the_kubelet_refuses_becomes_a_status),
         cmocka_unit_test(a_node_without_tunnel_is_a_bad_gateway),
         cmocka_unit_test(upgrades_pass_raw_bytes),
+        cmocka_unit_test(sessions_of_v5_are_of_v4_for_the_kubelet),
+        cmocka_unit_test(a_forward_in_a_websocket_is_spdy_for_the_kubelet),
         cmocka_unit_test(websockets_that_no_kubelet_speaks_do_not_reach_it),
     };
 
