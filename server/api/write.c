@@ -393,7 +393,8 @@ static void update_build(struct api_req *r, json_t *obj_take)
         return;
     json_object_del(meta_of(obj), "generation");
     if (r->kind->generation) {
-        bool bump = !r->sub && strategy_differs(obj, r->old_doc);
+        bool bump = !r->sub && (strategy_differs(obj, r->old_doc) ||
+                                (r->hooks->counts && r->hooks->counts(obj, r->old_doc)));
 
         meta_set_int(obj, "generation", meta_generation(r->old_doc) + bump);
     }

@@ -11,6 +11,7 @@ extern const struct resource_hooks resource_services;        /* service.c */
 extern const struct resource_hooks resource_jobs;            /* job.c */
 extern const struct resource_hooks resource_daemonsets;      /* daemon_set.c */
 extern const struct resource_hooks resource_statefulsets;    /* small.c */
+extern const struct resource_hooks resource_deployments;     /* small.c */
 extern const struct resource_hooks resource_leases;          /* small.c */
 extern const struct resource_hooks resource_apiservices;     /* apiservice.c */
 extern const struct resource_hooks resource_serviceaccounts; /* small.c */

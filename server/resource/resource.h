@@ -36,6 +36,8 @@ struct resource_hooks {
      * old: as above, NULL for a create. What is wrong goes to fe; an error: something ran out. */
     int (*allocate)(struct resource_env *env, json_t *obj, const json_t *old,
                     struct field_errors *fe, struct err *e);
+    /* Does a change that leaves the spec alone count as one (metadata.generation)? NULL: no. */
+    bool (*counts)(const json_t *obj, const json_t *old);
     /* Rules beyond the schema's. */
     void (*validate)(struct resource_env *env, const json_t *obj, struct field_errors *fe);
     void (*validate_update)(struct resource_env *env, const json_t *obj, const json_t *old,

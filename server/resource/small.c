@@ -70,6 +70,23 @@ const struct resource_hooks resource_statefulsets = {
     .prepare_update = set_update,
 };
 
+/* ---- deployments: annotations go to their ReplicaSets, so they count
+ * (pkg/registry/apps/deployment/strategy.go) ---- */
+
+static bool annotations_differ(const json_t *obj, const json_t *old)
+{
+    static const char path[] = "metadata.annotations";
+    const json_t *now = json_at(obj, path), *was = json_at(old, path);
+
+    return json_object_size(now) != json_object_size(was) || (now && was && !json_equal(now, was));
+}
+
+const struct resource_hooks resource_deployments = {
+    .group = "apps",
+    .plural = "deployments",
+    .counts = annotations_differ,
+};
+
 /* ---- others ---- */
 
 /*

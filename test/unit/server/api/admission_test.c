@@ -70,11 +70,30 @@ static void limits_of_a_namespace_hold_in_it(void **state)
     assert_null(json_at(elsewhere.doc, "spec.containers[0].resources.requests"));
 }
 
+static void a_deployments_annotations_count_as_a_change(void **state)
+{
+#define DEPLOYMENTS "/apis/apps/v1/namespaces/default/deployments"
+    (void)state;
+    auto_answer made =
+        ask(&h, "POST", DEPLOYMENTS,
+            "{\"metadata\":{\"name\":\"d\"},\"spec\":{\"selector\":{\"matchLabels\":{\"a\":\"b\"}},"
+            "\"template\":{\"metadata\":{\"labels\":{\"a\":\"b\"}},\"spec\":{\"containers\":[{"
+            "\"name\":\"c\",\"image\":\"i\"}]}}}}");
+    assert_int_equal(made.code, 201);
+    auto_answer labels =
+        ask(&h, "PATCH", DEPLOYMENTS "/d", "{\"metadata\":{\"labels\":{\"x\":\"y\"}}}");
+    assert_int_equal(json_i64_at(labels.doc, "metadata.generation", 0), 1);
+    auto_answer noted =
+        ask(&h, "PATCH", DEPLOYMENTS "/d", "{\"metadata\":{\"annotations\":{\"x\":\"y\"}}}");
+    assert_int_equal(json_i64_at(noted.doc, "metadata.generation", 0), 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pod_gets_the_priority_of_its_class),
         cmocka_unit_test(limits_of_a_namespace_hold_in_it),
+        cmocka_unit_test(a_deployments_annotations_count_as_a_change),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -13,7 +13,7 @@
 #include "server/schema/validate.h"
 #include "test/unit/json_text.h"
 
-enum door { CREATE, UPDATE, STATUS };
+enum door { CREATE, UPDATE, STATUS, APPROVAL };
 
 static json_t *made(const struct schema_kind *k, const json_t *doc)
 {
@@ -79,8 +79,10 @@ static void expect(const struct rule_base *b, const struct rule_row *rows, size_
             validate_create(k, now, &fe);
         else if (door == UPDATE)
             validate_update(k, now, old, &fe);
-        else
+        else if (door == STATUS)
             validate_status(k, now, old, &fe);
+        else
+            validate_approval(k, now, old, &fe);
         auto_free char *text = lines(&fe);
         if (strcmp(text, rows[i].errors) != 0)
             fail_msg("%s\n--- is ---\n%s\n--- not ---\n%s", rows[i].change, text, rows[i].errors);
@@ -100,6 +102,11 @@ void expect_update(const struct rule_base *b, const struct rule_row *rows, size_
 void expect_status(const struct rule_base *b, const struct rule_row *rows, size_t n)
 {
     expect(b, rows, n, STATUS);
+}
+
+void expect_approval(const struct rule_base *b, const struct rule_row *rows, size_t n)
+{
+    expect(b, rows, n, APPROVAL);
 }
 
 void expect_defaults(const struct rule_base *b, const char *part, const char *text)

@@ -20,6 +20,8 @@ void expect_create(const struct rule_base *b, const struct rule_row *rows, size_
 void expect_update(const struct rule_base *b, const struct rule_row *rows, size_t n);
 /* The same at the status subresource. */
 void expect_status(const struct rule_base *b, const struct rule_row *rows, size_t n);
+/* At approval. */
+void expect_approval(const struct rule_base *b, const struct rule_row *rows, size_t n);
 
 /* What defaults make of the document: part (a path of json_at, "" for all) equals text. */
 void expect_defaults(const struct rule_base *b, const char *part, const char *text);

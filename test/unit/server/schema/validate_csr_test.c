@@ -141,12 +141,32 @@ static void an_update_leaves_the_status_alone(void **state)
     expect_update(&request, rows, ARRAY_LEN(rows));
 }
 
+static void approval_approves_or_denies(void **state)
+{
+    static const struct rule_row rows[] = {
+        { "{'status':{'conditions':[{'type':'Approved','status':'True','reason':'Ok'}]}}", "" },
+        /* validateConditions */
+        { "{'status':{'conditions':[{'type':'Approved','status':'False'}]}}",
+          "status.conditions[0].status: Unsupported value: \"False\": supported values: \"True\"" },
+        { "{'status':{'conditions':[{'type':'Approved','status':'True'},{'type':'Denied','status':"
+          "'True'}]}}",
+          "status.conditions[1].type: Invalid value: \"Denied\": Approved and Denied conditions "
+          "are "
+          "mutually exclusive" },
+        { "{'status':{'certificate':'" CERTIFICATE "'}}",
+          "status.certificate: Forbidden: updates may not set certificate content" },
+    };
+    (void)state;
+    expect_approval(&request, rows, ARRAY_LEN(rows));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_are_pkcs10_for_a_signer),
         cmocka_unit_test(conditions_have_a_status),
         cmocka_unit_test(an_update_leaves_the_status_alone),
+        cmocka_unit_test(approval_approves_or_denies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
