@@ -2,7 +2,9 @@
  * events.k8s.io, kube-aggregator's pkg/apis/apiregistration/validation. */
 #include "base/kube/name.h"
 #include "base/kube/quantity.h"
+#include "server/schema/convert.h"
 #include "server/schema/rule.h"
+#include "server/schema/validate_core.h"
 #include "server/schema/validate_kinds.h"
 
 /* ---- scheduling.k8s.io ---- */
@@ -112,16 +114,13 @@ void node_runtime_class(const json_t *v, const struct field_path *p, struct fiel
 
 /* ---- events.k8s.io ---- */
 
-static void event_text(const json_t *v, const char *key, size_t max_bytes, bool required,
-                       const struct field_path *p, struct field_errors *fe)
+/* In the form that upstream checks, and that errors name the fields of: core/v1's. */
+static json_t *as_core(const json_t *v)
 {
-    const char *s = part_str(v, key);
-    auto_free char *why = mem_printf("can have at most %zu characters", max_bytes);
+    json_t *copy = json_deep_copy(v);
 
-    if (required && !*s)
-        field_required(fe, FIELD_AT(p, key), "");
-    if (strlen(s) > max_bytes)
-        field_invalid(fe, FIELD_AT(p, strcmp(key, "note") == 0 ? "message" : key), "", why);
+    schema_convert_core_event.to_stored(NULL, copy);
+    return copy;
 }
 
 static void check_series(const json_t *series, struct field_errors *fe)
@@ -134,70 +133,57 @@ static void check_series(const json_t *series, struct field_errors *fe)
         field_required(fe, FIELD_AT(at, "lastObservedTime"), "");
 }
 
-/* Errors name the fields as core/v1 does: that is the form upstream checks. */
 void events_create(const json_t *v, const json_t *old, struct field_errors *fe)
 {
-    const struct field_path *p = NULL;
-    static const struct {
-        const char *key, *name;
-    } unset[] = { { "deprecatedFirstTimestamp", "firstTimestamp" },
-                  { "deprecatedLastTimestamp", "lastTimestamp" },
-                  { "deprecatedCount", "count" } };
-    const json_t *about = json_object_get(v, "regarding");
-    const json_t *source = json_object_get(v, "deprecatedSource");
-    const char *ns = part_str(json_object_get(v, "metadata"), "namespace");
-    const char *about_ns = part_str(about, "namespace"), *type = part_str(v, "type");
-    const char *controller = part_str(v, "reportingController");
+    static const char *const unset[] = { "firstTimestamp", "lastTimestamp", "count" };
+    json_auto_t *event = as_core(v);
+    const json_t *source = json_object_get(event, "source");
+    const char *type = part_str(event, "type");
     auto_free char *why = mem_printf("has invalid value: %s", type);
 
     (void)old;
-    if (*about_ns ? strcmp(about_ns, ns) != 0
-                  : strcmp(ns, "default") != 0 && strcmp(ns, "kube-system") != 0)
-        field_invalid(fe, FIELD_AT(FIELD_AT(p, "involvedObject"), "namespace"), about_ns,
-                      "does not match event.namespace");
-    if (!*controller)
-        field_required(fe, FIELD_AT(p, "reportingController"), "");
-    (void)check_text(fe, FIELD_AT(p, "reportingController"), controller,
-                     name_check_qualified(str_of(controller)));
-    event_text(v, "reportingInstance", 128, true, p, fe);
-    event_text(v, "action", 128, true, p, fe);
-    event_text(v, "reason", 128, true, p, fe);
-    event_text(v, "note", 1024, false, p, fe);
-    if (!*part_str(v, "eventTime"))
-        field_required(fe, FIELD_AT(p, "eventTime"), "");
+    validate_event(event, NULL, fe);
+    check_series(json_object_get(event, "series"), fe);
+    if (!*part_str(event, "eventTime"))
+        field_required(fe, FIELD_AT(NULL, "eventTime"), "");
     if (strcmp(type, "Normal") != 0 && strcmp(type, "Warning") != 0)
-        field_invalid(fe, FIELD_AT(p, "type"), "", why);
+        field_invalid(fe, FIELD_AT(NULL, "type"), "", why);
     for (size_t i = 0; i < ARRAY_LEN(unset); i++)
-        if (rule_has(v, unset[i].key))
-            field_invalid(fe, FIELD_AT(p, unset[i].name), "", "needs to be unset");
+        if (rule_has(event, unset[i]))
+            field_invalid(fe, FIELD_AT(NULL, unset[i]), "", "needs to be unset");
     if (*part_str(source, "component") || *part_str(source, "host"))
-        field_invalid(fe, FIELD_AT(p, "source"), "", "needs to be unset");
-    check_series(json_object_get(v, "series"), fe);
+        field_invalid(fe, FIELD_AT(NULL, "source"), "", "needs to be unset");
 }
 
 void events_update(const json_t *v, const json_t *old, struct field_errors *fe)
 {
-    static const char *const fixed[][2] = { { "regarding", "involvedObject" },
-                                            { "reason", "reason" },
-                                            { "note", "message" },
-                                            { "deprecatedSource", "source" },
-                                            { "deprecatedFirstTimestamp", "firstTimestamp" },
-                                            { "deprecatedLastTimestamp", "lastTimestamp" },
-                                            { "deprecatedCount", "count" },
-                                            { "type", "type" },
-                                            { "eventTime", "eventTime" },
-                                            { "action", "action" },
-                                            { "related", "related" },
-                                            { "reportingController", "reportingController" },
-                                            { "reportingInstance", "reportingInstance" } };
+    static const char *const fixed[][2] = {
+        { "involvedObject", "involvedObject" },
+        { "reason", "reason" },
+        { "message", "message" },
+        { "source", "source" },
+        { "firstTimestamp", "firstTimestamp" },
+        { "lastTimestamp", "lastTimestamp" },
+        { "count", "count" },
+        { "type", "type" },
+        { "eventTime", "eventTime" },
+        { "action", "action" },
+        { "related", "related" },
+        { "reportingComponent", "reportingController" },
+        { "reportingInstance", "reportingInstance" },
+    };
+    json_auto_t *event = as_core(v), *was = as_core(old);
 
-    if (!rule_same(json_object_get(v, "series"), json_object_get(old, "series")))
-        check_series(json_object_get(v, "series"), fe);
+    validate_event(event, NULL, fe);
+    if (!rule_same(json_object_get(event, "series"), json_object_get(was, "series")))
+        check_series(json_object_get(event, "series"), fe);
     for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
-        json_t *a = json_object_get(v, fixed[i][0]);
-        if (!rule_same(a, json_object_get(old, fixed[i][0])))
-            field_invalid_json(fe, FIELD_AT(NULL, fixed[i][1]), a ? a : json_null(),
-                               "field is immutable");
+        json_t *a = json_object_get(event, fixed[i][0]), *b = json_object_get(was, fixed[i][0]);
+        const struct field_path *at = FIELD_AT(NULL, fixed[i][1]);
+        if (!rule_same(a, b) && !a && json_is_string(b))
+            field_invalid(fe, at, "", "field is immutable");
+        else if (!rule_same(a, b))
+            field_invalid_json(fe, at, a ? a : json_null(), "field is immutable");
     }
 }
 

@@ -160,8 +160,10 @@ static void new_events_say_who_reports(void **state)
     static const struct rule_row rows[] = {
         { "{}", "" },
         /* legacyValidateEvent */
-        { "{'regarding':{'namespace':'other'}}",
-          "involvedObject.namespace: Invalid value: \"other\": does not match event.namespace" },
+        { "{'regarding':{'namespace':'other'}}", "" },
+        { "{'regarding':{'namespace':'other'},'eventTime':null}",
+          "involvedObject.namespace: Invalid value: \"other\": does not match event.namespace\n"
+          "eventTime: Required value" },
         { "{'reportingController':'','reportingInstance':'','action':'','reason':''}",
           "reportingController: Required value\n"
           "reportingController: Invalid value: \"\": name part must be non-empty\n"
@@ -180,6 +182,8 @@ static void new_events_say_who_reports(void **state)
         { "{'series':{'count':2,'lastObservedTime':'2026-11-30T10:00:00.000000Z'}}", "" },
         /* ValidateEventUpdate */
         { "{'note':'m'}", "message: Invalid value: \"m\": field is immutable" },
+        { "{'action':''}", "action: Required value\n"
+                           "action: Invalid value: \"\": field is immutable" },
     };
     (void)state;
     expect_create(&event, rows, ARRAY_LEN(rows));
