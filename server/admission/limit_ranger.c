@@ -5,7 +5,7 @@
 #include "base/kube/metadata.h"
 #include "base/kube/quantity.h"
 #include "server/admission/admission.h"
-#include "server/admission/pod_amounts.h"
+#include "server/resource/pod_amounts.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -25,6 +25,7 @@ enum watched {
     WATCH_CA_MAPS,      /* kube-root-ca.crt of each namespace; kept */
     WATCH_ACCOUNTS,     /* the service account default of each namespace; kept */
     WATCH_BUDGETS,      /* PodDisruptionBudgets; kept */
+    WATCH_QUOTAS,       /* ResourceQuotas; kept */
     WATCH_API_SERVICES, /* kept */
     WATCH_CRDS,         /* CustomResourceDefinitions; told, not kept */
     WATCH_PRIORITIES,   /* PriorityClasses; told, not kept */
@@ -77,6 +78,7 @@ extern const struct controller_ops disruption_controller;
 extern const struct controller_ops gc_controller;
 extern const struct controller_ops system_priorities_controller;
 extern const struct controller_ops api_services_controller;
+extern const struct controller_ops quota_controller;
 
 void kubernetes_service_changed(struct controller *c); /* live_servers has another answer */
 

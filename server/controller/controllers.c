@@ -16,7 +16,7 @@ static const struct controller_ops *const all[] = {
     &node_role_controller,           &node_companion_controller, &namespace_defaults_controller,
     &namespace_lifecycle_controller, &pod_gc_controller,         &event_ttl_controller,
     &token_cleaner_controller,       &disruption_controller,     &gc_controller,
-    &system_priorities_controller,   &api_services_controller,
+    &system_priorities_controller,   &api_services_controller,   &quota_controller,
 };
 
 static const struct {
@@ -45,6 +45,7 @@ static const struct {
                         .opts = { .field_selector = "metadata.name=kube-root-ca.crt" } },
     [WATCH_ACCOUNTS] = { .ref = { .resource = "serviceaccounts" },
                          .opts = { .field_selector = "metadata.name=default" } },
+    [WATCH_QUOTAS] = { .ref = { .resource = "resourcequotas" } },
     [WATCH_BUDGETS] = { .ref = { .group = "policy", .resource = "poddisruptionbudgets" } },
     [WATCH_API_SERVICES] = { .ref = { .group = "apiregistration.k8s.io",
                                       .resource = "apiservices" } },
@@ -242,6 +243,7 @@ void controllers_start(struct controllers **out, const struct controllers_config
         WATCH_SERVICE, WATCH_ENDPOINTS,  WATCH_SLICE,        WATCH_NODES,    WATCH_LEASES,
         WATCH_SECRETS, WATCH_NAMESPACES, WATCH_CA_MAPS,      WATCH_ACCOUNTS, WATCH_BUDGETS,
         WATCH_PODS,    WATCH_EVENTS,     WATCH_API_SERVICES, WATCH_CRDS,     WATCH_PRIORITIES,
+        WATCH_QUOTAS,
     };
     _Static_assert(ARRAY_LEN(order) == WATCHES_N, "each is started");
     for (size_t i = 0; i < WATCHES_N; i++) {

@@ -1,4 +1,4 @@
-#include "server/admission/pod_amounts.h"
+#include "server/resource/pod_amounts.h"
 
 #include "base/data/json.h"
 #include "base/kube/quantity.h"
@@ -7,10 +7,11 @@
 
 static struct quantity amount(const json_t *map, const char *name)
 {
+    const char *s = json_string_value(json_object_get(map, name)); /* no path: names have dots */
     struct quantity q;
     struct err e;
 
-    if (quantity_parse(&q, str_of(json_str_at(map, name, "0")), &e))
+    if (!s || quantity_parse(&q, str_of(s), &e))
         q = quantity_of(0, QUANTITY_DECIMAL_SI);
     return q;
 }
