@@ -240,10 +240,10 @@ void controllers_start(struct controllers **out, const struct controllers_config
     }
     /* the kubernetes Service's first: their lists are short, and agents wait */
     static const enum watched order[] = {
-        WATCH_SERVICE, WATCH_ENDPOINTS,  WATCH_SLICE,        WATCH_NODES,    WATCH_LEASES,
-        WATCH_SECRETS, WATCH_NAMESPACES, WATCH_CA_MAPS,      WATCH_ACCOUNTS, WATCH_BUDGETS,
-        WATCH_PODS,    WATCH_EVENTS,     WATCH_API_SERVICES, WATCH_CRDS,     WATCH_PRIORITIES,
-        WATCH_QUOTAS,
+        WATCH_SERVICE,      WATCH_ENDPOINTS, WATCH_SLICE,      WATCH_NODES,
+        WATCH_LEASES,       WATCH_SECRETS,   WATCH_NAMESPACES, WATCH_CA_MAPS,
+        WATCH_ACCOUNTS,     WATCH_BUDGETS,   WATCH_PODS,       WATCH_EVENTS,
+        WATCH_API_SERVICES, WATCH_CRDS,      WATCH_PRIORITIES, WATCH_QUOTAS,
     };
     _Static_assert(ARRAY_LEN(order) == WATCHES_N, "each is started");
     for (size_t i = 0; i < WATCHES_N; i++) {

@@ -13,7 +13,7 @@ const struct resource_hooks *resource_hooks_find(const struct schema_kind *k)
         &resource_services,     &resource_leases,      &resource_serviceaccounts,
         &resource_claims,       &resource_volumes,     &resource_podtemplates,
         &resource_quotas,       &resource_jobs,        &resource_daemonsets,
-        &resource_statefulsets, &resource_apiservices,  &resource_deployments,
+        &resource_statefulsets, &resource_apiservices, &resource_deployments,
     };
 
     for (size_t i = 0; i < ARRAY_LEN(all); i++)

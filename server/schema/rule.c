@@ -153,7 +153,7 @@ static void check_condition(const json_t *c, const struct field_path *p, struct 
     static const char *const statuses[] = { "False", "True", "Unknown", NULL };
     const char *type = part_str(c, "type"), *reason = part_str(c, "reason");
 
-    (void)check_text(fe, FIELD_AT(p, "type"), type, name_check_qualified(str_of(type)));
+    (void)check_qualified(fe, FIELD_AT(p, "type"), type);
     (void)check_listed(fe, FIELD_AT(p, "status"), part_str(c, "status"), statuses);
     if (part_int(c, "observedGeneration") < 0)
         field_invalid_json(fe, FIELD_AT(p, "observedGeneration"),

@@ -128,7 +128,7 @@ void rule_match_conditions(const json_t *list, const struct field_path *p, struc
             field_required(fe, name_at, "");
             continue;
         }
-        (void)check_text(fe, name_at, name, name_check_qualified(str_of(name)));
+        (void)check_qualified(fe, name_at, name);
         rule_unique(names, name, name_at, fe);
     }
 }

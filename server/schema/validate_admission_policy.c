@@ -128,7 +128,7 @@ static void check_audit(const json_t *policy, const json_t *list, const struct f
         if (!*policy_name)
             field_invalid(fe, FIELD_AT(at, "key"), key, "requires metadata.name be non-empty");
         else
-            (void)check_text(fe, FIELD_AT(at, "key"), whole, name_check_qualified(str_of(whole)));
+            (void)check_qualified(fe, FIELD_AT(at, "key"), whole);
         if (rule_is_blank(value))
             field_required(fe, FIELD_AT(at, "valueExpression"), "valueExpression is not specified");
         else if (str_trim(str_of(value)).n > VALUE_EXPRESSION_MAX_BYTES)

@@ -155,7 +155,7 @@ static void check_patterns(const json_t *list, const struct field_path *p, struc
     {
         const struct field_path *at = FIELD_INDEX(p, i);
         const char *type = part_str(v, "type"), *status = part_str(v, "status");
-        (void)check_text(fe, FIELD_AT(at, "type"), type, name_check_qualified(str_of(type)));
+        (void)check_qualified(fe, FIELD_AT(at, "type"), type);
         if (!*status)
             field_required(fe, FIELD_AT(at, "status"),
                            "valid values: [\"False\" \"True\" \"Unknown\"]");

@@ -138,8 +138,7 @@ static void check_ports(const json_t *ports, const struct field_path *p, struct 
             (void)check_text(fe, FIELD_AT(at, "name"), name, name_check_label(str_of(name)));
         rule_unique(names, name, FIELD_AT(at, "name"), fe);
         if (rule_has(port, "appProtocol"))
-            (void)check_text(fe, FIELD_AT(at, "appProtocol"), protocol,
-                             name_check_qualified(str_of(protocol)));
+            (void)check_qualified(fe, FIELD_AT(at, "appProtocol"), protocol);
     }
 }
 

@@ -69,8 +69,7 @@ void coordination_lease_spec(const json_t *v, const struct field_path *p, struct
     if (*strategy && !strchr(strategy, '/'))
         (void)check_listed(fe, FIELD_AT(p, "strategy"), strategy, strategies);
     else if (*strategy)
-        (void)check_text(fe, FIELD_AT(p, "strategy"), strategy,
-                         name_check_qualified(str_of(strategy)));
+        (void)check_qualified(fe, FIELD_AT(p, "strategy"), strategy);
     if (*part_str(v, "preferredHolder") && !*strategy)
         field_forbidden(fe, FIELD_AT(p, "preferredHolder"),
                         "may only be specified if `strategy` is defined");
@@ -95,7 +94,7 @@ void node_runtime_class(const json_t *v, const struct field_path *p, struct fiel
         const char *text = json_string_value(q) ? json_string_value(q) : "";
         struct quantity amount;
         struct err e;
-        (void)check_text(fe, FIELD_KEY(limits, name), name, name_check_qualified(str_of(name)));
+        (void)check_qualified(fe, FIELD_KEY(limits, name), name);
         if (!quantity_parse(&amount, str_of(text), &e) && amount.nano < 0)
             field_invalid(fe, FIELD_KEY(limits, name), text, "must be greater than or equal to 0");
     }

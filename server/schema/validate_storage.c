@@ -55,7 +55,7 @@ static void check_requirement(const json_t *v, const struct field_path *p, struc
         field_required(fe, list, "");
     json_array_foreach(json_object_get(v, "values"), i, value)
         rule_unique(seen, json_string_value(value), FIELD_INDEX(list, i), fe);
-    (void)check_text(fe, FIELD_AT(p, "key"), key, name_check_qualified(str_of(key)));
+    (void)check_qualified(fe, FIELD_AT(p, "key"), key);
 }
 
 static void check_topologies(const json_t *terms, const struct field_path *p,
@@ -89,8 +89,7 @@ void storage_class(const json_t *v, const struct field_path *p, struct field_err
     for (char *c = lower; *c; c++)
         *c = (char)tolower((unsigned char)*c);
     if (*lower)
-        (void)check_text(fe, FIELD_AT(p, "provisioner"), lower,
-                         name_check_qualified(str_of(lower)));
+        (void)check_qualified(fe, FIELD_AT(p, "provisioner"), lower);
     if (json_object_size(parameters) > PARAMETERS_MAX)
         field_too_long(fe, FIELD_AT(p, "parameters"), PARAMETERS_MAX);
     else if (rule_has(parameters, ""))
@@ -247,7 +246,7 @@ void storage_csi_node_spec(const json_t *v, const struct field_path *p, struct f
             if (!*s)
                 field_required(fe, at, "");
             rule_unique(keys, s, at, fe);
-            (void)check_text(fe, at, s, name_check_qualified(str_of(s)));
+            (void)check_qualified(fe, at, s);
         }
     }
 }

@@ -167,6 +167,11 @@ static void new_events_say_who_reports(void **state)
         { "{'reportingController':'','reportingInstance':'','action':'','reason':''}",
           "reportingController: Required value\n"
           "reportingController: Invalid value: \"\": name part must be non-empty\n"
+          "reportingController: Invalid value: \"\": name part must consist of alphanumeric "
+          "characters, '-', '_' or '.', and must start and end with an alphanumeric character "
+          "(e.g. "
+          "'MyName',  or 'my.name',  or '123-abc', regex used for validation is "
+          "'([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')\n"
           "reportingInstance: Required value\n"
           "action: Required value\n"
           "reason: Required value" },
