@@ -48,8 +48,11 @@ static void start(struct api_req *r)
                              .namespaced = true,
                              .type = schema_builtin_type("policy/v1", "Eviction") };
 
-    if (!write_body(r, k.type, true) || !write_decode(r, &k, r->in, write_raw_json(r)) ||
-        !write_check_namespace(r, r->in))
+    if (!write_body(r, k.type, true))
+        return;
+    if (strcmp(json_str_at(r->in, "apiVersion", ""), "policy/v1beta1") == 0) /* kubectl 1.21 */
+        json_object_set_new(r->in, "apiVersion", json_string("policy/v1"));
+    if (!write_decode(r, &k, r->in, write_raw_json(r)) || !write_check_namespace(r, r->in))
         return;
     buf_deinit(&r->body);
     r->name = mem_strdup(r->route.name);

@@ -149,6 +149,21 @@ static void a_budget_gives_one_and_remembers_whom(void **state)
     expect(on_pod("GET", "q", "", NULL), 200, "metadata.deletionTimestamp", "");
 }
 
+static void old_clients_evict_too(void **state)
+{
+    (void)state;
+    fresh_namespace();
+    make_pod("p", "Running", true);
+    expect(on_pod("POST", "p", "/eviction",
+                  "{\"apiVersion\":\"policy/v1beta1\",\"kind\":\"Eviction\",\"metadata\":{\"name\":"
+                  "\"p\"}}"),
+           201, "status", "Success");
+    expect(on_pod("POST", "p", "/eviction",
+                  "{\"apiVersion\":\"policy/v2\",\"kind\":\"Eviction\",\"metadata\":{\"name\":"
+                  "\"p\"}}"),
+           400, NULL, NULL);
+}
+
 static void a_budget_that_was_not_counted_yet_asks_to_wait(void **state)
 {
     (void)state;
@@ -250,6 +265,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_has_no_budget_goes),
         cmocka_unit_test(a_budget_gives_one_and_remembers_whom),
+        cmocka_unit_test(old_clients_evict_too),
         cmocka_unit_test(a_budget_that_was_not_counted_yet_asks_to_wait),
         cmocka_unit_test(several_budgets_are_one_too_many),
         cmocka_unit_test(pods_that_do_not_run_ask_no_budget),
