@@ -83,7 +83,7 @@ static unsigned rank(const struct clause *c)
     return 4 * c->q + (str_is(c->type, "*/*") ? 1 : str_ends(c->type, STR("/*")) ? 2 : 3);
 }
 
-bool accept_parse(struct accept *out, struct str accept)
+static bool parse(struct accept *out, struct str accept, bool proto_too)
 {
     struct accept as;
     struct str item, rest = accept;
@@ -97,13 +97,23 @@ bool accept_parse(struct accept *out, struct str accept)
         more = str_cut(rest, ',', &item, &rest);
         struct clause c = parse_clause(item);
 
-        if (c.q == 0 || rank(&c) <= best || !serves(&c, &as))
+        if (c.q == 0 || rank(&c) <= best || !serves(&c, &as) || (as.proto && !proto_too))
             continue;
         best = rank(&c);
         *out = as;
         found = true;
     }
     return found;
+}
+
+bool accept_parse(struct accept *out, struct str accept)
+{
+    return parse(out, accept, true);
+}
+
+bool accept_parse_json(struct accept *out, struct str accept)
+{
+    return parse(out, accept, false);
 }
 
 bool accept_gzip(struct str header)

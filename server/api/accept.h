@@ -17,6 +17,8 @@ struct accept {
 /* accept: the header, may be empty. False: nothing in it can be served (406). Tables are never
  * protobuf. */
 MUST_USE bool accept_parse(struct accept *out, struct str accept);
+/* The same for what has no protobuf form. */
+MUST_USE bool accept_parse_json(struct accept *out, struct str accept);
 
 /* Does an Accept-Encoding hold "gzip"? With a quality it does not, as upstream reads it. */
 bool accept_gzip(struct str header);

@@ -17,6 +17,7 @@
 #include "base/kube/status.h"
 #include "server/api/admission_feed.h"
 #include "server/api/claims.h"
+#include "server/api/custom.h"
 #include "server/api/local.h"
 #include "server/api/request.h"
 #include "server/api/scrape.h"
@@ -363,6 +364,11 @@ const struct schema *api_schema(const struct api *a)
     return a->schema;
 }
 
+bool api_is_shared(const struct api *a)
+{
+    return store_is_shared(a->store);
+}
+
 struct authz *api_authz(struct api *a)
 {
     return a->authz;
@@ -491,6 +497,11 @@ static void on_pods_synced(void *arg)
     started_step(arg, NULL);
 }
 
+static void on_customs_synced(void *arg)
+{
+    started_step(arg, NULL);
+}
+
 static void on_feed_synced(void *arg)
 {
     started_step(arg, NULL);
@@ -509,7 +520,8 @@ void api_start(struct api *a, void (*done)(void *arg, const struct err *e), void
 
     a->started = done;
     a->started_arg = arg;
-    a->n_starting = 3;
+    a->n_starting = 4;
+    customs_start(&a->customs, a, on_customs_synced, a);
     admission_feed_start(&a->admission_feed, a, on_feed_synced, a);
     store_list(a->store, str_of(prefix), &(struct store_list_opts){ 0 }, on_services, a);
     timer_start_ms(&a->recount_timer, RECOUNT_MS, recount, a);
@@ -545,6 +557,7 @@ static void api_free(struct api *a)
     authz_free(a->authz);
     node_graph_free(a->graph);
     service_ips_free(a->env.service_ips);
+    customs_free(a->customs);
     discovery_free(a->discovery);
     schema_free(a->schema);
     free(a->git_version);
@@ -613,6 +626,7 @@ void api_close(struct api *a, void (*done)(void *arg), void *arg)
     a->pods_watch = a->services_watch = NULL;
     admission_feed_stop(a->admission_feed);
     a->admission_feed = NULL;
+    customs_stop(a->customs);
     list_move_all(&reqs, &a->reqs);
     while ((l = list_pop(&reqs))) {
         struct api_req *r = container_of(l, struct api_req, link);

@@ -74,6 +74,9 @@ bool api_is_ready(const struct api *a);
 /* The kinds that are served now; borrowed. */
 const struct schema *api_schema(const struct api *a);
 
+/* Do other servers write to the same store? */
+bool api_is_shared(const struct api *a);
+
 /* The authorizer chain: add RBAC, or ask it for the owner's own paths. */
 struct authz *api_authz(struct api *a);
 

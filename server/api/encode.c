@@ -5,6 +5,7 @@
 #include "base/data/json.h"
 #include "base/kube/metadata.h"
 #include "server/api/proto.h"
+#include "server/schema/crd.h"
 
 #include <inttypes.h>
 
@@ -278,11 +279,12 @@ int encode_list_item(struct buf *b, const struct encode_form *f, struct str valu
         return splice(b, f->kind, false, value, rev, e);
     if (encode_parse(&obj, f->kind, value, rev, e))
         return e->code;
-    if (f->as == ACCEPT_OBJECT) {
+    if (f->as == ACCEPT_OBJECT && !f->kind->custom) { /* upstream's unstructured lists keep them */
         json_object_del(obj, "kind");
         json_object_del(obj, "apiVersion");
-        return write_json(b, obj, e);
     }
+    if (f->as == ACCEPT_OBJECT)
+        return write_json(b, obj, e);
     shown = f->as == ACCEPT_TABLE ? table_row(f->kind, obj, f->include, clock_wall_s())
                                   : partial_of(obj);
     return write_json(b, shown, e);

@@ -5,6 +5,7 @@
 #include "base/http/url.h"
 #include "base/kube/status.h"
 #include "server/api/request.h"
+#include "server/schema/crd.h"
 
 /* The version of a group's kind that is stored: the preferred one. */
 const char *local_version(const struct api *a, const char *group, const char *resource)
@@ -14,7 +15,8 @@ const char *local_version(const struct api *a, const char *group, const char *re
 
     for (size_t i = 0; i < n; i++)
         if (strcmp(v[i]->group, group) == 0 && strcmp(v[i]->plural, resource) == 0 &&
-            strcmp(v[i]->version, v[i]->storage_version) == 0)
+            (v[i]->custom ? crd_version_is_home(v[i]->custom)
+                          : strcmp(v[i]->version, v[i]->storage_version) == 0))
             return v[i]->version;
     return "v1";
 }

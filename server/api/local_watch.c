@@ -17,6 +17,7 @@
 #include "server/api/local.h"
 #include "server/api/match.h"
 #include "server/api/request.h"
+#include "server/schema/crd.h"
 #include "server/schema/fields.h"
 
 #define RETRY_MS 1000
@@ -69,6 +70,7 @@ static void on_timer_closed(void *arg)
     field_selector_free(w->fields);
     list_remove(&w->link);
     buf_deinit(&w->after);
+    schema_kind_unref(w->kind);
     free(w->prefix);
     free(w);
 }
@@ -298,6 +300,7 @@ void local_watch_start(struct local_watch **out, struct api *a, const struct loc
          (field_selector_parse(&w->fields, str_of(o->field_selector), &e) ||
           fields_check(w->kind, w->fields, &e))))
         abort(); /* constants of our own controllers */
+    schema_kind_ref(w->kind);
     w->api = a;
     w->prefix = resource_prefix(w->kind, r->ns ? r->ns : "");
     w->events = *events;

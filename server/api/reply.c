@@ -9,6 +9,7 @@
 #include "base/data/yaml.h"
 #include "base/kube/status.h"
 #include "server/api/request.h"
+#include "server/schema/crd.h"
 
 #define GZIP_FROM_BYTES (128 * 1024)       /* defaultGzipThresholdBytes */
 #define GZIP_AT_ONCE    16                 /* encoders of 270 kB; who comes then gets plain bytes */
@@ -308,6 +309,8 @@ void req_object(struct api_req *r, int code, struct str value, int64_t rev)
     }
     for (size_t i = 0; i < r->notes.n && n < WARNINGS_MAX; i++)
         n += add_warning(&warnings, r->notes.v[i], &ends[n]);
+    if (r->kind->custom && r->kind->custom->deprecation && n < WARNINGS_MAX)
+        n += add_warning(&warnings, r->kind->custom->deprecation, &ends[n]);
     if (warns_inert(r) && n < WARNINGS_MAX)
         n += add_warning(&warnings, r->kind->inert, &ends[n]);
     for (size_t i = 0, at = 0; i < n; at = ends[i++])

@@ -9,6 +9,7 @@
 #include "server/api/deadline.h"
 #include "server/api/options.h"
 #include "server/api/share.h"
+#include "server/schema/crd.h"
 #include "server/schema/fields.h"
 
 #include <assert.h>
@@ -71,6 +72,7 @@ static void req_free(struct api_req *r)
     deadline_stop(r);
     reply_deinit(r);
     list_remove(&r->link);
+    schema_kind_unref(r->kind);
     identity_unref(r->id);
     route_deinit(&r->route);
     params_deinit(&r->params);
@@ -359,6 +361,7 @@ static bool resolve(struct api_req *r)
         nothing_there(r);
         return false;
     }
+    schema_kind_ref(r->kind);
     r->hooks = resource_hooks_find(r->kind);
     if (*rt->subresource) {
         r->sub = schema_find_sub(r->kind, str_of(rt->subresource));
@@ -370,6 +373,12 @@ static bool resolve(struct api_req *r)
     verbs = r->sub ? r->sub->verbs : r->kind->verbs;
     if (r->verb == VERBS_N || !(verbs & schema_verb_of(r->verb))) {
         method_not_allowed(r);
+        return false;
+    }
+    if (r->verb == VERB_CREATE && r->kind->custom && r->kind->custom->terminating) {
+        req_status(r, status_new(STATUS_METHOD_NOT_ALLOWED,
+                                 "create not allowed while custom resource definition is "
+                                 "terminating"));
         return false;
     }
     /* all namespaces at once can be read, not written (deletecollection neither) */
@@ -477,6 +486,10 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
         return;
     }
     r->content_type = content_type_of(content_type);
+    if (r->kind->custom && r->accept.proto) { /* no table says how they look on that wire */
+        acceptable = accept_parse_json(&r->accept, accept);
+        r->accept.proto = false;
+    }
     if (!check_accept(r, acceptable) || !options_check(r))
         return;
     bool reads = r->verb == VERB_GET || r->verb == VERB_LIST;

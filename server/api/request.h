@@ -236,7 +236,10 @@ void plain_step(struct api_req *r);   /* plain.c: paths that are no resources */
 void read_drain(struct api_req *r);
 void watch_drain(struct api_req *r);
 void watch_stop(struct api_req *r);
+void watch_end(struct api_req *r); /* the kind is served no more, or otherwise */
 void watch_frame_free(struct watch_frame *f);
+/* The last event in protobuf is not one of k. */
+void watch_frame_forget(struct api *a, const struct schema_kind *k);
 void connect_stop(struct api_req *r);
 void connect_body(struct api_req *r, const char *p, size_t n);
 void connect_body_end(struct api_req *r);
@@ -276,6 +279,7 @@ struct api {
     struct tls_client_config *proxy_tls; /* connect_proxy.c; NULL until it is needed */
     struct list checks;
     bool serving;
+    struct customs *customs;        /* custom.h */
     struct local_watch *pods_watch; /* feeds graph */
     struct admission_feed *admission_feed;
     struct local_watch *services_watch; /* feeds env.service_ips when the store is shared */

@@ -69,6 +69,12 @@ static void finish(struct api_req *r)
     r->sink->end(r);
 }
 
+void watch_end(struct api_req *r)
+{
+    if (r->watch && !r->watch->closed && r->state != REQ_DONE)
+        finish(r);
+}
+
 static void broken(struct api_req *r)
 {
     watch_stop(r);
@@ -102,6 +108,14 @@ void watch_frame_free(struct watch_frame *f)
     store_obj_unref(f->o);
     buf_deinit(&f->bytes);
     free(f);
+}
+
+void watch_frame_forget(struct api *a, const struct schema_kind *k)
+{
+    if (!a->frame || a->frame->kind != k)
+        return;
+    watch_frame_free(a->frame);
+    a->frame = NULL;
 }
 
 /* NULL: it cannot be encoded. */

@@ -221,6 +221,11 @@ static void reset_status(const struct api_req *r, json_t *obj)
     json_t *status = json_object();
     struct err e;
 
+    if (r->kind->custom) { /* no Go struct that would always be there */
+        json_decref(status);
+        json_object_del(obj, "status");
+        return;
+    }
     if (f && f->type->shape == SCHEMA_STRUCT) /* nothing in it can be wrong */
         err_ignore(decode_value(f->type, status, (struct str){ 0 }, DECODE_IGNORE, &none, &e));
     json_object_set_new(obj, "status", status);
@@ -275,6 +280,8 @@ static void create_build(struct api_req *r)
             req_invalid(r, r->name, &fe);
         return;
     }
+    if (r->hooks->warn)
+        r->hooks->warn(obj, &r->notes);
     free(r->key);
     r->key = resource_key(r->kind, req_ns(r), r->name);
     r->text = encode_stored(r->kind, obj);
@@ -396,6 +403,10 @@ static void update_build(struct api_req *r, json_t *obj_take)
         bool bump = !r->sub && (strategy_differs(obj, r->old_doc) ||
                                 (r->hooks->counts && r->hooks->counts(obj, r->old_doc)));
 
+        if (r->kind->custom && !schema_find_sub(r->kind, STR("status"))) /* then it counts too */
+            bump = bump || !json_equal(json_object_get(obj, "status"),
+                                       json_object_get(r->old_doc, "status"));
+
         meta_set_int(obj, "generation", meta_generation(r->old_doc) + bump);
     }
     if (!write_admit(r, "update", obj, r->old_doc, true)) {
@@ -420,6 +431,8 @@ static void update_build(struct api_req *r, json_t *obj_take)
             req_invalid(r, r->name, &fe);
         return;
     }
+    if (!r->sub && r->hooks->warn)
+        r->hooks->warn(obj, &r->notes);
     managed_settle(obj, r->old_doc);
     r->text = encode_stored(r->kind, obj);
     r->ok_code = 200;

@@ -27,6 +27,8 @@ bool write_body(struct api_req *r, const struct schema_type *t, bool required)
         rc = yaml_parse(&r->in, buf_str(&r->body), &e);
         break;
     case CONTENT_PROTOBUF:
+        if (r->kind && r->kind->custom && t == r->kind->type)
+            t = NULL;
         rc = t ? proto_read(&r->in, t, buf_str(&r->body), &e)
                : err_set(&e, ERR_INVALID, "no protobuf form is known for this body");
         break;
@@ -188,6 +190,13 @@ bool write_patch_body(struct api_req *r)
                                  "application/merge-patch+json, "
                                  "application/strategic-merge-patch+json, "
                                  "application/apply-patch+yaml"));
+        return false;
+    }
+    if (r->content_type == CONTENT_STRATEGIC_PATCH && r->kind->custom) {
+        req_status(r, status_new(STATUS_UNSUPPORTED_MEDIA_TYPE,
+                                 "the body of the request was in an unknown format - accepted "
+                                 "media types include: application/json-patch+json, "
+                                 "application/merge-patch+json, application/apply-patch+yaml"));
         return false;
     }
     if (!r->in && json_parse(&r->in, buf_str(&r->body), &e)) {

@@ -27,7 +27,7 @@ enum watched {
     WATCH_BUDGETS,      /* PodDisruptionBudgets; kept */
     WATCH_QUOTAS,       /* ResourceQuotas; kept */
     WATCH_API_SERVICES, /* kept */
-    WATCH_CRDS,         /* CustomResourceDefinitions; told, not kept */
+    WATCH_CRDS,         /* CustomResourceDefinitions; kept */
     WATCH_PRIORITIES,   /* PriorityClasses; told, not kept */
     WATCHES_N,
 };
@@ -79,6 +79,8 @@ extern const struct controller_ops gc_controller;
 extern const struct controller_ops system_priorities_controller;
 extern const struct controller_ops api_services_controller;
 extern const struct controller_ops quota_controller;
+extern const struct controller_ops crd_names_controller;
+extern const struct controller_ops crd_finalizer_controller;
 
 void kubernetes_service_changed(struct controller *c); /* live_servers has another answer */
 

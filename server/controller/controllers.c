@@ -17,6 +17,7 @@ static const struct controller_ops *const all[] = {
     &namespace_lifecycle_controller, &pod_gc_controller,         &event_ttl_controller,
     &token_cleaner_controller,       &disruption_controller,     &gc_controller,
     &system_priorities_controller,   &api_services_controller,   &quota_controller,
+    &crd_names_controller,           &crd_finalizer_controller,
 };
 
 static const struct {
@@ -50,8 +51,7 @@ static const struct {
     [WATCH_API_SERVICES] = { .ref = { .group = "apiregistration.k8s.io",
                                       .resource = "apiservices" } },
     [WATCH_CRDS] = { .ref = { .group = "apiextensions.k8s.io",
-                              .resource = "customresourcedefinitions" },
-                     .no_cache = true },
+                              .resource = "customresourcedefinitions" } },
     [WATCH_PRIORITIES] = { .ref = { .group = "scheduling.k8s.io", .resource = "priorityclasses" },
                            .no_cache = true },
 };

@@ -22,6 +22,7 @@
 #include "base/kube/metadata.h"
 #include "server/api/api.h"
 #include "server/api/local_meta.h"
+#include "server/schema/crd.h"
 #include "server/schema/schema.h"
 
 #include <stdio.h>
@@ -176,6 +177,7 @@ static struct job *job_new(struct gc *gc, struct queue_item *it, const struct gc
     j->gc = gc;
     j->it = it;
     j->kind = n->kind;
+    schema_kind_ref(j->kind);
     return j;
 }
 
@@ -184,6 +186,7 @@ static void job_end(struct job *j_take, const struct err *e)
     struct job j = *j_take;
 
     free(j_take);
+    schema_kind_unref(j.kind);
     gc_done(j.gc, j.it, e);
 }
 
@@ -195,11 +198,13 @@ static void owner_end(struct job *j, const json_t *doc)
     const struct schema_kind *kind = j->kind;
     auto_free char *uid = mem_strdup(queue_key(j->it));
 
+    schema_kind_ref(kind);
     job_end(j, NULL);
     if (doc)
         gc_see_doc(gc, kind, doc);
     else
         gc_graph_not_found(gc->graph, uid);
+    schema_kind_unref(kind);
 }
 
 /* All of its name in all namespaces. */

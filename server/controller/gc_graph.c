@@ -2,7 +2,7 @@
 
 #include "base/core/map.h"
 #include "base/core/mem.h"
-#include "server/schema/schema.h"
+#include "server/schema/crd.h"
 
 #include <string.h>
 
@@ -70,8 +70,16 @@ static struct gc_node *node_new(struct gc_graph *g, struct str uid)
     return n;
 }
 
+static void set_kind(struct gc_node *n, const struct schema_kind *k)
+{
+    schema_kind_ref(k);
+    schema_kind_unref(n->kind);
+    n->kind = k;
+}
+
 static void node_free(struct gc_node *n)
 {
+    schema_kind_unref(n->kind);
     free(n->refs);
     free(n->where);
     free(n);
@@ -155,7 +163,7 @@ static struct gc_node *owner_of(struct gc_graph *g, const struct gc_owner *o, st
     if (n)
         return n;
     n = node_new(g, str_of(uid));
-    n->kind = o->found;
+    set_kind(n, o->found);
     set_where(n, o->found && !o->found->namespaced ? STR("") : ns, o->name);
     n->coords = coords_of_owner(o);
     n->epoch = g->epoch;
@@ -217,7 +225,7 @@ void gc_graph_see(struct gc_graph *g, const struct gc_object *o)
         n = node_new(g, str_of(uid));
     g->busy = n; /* it may have been its own owner */
     bool waited = gc_node_waits(n), was_known = n->observed;
-    n->kind = o->kind;
+    set_kind(n, o->kind);
     set_where(n, o->ns, o->name);
     n->coords = gc_coords(str_of(o->kind->group), str_of(o->kind->kind), o->name);
     n->epoch = g->epoch;

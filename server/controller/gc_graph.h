@@ -25,7 +25,7 @@ struct gc_ref {     /* one ownerReference */
 struct gc_node {
     struct list dependents;         /* gc_ref.in */
     struct gc_ref *refs;            /* its own owners */
-    const struct schema_kind *kind; /* of an owner that is not observed: what the first reference
+    const struct schema_kind *kind; /* a reference (crd.h); of an owner that is not observed: what the first reference
                                        says; NULL: a kind that is not served */
     char *where;                    /* "<ns>/<name>", "/<name>"; the same */
     uint32_t coords, epoch;

@@ -17,6 +17,7 @@
 #include "base/kube/metadata.h"
 #include "server/api/api.h"
 #include "server/controller/gc.h"
+#include "server/schema/crd.h"
 #include "server/schema/schema.h"
 
 struct item {
@@ -36,6 +37,7 @@ static void item_end(struct item *x_take, const struct err *e)
 
     json_decref(x.doc);
     json_decref(x.solid);
+    schema_kind_unref(x.kind);
     free(x_take);
     gc_done(x.gc, x.it, e);
 }
@@ -302,6 +304,7 @@ void gc_item_start(struct gc *gc, struct queue_item *it)
     x->gc = gc;
     x->it = it;
     x->kind = n->kind;
+    schema_kind_ref(x->kind);
     gc_address_of(&at, n);
     local_get(gc->c.env->config.api, &at.ref, on_item, x);
 }

@@ -19,6 +19,7 @@
 #include "server/controller/controller.h"
 #include "server/controller/namespace_left.h"
 #include "server/resource/resource.h"
+#include "server/schema/crd.h"
 #include "server/schema/schema.h"
 
 #define DELETES_MAX 16 /* under way at once: the cluster has other work too */
@@ -26,7 +27,9 @@
 struct sweep { /* one pass over one namespace */
     struct controller *c;
     struct queue_item *it;
-    size_t kind; /* the next one of schema_kinds */
+    size_t kind;         /* the next one of schema_kinds */
+    uint64_t generation; /* of the schema that it counts in */
+    const struct schema_kind *at; /* ref speaks of it */
     struct local_ref ref;
     char **names;
     size_t n_names, at_name, n_pending;
@@ -48,6 +51,7 @@ static void sweep_free(struct sweep *s)
 {
     names_free(s);
     namespace_left_deinit(&s->left);
+    schema_kind_unref(s->at);
     free(s);
 }
 
@@ -77,8 +81,12 @@ static void failed(struct sweep *s, const char *what, const struct err *e)
 static const struct schema_kind *next_kind(struct sweep *s)
 {
     size_t n;
-    const struct schema_kind *const *v = schema_kinds(api_schema(s->c->env->config.api), &n);
+    const struct schema *schema = api_schema(s->c->env->config.api);
+    const struct schema_kind *const *v = schema_kinds(schema, &n);
 
+    if (s->generation != schema_generation(schema)) /* a kind came or went: from the start */
+        s->kind = 0;
+    s->generation = schema_generation(schema);
     while (s->kind < n) {
         const struct schema_kind *k = v[s->kind++];
         unsigned need = SCHEMA_DELETE | SCHEMA_LIST_VERB;
@@ -217,7 +225,9 @@ static void sweep_step(struct sweep *s)
     if (s->n_pending)
         return;
     names_free(s);
-    const struct schema_kind *k = next_kind(s);
+    schema_kind_unref(s->at);
+    const struct schema_kind *k = s->at = next_kind(s);
+    schema_kind_ref(k);
     if (k) {
         s->ref = (struct local_ref){
             .group = k->group, .version = k->version, .resource = k->plural, .ns = queue_key(s->it)

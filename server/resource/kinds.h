@@ -19,3 +19,4 @@ extern const struct resource_hooks resource_claims;          /* small.c */
 extern const struct resource_hooks resource_volumes;         /* small.c */
 extern const struct resource_hooks resource_podtemplates;    /* small.c */
 extern const struct resource_hooks resource_quotas;          /* small.c */
+extern const struct resource_hooks resource_crds;            /* crd.c */

@@ -9,6 +9,7 @@
  * return is for everything else.
  */
 #include "base/core/err.h"
+#include "server/schema/decode.h"
 #include "server/schema/field_error.h"
 #include "server/schema/schema.h"
 
@@ -42,6 +43,8 @@ struct resource_hooks {
     void (*validate)(struct resource_env *env, const json_t *obj, struct field_errors *fe);
     void (*validate_update)(struct resource_env *env, const json_t *obj, const json_t *old,
                             struct field_errors *fe);
+    /* What a client should know of an object that is accepted. */
+    void (*warn)(const json_t *obj, struct decode_notes *notes);
     /* What allocate took for obj and old does not have (an address) is given back: nothing was
      * stored. old is NULL for a create. */
     void (*undo)(struct resource_env *env, const json_t *obj, const json_t *old);

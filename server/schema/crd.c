@@ -95,18 +95,13 @@ void crd_set_condition(json_t *doc, int64_t now_s, const char *type, bool is_tru
     json_object_set_new(at, "message", json_string(message));
 }
 
-bool schema_kind_is_main(const struct schema_kind *k)
+bool crd_version_is_home(const struct crd_version *v)
 {
-    const char *stored = k->storage_group ? k->storage_group : "";
-
-    if (!k->custom)
-        return strcmp(strcmp(stored, "core") == 0 ? "" : stored, k->group) == 0 &&
-               strcmp(k->version, k->storage_version) == 0;
-    if (k->custom->stored->is_served)
-        return k->custom->stored == k->custom;
-    for (size_t i = 0; i < k->custom->crd->n; i++)
-        if (k->custom->crd->v[i].is_served)
-            return &k->custom->crd->v[i] == k->custom;
+    if (v->stored->is_served)
+        return v->stored == v;
+    for (size_t i = 0; i < v->crd->n; i++)
+        if (v->crd->v[i].is_served)
+            return &v->crd->v[i] == v;
     return false;
 }
 
@@ -164,6 +159,14 @@ static void set_columns(struct arena *a, struct schema_kind *k, const json_t *co
     }
 }
 
+/* The path without its first dot; NULL: there is none. */
+static const char *behind_dot(const json_t *scale, const char *key)
+{
+    const char *path = json_str_at(scale, key, "");
+
+    return *path ? path + (path[0] == '.') : NULL;
+}
+
 static void set_subs(struct arena *a, struct crd_version *v, const json_t *subs)
 {
     const json_t *scale = json_object_get(subs, "scale");
@@ -171,9 +174,10 @@ static void set_subs(struct arena *a, struct crd_version *v, const json_t *subs)
 
     v->kind.subs = out;
     if (json_is_object(scale)) {
-        v->spec_replicas_path = json_str_at(scale, "specReplicasPath", "");
-        v->status_replicas_path = json_str_at(scale, "statusReplicasPath", "");
-        v->label_selector_path = json_str_at(scale, "labelSelectorPath", NULL);
+        v->scale = (struct schema_scale){ behind_dot(scale, "specReplicasPath"),
+                                          behind_dot(scale, "statusReplicasPath"),
+                                          behind_dot(scale, "labelSelectorPath") };
+        v->kind.scale = &v->scale;
         out[v->kind.n_subs++] = (struct schema_sub){
             .name = "scale", .kind = "Scale", .group_version = "autoscaling/v1", .verbs = SUB_VERBS
         };

@@ -26,9 +26,8 @@ struct crd_version {
     const struct crd_version *stored; /* the version that objects are stored in */
     const char *deprecation;          /* what a client is warned of; NULL */
     bool is_served;
-    bool terminating; /* the definition is being deleted: nothing new is created */
-    const char *spec_replicas_path, *status_replicas_path; /* ".spec.replicas"; NULL: no scale */
-    const char *label_selector_path;                       /* may be NULL */
+    bool terminating;          /* the definition is being deleted: nothing new is created */
+    struct schema_scale scale; /* kind.scale points here if it has the subresource */
 };
 
 /* doc: a definition as it is stored, with its accepted names in its status; kept. ERR_INVALID,
@@ -44,9 +43,9 @@ bool crd_condition_is_true(const json_t *doc, const char *type);
  * than before. */
 void crd_set_condition(json_t *doc, int64_t now_s, const char *type, bool is_true,
                        const char *reason, const char *message);
-/* Of a kind that several groups or versions serve, the one under which all objects are found once:
- * the stored one if it is served, else the first that is. */
-bool schema_kind_is_main(const struct schema_kind *k);
+/* Of the versions, the one under which all objects are found once: the stored one if it is served,
+ * else the first that is. */
+bool crd_version_is_home(const struct crd_version *v);
 
 /* NULL is fine. */
 void schema_kind_ref(const struct schema_kind *k);

@@ -11,8 +11,8 @@
 
 static void check_replicas(const json_t *obj, const char *path, struct field_errors *fe)
 {
-    const json_t *v = json_at(obj, path + 1);
-    const struct field_path *p = FIELD_AT(NULL, path + 1);
+    const json_t *v = path ? json_at(obj, path) : NULL;
+    const struct field_path *p = FIELD_AT(NULL, path);
 
     if (!v)
         return;
@@ -26,19 +26,19 @@ static void check_replicas(const json_t *obj, const char *path, struct field_err
 
 static void check_scale(const struct crd_version *v, const json_t *obj, struct field_errors *fe)
 {
-    const char *path = v->label_selector_path;
+    const char *path = v->scale.selector_path;
     AUTO(label_selector) struct label_selector *selector = NULL;
     struct err e;
 
-    if (!v->spec_replicas_path)
+    if (!v->kind.scale)
         return;
-    check_replicas(obj, v->spec_replicas_path, fe);
-    check_replicas(obj, v->status_replicas_path, fe);
-    if (!path || !*path)
+    check_replicas(obj, v->scale.spec_path, fe);
+    check_replicas(obj, v->scale.status_path, fe);
+    if (!path)
         return;
-    const char *text = json_str_at(obj, path + 1, "");
+    const char *text = json_str_at(obj, path, "");
     if (*text && label_selector_parse(&selector, str_of(text), &e))
-        field_invalid(fe, FIELD_AT(NULL, path + 1), text, e.text);
+        field_invalid(fe, FIELD_AT(NULL, path), text, e.text);
 }
 
 void crd_custom_validate(const struct crd_version *v, const json_t *obj, const json_t *old,

@@ -160,8 +160,8 @@ static void a_definition_makes_a_kind_for_each_version(void **state)
     assert_null(schema_find_sub(&v2->kind, STR("status")));
     assert_string_equal(v1->deprecation, "example.com/v1 Thing is deprecated");
     assert_ptr_equal(v1->stored, v2);
-    assert_true(schema_kind_is_main(&v2->kind));
-    assert_false(schema_kind_is_main(&v1->kind));
+    assert_true(crd_version_is_home(v2));
+    assert_false(crd_version_is_home(v1));
     assert_false(v1[2].is_served);
 }
 
