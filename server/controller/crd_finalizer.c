@@ -117,9 +117,8 @@ static bool mark(struct controller *c, struct queue_item *it, const json_t *doc,
     if (json_equal(now, (json_t *)doc))
         return false;
     patch = controller_patch_of(doc);
-    json_object_set_new(
-        patch, "status",
-        json_pack("{s:O}", "conditions", json_at(now, "status.conditions")));
+    json_object_set_new(patch, "status",
+                        json_pack("{s:O}", "conditions", json_at(now, "status.conditions")));
     controller_patch(c, it, &ref, patch);
     return true;
 }
@@ -152,9 +151,8 @@ static void on_list(void *arg, int code, const json_t *list, const struct err *e
         s->err = *e;
     } else {
         s->v = mem_calloc(json_array_size(items) + 1, sizeof *s->v);
-        json_array_foreach(items, i, o) s->v[s->n++] = (struct object){
-            mem_strdup(meta_namespace(o)), mem_strdup(meta_name(o))
-        };
+        json_array_foreach(items, i, o) s->v[s->n++] =
+            (struct object){ mem_strdup(meta_namespace(o)), mem_strdup(meta_name(o)) };
     }
     sweep_step(s);
 }

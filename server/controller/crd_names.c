@@ -200,10 +200,9 @@ static void work(struct controller *c, struct queue_item *it)
 {
     struct api *api = c->env->config.api;
     const json_t *doc = local_watch_get(c->env->watches[WATCH_CRDS], "", queue_key(it));
-    struct local_ref ref = { .group = CRD_GROUP,
-                             .resource = CRD_PLURAL,
-                             .name = queue_key(it),
-                             .subresource = "status" };
+    struct local_ref ref = {
+        .group = CRD_GROUP, .resource = CRD_PLURAL, .name = queue_key(it), .subresource = "status"
+    };
     struct crd_taken taken;
     json_t *patch, *status;
 
@@ -239,7 +238,8 @@ static void work(struct controller *c, struct queue_item *it)
 
 static bool is_new(const json_t *doc)
 {
-    return crd_condition_is_true(doc, "NamesAccepted") && !crd_condition_is_true(doc, "Established");
+    return crd_condition_is_true(doc, "NamesAccepted") &&
+           !crd_condition_is_true(doc, "Established");
 }
 
 struct group {

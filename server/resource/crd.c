@@ -27,8 +27,7 @@ static json_t *part(json_t *obj, const char *key, json_t *(*make)(void))
 /* status.storedVersions holds every version that objects may be stored in. */
 static void note_stored(json_t *obj)
 {
-    json_t *stored =
-        part(part(obj, "status", json_object), "storedVersions", json_array);
+    json_t *stored = part(part(obj, "status", json_object), "storedVersions", json_array);
     const json_t *v, *one;
     size_t i, k;
 
@@ -50,9 +49,9 @@ static int prepare_create(struct resource_env *env, json_t *obj, struct err *e)
 {
     (void)env;
     (void)e;
-    json_object_set_new(obj, "status",
-                        json_pack("{s:{s:s, s:s}, s:[]}", "acceptedNames", "kind", "", "plural", "",
-                                  "conditions"));
+    json_object_set_new(
+        obj, "status",
+        json_pack("{s:{s:s, s:s}, s:[]}", "acceptedNames", "kind", "", "plural", "", "conditions"));
     note_stored(obj);
     return 0;
 }
