@@ -172,9 +172,11 @@ static void check_no_new_finalizers(struct field_errors *fe, const struct field_
 
 /* ---- the whole ---- */
 
-static bool is_built_in(const struct schema_kind *k)
+/* The API server's own parts for definitions and for other servers know generic metadata only. */
+static bool has_core_rules(const struct schema_kind *k)
 {
-    return k >= schema_builtin_kinds && k < schema_builtin_kinds + schema_n_builtin_kinds;
+    return schema_is_builtin(k) && strcmp(k->group, "apiextensions.k8s.io") != 0 &&
+           strcmp(k->group, "apiregistration.k8s.io") != 0;
 }
 
 void check_metadata(const struct schema_kind *k, const json_t *metadata, struct field_errors *fe)
@@ -198,7 +200,8 @@ void check_metadata(const struct schema_kind *k, const json_t *metadata, struct 
     check_labels(fe, FIELD_AT(p, "labels"), part(metadata, "labels"));
     check_annotations(fe, FIELD_AT(p, "annotations"), part(metadata, "annotations"));
     check_owners(fe, FIELD_AT(p, "ownerReferences"), part(metadata, "ownerReferences"));
-    check_finalizers(fe, FIELD_AT(p, "finalizers"), part(metadata, "finalizers"), is_built_in(k));
+    check_finalizers(fe, FIELD_AT(p, "finalizers"), part(metadata, "finalizers"),
+                     has_core_rules(k));
 }
 
 void check_metadata_update(const json_t *now, const json_t *old, struct field_errors *fe)
@@ -216,8 +219,7 @@ void check_metadata_update(const json_t *now, const json_t *old, struct field_er
     }
 }
 
-void validate_embedded_meta(const json_t *meta, const struct field_path *p,
-                            struct field_errors *fe)
+void validate_embedded_meta(const json_t *meta, const struct field_path *p, struct field_errors *fe)
 {
     const char *name = part_str(meta, "name"), *ns = part_str(meta, "namespace"), *why;
 
