@@ -24,6 +24,7 @@
 #include "server/api/share.h"
 #include "server/auth/node_graph.h"
 #include "server/resource/service_ip.h"
+#include "server/schema/crd.h"
 #include "server/schema/discovery.h"
 
 #define CLOSE_MS 5000
@@ -540,6 +541,7 @@ static void api_free(struct api *a)
     for (size_t i = 0; i < API_PARSED_N; i++) {
         store_obj_unref(a->parsed[i].o);
         json_decref(a->parsed[i].doc);
+        schema_kind_unref(a->parsed[i].kind);
     }
     watch_frame_free(a->frame);
     struct list *l;

@@ -25,7 +25,7 @@ struct customs {
 
 /* ---- a kind that goes ---- */
 
-/* Nothing that outlives a turn of the loop without a reference knows k any more. */
+/* What is kept to save work lets go of k, and its watches end. */
 static void forget(struct api *a, const struct schema_kind *k)
 {
     for (size_t i = 0; i < API_PARSED_N; i++) {
@@ -33,6 +33,7 @@ static void forget(struct api *a, const struct schema_kind *k)
             continue;
         store_obj_unref(a->parsed[i].o);
         json_decref(a->parsed[i].doc);
+        schema_kind_unref(k);
         a->parsed[i].o = NULL;
         a->parsed[i].kind = NULL;
         a->parsed[i].doc = NULL;

@@ -154,6 +154,8 @@ const json_t *req_parsed(struct api *a, struct store_obj *o, const struct schema
     unsigned at = a->parsed_at++ % API_PARSED_N;
     store_obj_unref(a->parsed[at].o);
     json_decref(a->parsed[at].doc);
+    schema_kind_unref(a->parsed[at].kind);
+    schema_kind_ref(k);
     a->parsed[at].o = store_obj_ref(o);
     a->parsed[at].kind = k;
     a->parsed[at].doc = doc;

@@ -16,6 +16,7 @@
 #include "base/kube/status.h"
 #include "server/api/tally.h"
 #include "server/api/request.h"
+#include "server/schema/crd.h"
 
 #include <inttypes.h>
 
@@ -91,13 +92,14 @@ static bool matches(struct api_req *r, struct store_obj *o)
     return req_matches(r, o);
 }
 
-/* The last event in protobuf: the next watcher of it gets the same bytes. */
+/* The last event that had to be made anew: the next watcher of it gets the same bytes. */
 struct watch_frame {
     struct store_obj *o;
-    const struct schema_kind *kind;
-    const char *type; /* a literal */
+    const struct schema_kind *kind; /* a reference */
+    const char *type;               /* a literal */
     int64_t rev;
     enum accept_as as;
+    bool proto;
     struct buf bytes;
 };
 
@@ -106,6 +108,7 @@ void watch_frame_free(struct watch_frame *f)
     if (!f)
         return;
     store_obj_unref(f->o);
+    schema_kind_unref(f->kind);
     buf_deinit(&f->bytes);
     free(f);
 }
@@ -127,11 +130,13 @@ static const struct watch_frame *frame_of(struct api_req *r, const char *type, s
     struct err e;
 
     if (c && c->o == o && c->rev == rev && c->kind == f.kind && c->as == f.as &&
-        strcmp(c->type, type) == 0)
+        c->proto == f.proto && strcmp(c->type, type) == 0)
         return c;
     watch_frame_free(c);
     r->api->frame = c = mem_alloc(sizeof *c);
-    *c = (struct watch_frame){ store_obj_ref(o), f.kind, type, rev, f.as, BUF(EVENT_MAX_BYTES) };
+    *c = (struct watch_frame){ store_obj_ref(o),    f.kind, type, rev, f.as, f.proto,
+                               BUF(EVENT_MAX_BYTES) };
+    schema_kind_ref(f.kind);
     if (encode_event(&c->bytes, &f, type, store_obj_value(o), rev, false, &e) == 0)
         return c;
     watch_frame_free(c);
@@ -153,7 +158,7 @@ static bool send_event(struct api_req *r, const char *type, struct store_obj *o,
     auto_buf line = BUF(EVENT_MAX_BYTES);
     struct err e;
 
-    if (f.proto) {
+    if (f.proto || (f.kind->convert && f.as == ACCEPT_OBJECT)) {
         const struct watch_frame *c = frame_of(r, type, o, rev);
 
         if (c)

@@ -107,7 +107,7 @@ static void give(struct write *w, const char *manager, const struct typed_change
     }
     if (took)
         have->time = w->by->now;
-    managed_prune(&w->list, w->api_version);
+    managed_prune(&w->list, w->kind);
     managed_cap(&w->list);
 }
 
@@ -210,7 +210,8 @@ static json_t *conflict_status(struct write *w, const struct typed_changes *c,
         const struct fieldset *both = fieldset_difference(
             &w->a, fieldset_intersection(&w->a, sorted[i]->set, changed), allowed);
 
-        if (!both || sorted[i] == self || strcmp(sorted[i]->api_version, w->api_version) != 0)
+        if (!both || sorted[i] == self ||
+            !managed_is_same_form(w->kind, sorted[i]->api_version))
             continue;
         all.manager = name_of(sorted[i]);
         err_ignore(
@@ -278,7 +279,7 @@ static json_t *pruned(struct write *w, json_t *merged_take, const struct fieldse
     if (!last)
         return json_incref(merged);
     for (size_t i = 0; i < w->list.n; i++)
-        if (strcmp(w->list.v[i].api_version, w->api_version) == 0)
+        if (managed_is_same_form(w->kind, w->list.v[i].api_version))
             owned = fieldset_union(&w->a, owned, w->list.v[i].set);
     less = typed_remove(t, merged, named);
     all = all_fields(w, merged);
@@ -355,7 +356,7 @@ static json_t *apply(struct write *w, json_t **out, bool force, const json_t *li
         adopt(w, live);
     self = managed_find(&w->list, &like);
     last = self ? self->set : NULL;
-    if (self && strcmp(self->api_version, w->api_version) != 0)
+    if (self && !managed_is_same_form(w->kind, self->api_version))
         last = NULL; /* of a version that is gone */
     if (!self)
         self = managed_add(&w->list, &like);
@@ -384,7 +385,7 @@ static json_t *apply(struct write *w, json_t **out, bool force, const json_t *li
     self->set = fieldset_difference(&w->a, self->set, &managed_never);
     if (!live || !json_equal(made, (json_t *)live))
         self->time = w->by->now;
-    managed_prune(&w->list, w->api_version);
+    managed_prune(&w->list, w->kind);
     if (strcmp(w->by->manager, KUBECTL) == 0)
         update_last_applied(made, config);
     set_list(w, made);

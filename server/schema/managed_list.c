@@ -2,6 +2,7 @@
 
 #include "base/core/mem.h"
 #include "base/data/json.h"
+#include "server/schema/crd.h"
 
 /* ---- reading and writing ---- */
 
@@ -142,12 +143,26 @@ struct managed_entry *managed_add(struct managed_list *l, const struct managed_e
     return &l->v[l->n++];
 }
 
-void managed_prune(struct managed_list *l, const char *api_version)
+bool managed_is_same_form(const struct schema_kind *k, const char *api_version)
+{
+    char own[SCHEMA_API_VERSION_MAX];
+    size_t n = 0;
+    const struct crd_version *v = k->custom ? crd_versions(k->custom->crd, &n) : NULL;
+
+    if (strcmp(schema_api_version(k, own), api_version) == 0)
+        return true;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(schema_api_version(&v[i].kind, own), api_version) == 0)
+            return true;
+    return false;
+}
+
+void managed_prune(struct managed_list *l, const struct schema_kind *k)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < l->n; i++)
-        if (l->v[i].set && strcmp(l->v[i].api_version, api_version) == 0)
+        if (l->v[i].set && managed_is_same_form(k, l->v[i].api_version))
             l->v[n++] = l->v[i];
     l->n = n;
 }

@@ -31,8 +31,11 @@ json_t *managed_json(struct managed_list *l);
 /* Same manager, operation, subresource and, for updates, version. NULL: there is none. */
 struct managed_entry *managed_find(struct managed_list *l, const struct managed_entry *like);
 struct managed_entry *managed_add(struct managed_list *l, const struct managed_entry *e);
-/* Entries without fields, and those of versions that k has not, go. */
-void managed_prune(struct managed_list *l, const char *api_version);
+/* Are fields that were told of in api_version fields of k too? Those of a custom kind's other
+ * versions are: they have the same names. */
+bool managed_is_same_form(const struct schema_kind *k, const char *api_version);
+/* Entries without fields, and those of another form, go. */
+void managed_prune(struct managed_list *l, const struct schema_kind *k);
 /* The oldest updates become one entry until MANAGED_UPDATES_MAX are left. */
 void managed_cap(struct managed_list *l);
 

@@ -153,6 +153,15 @@ EOF
     grep -q 'application/merge-patch+json, application/apply-patch+yaml' "$T/err"
 }
 
+@test "scale writes the number that the definition names" {
+    k scale ct/one --replicas=5
+    k get ct one -o json | jq -e '.spec.replicas == 5 and .metadata.generation == 3'
+    k get ct one --subresource=scale -o json | jq -e '.kind == "Scale" and .spec.replicas == 5'
+    refute k scale ct/one --replicas=11 2>"$T/err"
+    grep -q 'spec.replicas in body should be less than or equal to 10' "$T/err"
+    k scale ct/one --replicas=3
+}
+
 @test "apply merges lists by the definition's keys, and knows the owners" {
     crontab ssa '{cronSpec: "* * * * *", ports: [{name: a, port: 1}]}' | k apply --server-side --field-manager=first -f -
     crontab ssa '{cronSpec: "* * * * *", ports: [{name: b, port: 2}], any: {x: 1}}' | k apply --server-side --field-manager=second -f -

@@ -180,6 +180,36 @@ static void watches_of_a_kind_that_changes_end(void **state)
     assert_string_equal(json_str_at(table.doc, "columnDefinitions[1].name", ""), "Age");
 }
 
+static void scale_is_the_number_that_the_definition_names(void **state)
+{
+    (void)state;
+    make("j", "J",
+         "'subresources':{'status':{},'scale':{'specReplicasPath':'.spec.n','statusReplicasPath':"
+         "'.status.n','labelSelectorPath':'.status.sel'}},'schema':{'openAPIV3Schema':{'type':"
+         "'object','properties':{'spec':{'type':'object','properties':{'n':{'type':'integer',"
+         "'maximum':5}}},'status':{'type':'object','properties':{'n':{'type':'integer'},'sel':{"
+         "'type':'string'}}}}}}");
+    expect("POST", "/apis/example.com/v1/js", "{'metadata':{'name':'x'},'spec':{'n':2}}", 201);
+    auto_answer status =
+        ask_of("PATCH", "/apis/example.com/v1/js/x/status", "application/merge-patch+json", NULL,
+               "{'status':{'n':1,'sel':'a=b'}}");
+    assert_int_equal(status.code, 200);
+    auto_answer scale = ask(&h, "GET", "/apis/example.com/v1/js/x/scale", NULL);
+    assert_int_equal(json_i64_at(scale.doc, "spec.replicas", 0), 2);
+    assert_int_equal(json_i64_at(scale.doc, "status.replicas", 0), 1);
+    assert_string_equal(json_str_at(scale.doc, "status.selector", ""), "a=b");
+    auto_answer more = ask_of("PATCH", "/apis/example.com/v1/js/x/scale",
+                              "application/merge-patch+json", NULL, "{'spec':{'replicas':4}}");
+    assert_int_equal(more.code, 200);
+    auto_answer now = ask(&h, "GET", "/apis/example.com/v1/js/x", NULL);
+    assert_int_equal(json_i64_at(now.doc, "spec.n", 0), 4);
+    assert_int_equal(json_i64_at(now.doc, "metadata.generation", 0), 2);
+    auto_answer many = ask_of("PATCH", "/apis/example.com/v1/js/x/scale",
+                              "application/merge-patch+json", NULL, "{'spec':{'replicas':9}}");
+    assert_int_equal(many.code, 422);
+    assert_non_null(strstr(buf_cstr(&many.body), "should be less than or equal to 5"));
+}
+
 static void a_definition_that_is_deleted_waits_for_its_objects(void **state)
 {
     (void)state;
@@ -190,6 +220,9 @@ static void a_definition_that_is_deleted_waits_for_its_objects(void **state)
     assert_string_equal(json_str_at(gone.doc, "metadata.finalizers[0]", ""),
                         "customresourcecleanup.apiextensions.k8s.io");
     assert_string_equal(json_str_at(gone.doc, "status.conditions[2].type", ""), "Terminating");
+    auto_answer labeled = ask_of("PATCH", CRDS "/is.example.com", "application/merge-patch+json",
+                                 NULL, "{'metadata':{'labels':{'a':'b'}}}");
+    assert_int_equal(labeled.code, 200); /* its finalizer is none of the core kinds' */
     auto_answer late =
         ask(&h, "POST", "/apis/example.com/v1/is", "{\"metadata\":{\"name\":\"y\"}}");
     assert_int_equal(late.code, 405);
@@ -226,6 +259,7 @@ int main(void)
         cmocka_unit_test(users_of_a_deprecated_version_are_warned),
         cmocka_unit_test(a_status_counts_into_the_generation_only_where_it_is_no_subresource),
         cmocka_unit_test(watches_of_a_kind_that_changes_end),
+        cmocka_unit_test(scale_is_the_number_that_the_definition_names),
         cmocka_unit_test(a_definition_that_is_deleted_waits_for_its_objects),
         cmocka_unit_test(a_definition_that_cannot_be_served_is_refused),
     };

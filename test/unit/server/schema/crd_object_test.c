@@ -297,6 +297,31 @@ static void lists_with_keys_and_unknown_fields_have_owners(void **state)
                 "{'ports':[{'name':'a','port':1},{'name':'b'}],'raw':{'x':{'z':1}}}");
 }
 
+static void owners_are_owners_in_every_version(void **state)
+{
+    static const struct managed_by first = { "first", "", "2026-11-30T10:00:00Z" },
+                                   second = { "second", "", "2026-11-30T10:00:00Z" };
+    json_auto_t *a =
+        json_of("{'apiVersion':'example.com/v1','kind':'Thing','metadata':{'name':'x'},"
+                "'spec':{'s':'a'}}");
+    json_auto_t *b =
+        json_of("{'apiVersion':'example.com/v2','kind':'Thing','metadata':{'name':'x'},"
+                "'spec':{'s':'b'}}");
+    json_auto_t *one = NULL, *two = NULL;
+
+    (void)state;
+    assert_null(managed_apply(&one, &v1->kind, &first, false, NULL, a));
+    json_auto_t *conflict = managed_apply(&two, &v2->kind, &second, false, one, b);
+    assert_string_equal(json_str_at(conflict, "message", ""),
+                        "Apply failed with 1 conflict: conflict with \"first\": .spec.s");
+    assert_null(managed_apply(&two, &v2->kind, &second, true, one, b));
+    const json_t *owners =
+        json_at(two, "metadata.managedFields"); /* the first has lost its field */
+    assert_int_equal(json_array_size(owners), 1);
+    assert_string_equal(json_str_at(owners, "[0].manager", ""), "second");
+    assert_string_equal(json_str_at(owners, "[0].apiVersion", ""), "example.com/v2");
+}
+
 static void discovery_and_openapi_speak_of_it(void **state)
 {
     AUTO(schema) struct schema *s = schema_new();
@@ -345,6 +370,7 @@ int main(void)
         cmocka_unit_test(selectable_fields_select),
         cmocka_unit_test(versions_show_what_they_know),
         cmocka_unit_test(lists_with_keys_and_unknown_fields_have_owners),
+        cmocka_unit_test(owners_are_owners_in_every_version),
         cmocka_unit_test(discovery_and_openapi_speak_of_it),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
