@@ -173,7 +173,7 @@ static bool in_set(const struct set *s, uint32_t state)
 
 /* The state and all that follow it without a rune. True: the pattern has matched. */
 static bool enter(struct regex *r, struct set *set, uint32_t state, const struct place *p,
-                  uint64_t *steps)
+                  uint64_t *n_steps)
 {
     size_t n = 0;
 
@@ -184,7 +184,7 @@ static bool enter(struct regex *r, struct set *set, uint32_t state, const struct
             continue;
         set->at[state] = set->n;
         set->dense[set->n++] = state;
-        ++*steps;
+        ++*n_steps;
         const struct state *s = &r->v[state];
         switch (s->op) {
         case OP_MATCH:
@@ -204,12 +204,11 @@ static bool enter(struct regex *r, struct set *set, uint32_t state, const struct
     return false;
 }
 
-int regex_match(bool *out, struct regex *r, struct str text, struct err *e)
+int regex_match(bool *out, struct regex *r, struct str text, uint64_t *steps, struct err *e)
 {
     const char *p = text.p ? text.p : "", *end = p + text.n;
     uint32_t before = '\n', c;
     bool first = true;
-    uint64_t steps = 0;
 
     *out = false;
     r->now.n = 0;
@@ -223,21 +222,20 @@ int regex_match(bool *out, struct regex *r, struct str text, struct err *e)
                             .line_last = last || c == '\n',
                             .word_edge = (!first && is_word(before)) != (!last && is_word(c)) };
 
+        uint64_t n_steps = 0;
+
         /* what came here waits in then, for its assertions ask about this place */
         r->then.n = 0;
-        for (uint32_t i = 0; i < r->now.n; i++)
-            if (enter(r, &r->then, r->now.dense[i], &at, &steps)) {
-                *out = true;
-                return 0;
-            }
-        if (enter(r, &r->then, r->start, &at, &steps)) {
-            *out = true;
+        for (uint32_t i = 0; i < r->now.n && !*out; i++)
+            *out = enter(r, &r->then, r->now.dense[i], &at, &n_steps);
+        *out = *out || enter(r, &r->then, r->start, &at, &n_steps);
+        if (*out || last)
             return 0;
+        if (n_steps >= *steps) {
+            *steps = 0;
+            return err_set(e, ERR_LIMIT, "the texts are too long for such patterns");
         }
-        if (last)
-            return 0;
-        if (steps > REGEX_STEPS_MAX)
-            return err_set(e, ERR_LIMIT, "the text is too long for this pattern");
+        *steps -= n_steps;
         r->now.n = 0;
         for (uint32_t i = 0; i < r->then.n; i++) {
             const struct state *s = &r->v[r->then.dense[i]];

@@ -16,7 +16,7 @@
 #define REGEX_STATES_MAX        20000    /* of one automaton; a{1000} has 1000 */
 #define REGEX_REPEAT_MAX        1000     /* Go's own limit of a{n} */
 #define REGEX_DEPTH_MAX         200      /* of nested groups; Go allows 1000 */
-#define REGEX_STEPS_MAX         30000000 /* states visited for one text: some 0.2 s */
+#define REGEX_STEPS_MAX         30000000 /* states visited: some 0.2 s */
 
 struct regex;
 
@@ -24,7 +24,10 @@ struct regex;
  */
 MUST_USE int regex_new(struct regex **out, struct str pattern, struct err *e);
 void regex_free(struct regex *r);
-/* text is UTF-8; bytes that are not count as U+FFFD. ERR_LIMIT: REGEX_STEPS_MAX, *out is false. */
-MUST_USE int regex_match(bool *out, struct regex *r, struct str text, struct err *e);
+/* text is UTF-8; bytes that are not count as U+FFFD. What it takes is taken off *steps, which
+ * begins as REGEX_STEPS_MAX for all the texts of one request together. ERR_LIMIT: none are left;
+ * *out is false. */
+MUST_USE int regex_match(bool *out, struct regex *r, struct str text, uint64_t *steps,
+                         struct err *e);
 
 DEFINE_AUTO(regex);

@@ -8,6 +8,7 @@
 #include "base/kube/metadata.h"
 #include "base/kube/status.h"
 #include "server/api/write.h"
+#include "server/schema/crd.h"
 
 #define LOCAL_MANAGER "coracle" /* controllers and the supervisor in this process */
 
@@ -78,6 +79,12 @@ static bool may_create(struct api_req *r)
     char reason[AUTHZ_REASON_BYTES], what[512];
     struct authz_attrs at;
 
+    if (r->kind->custom && r->kind->custom->terminating) { /* as a POST is told */
+        req_status(r, status_new(STATUS_METHOD_NOT_ALLOWED,
+                                 "create not allowed while custom resource definition is "
+                                 "terminating"));
+        return false;
+    }
     req_authz_attrs(r, &at);
     at.verb = "create";
     if (authz_allowed(r->api->authz, &at, reason))

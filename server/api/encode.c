@@ -242,13 +242,15 @@ int encode_list_head(struct buf *b, const struct encode_form *f, int64_t rev, co
                                                  : f->kind->kind;
     const char *version =
         f->as == ACCEPT_OBJECT ? schema_api_version(f->kind, api) : "meta.k8s.io/v1";
+    bool named = f->as == ACCEPT_OBJECT && f->kind->custom; /* its list has a name of its own */
 
     if (f->proto)
         return proto_list_head(b, f, kind, version, rev, continue_, n_remaining, e);
     if (buf_addf(b,
                  "{\"kind\":\"%s%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":"
                  "\"%" PRId64 "\"",
-                 kind, f->as == ACCEPT_TABLE ? "" : "List", version, rev))
+                 named ? f->kind->custom->list_kind : kind,
+                 named || f->as == ACCEPT_TABLE ? "" : "List", version, rev))
         return limit(e);
     if (*continue_ && buf_addf(b, ",\"continue\":\"%s\"", continue_))
         return limit(e);

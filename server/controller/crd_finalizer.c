@@ -18,6 +18,7 @@
 
 #define DELETES_MAX   16 /* under way at once: the cluster has other work too */
 #define LOOK_AGAIN_MS 1000
+#define SEEN_AFTER_MS 500 /* by the other servers of a shared datastore */
 
 struct object {
     char *ns, *name;
@@ -253,7 +254,11 @@ static void work(struct controller *c, struct queue_item *it)
 static void on_event(struct controller *c, enum watched w, enum local_event ev, const json_t *doc)
 {
     (void)w;
-    if (ev != LOCAL_DELETED && meta_is_deleting(doc))
+    if (ev == LOCAL_DELETED || !meta_is_deleting(doc))
+        return;
+    if (api_is_shared(c->env->config.api)) /* the other servers stop creating too */
+        queue_at(c->queue, meta_name(doc), SEEN_AFTER_MS);
+    else
         queue_add(c->queue, meta_name(doc));
 }
 

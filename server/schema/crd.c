@@ -203,6 +203,7 @@ static int make_version(struct crd *c, struct crd_version *v, const json_t *doc,
     k->version = json_str_at(doc, "name", "");
     k->kind = json_str_at(names, "kind", "");
     k->plural = json_str_at(names, "plural", "");
+    v->list_kind = json_str_at(names, "listKind", "");
     k->singular = json_str_at(names, "singular", "");
     if (!*k->group || !*k->version || !*k->kind || !*k->plural)
         return err_set(e, ERR_INVALID, "a name is missing");
@@ -237,7 +238,9 @@ int crd_new(struct crd **out, json_t *doc, struct err *e)
     size_t i;
 
     c->n_refs = 1;
-    c->doc = json_incref(doc);
+    c->doc = json_object(); /* without the metadata, which is the larger part of many */
+    json_object_set(c->doc, "spec", json_object_get(doc, "spec"));
+    json_object_set(c->doc, "status", json_object_get(doc, "status"));
     c->a = ARENA_UNBOUNDED; /* the document is bounded */
     c->v = arena_alloc(&c->a, (json_array_size(versions) + 1) * sizeof *c->v);
     json_array_foreach(versions, i, v)

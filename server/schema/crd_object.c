@@ -4,6 +4,10 @@
 #include "server/schema/decode_parts.h"
 #include "server/schema/field_error.h"
 
+#include <math.h>
+
+#define WHOLE_MAX 9007199254740992.0 /* 2^53: above it a double skips integers */
+
 /* What lies in one part of an object, by its name. NULL: nobody knows it. */
 static const struct crd_node *part_of(const struct crd_node *n, const char *name)
 {
@@ -200,6 +204,36 @@ static int coerce(struct coerce *c, const struct crd_node *n, json_t *v, bool is
     return 0;
 }
 
+/* 1.0 is written 1 again, as upstream does. New; NULL: v is no such number. */
+static json_t *whole_number(const json_t *v)
+{
+    double d = json_is_real(v) ? json_real_value(v) : 0.5;
+
+    return d == floor(d) && fabs(d) < WHOLE_MAX ? json_integer((json_int_t)d) : NULL;
+}
+
+static void write_numbers_whole(json_t *v)
+{
+    const char *key;
+    json_t *child, *whole;
+    size_t i;
+
+    json_array_foreach(v, i, child)
+    {
+        if ((whole = whole_number(child)))
+            json_array_set_new(v, i, whole);
+        else
+            write_numbers_whole(child);
+    }
+    json_object_foreach(v, key, child)
+    {
+        if ((whole = whole_number(child)))
+            json_object_set_new(v, key, whole);
+        else
+            write_numbers_whole(child);
+    }
+}
+
 int crd_decode(const struct crd_node *root, json_t *obj, struct str raw, enum decode_mode mode,
                struct decode_notes *notes, struct err *e)
 {
@@ -208,6 +242,7 @@ int crd_decode(const struct crd_node *root, json_t *obj, struct str raw, enum de
 
     if (c.notes && raw.n)
         decode_duplicates(obj, raw, c.notes);
+    write_numbers_whole(obj);
     crd_drop_nulls(root, obj);
     if (coerce(&c, root, obj, true, NULL))
         return e->code;

@@ -13,13 +13,16 @@
 #include <math.h>
 #include <stdio.h>
 
-#define NAME_MAX_BYTES 4096
+#define NAME_MAX_BYTES   4096
+#define ITEMS_BEFORE_MAX 1000 /* of longer lists each item counts as changed */
 
 struct check {
     const char *prefix;
     struct buf name;
     struct field_errors *fe;
     unsigned n_fine; /* how far an alternative got */
+    unsigned n_checks;
+    uint64_t regex_steps; /* left */
     bool ratchet;
 };
 
@@ -175,7 +178,7 @@ static void check_string(struct check *c, const struct crd_node *n, const json_t
             n->max_length == 1 ? "" : "s");
     if (n->min_length >= 0 && n_runes(v) < n->min_length)
         invalid(c, v, "should be at least %" PRId64 " chars long", n->min_length);
-    if (n->pattern && (regex_match(&match, n->pattern, s, &e) || !match))
+    if (n->pattern && (regex_match(&match, n->pattern, s, &c->regex_steps, &e) || !match))
         invalid(c, v, "should match '%s'%s%s", n->pattern_text, e.code ? ", but " : "",
                 e.code ? e.text : "");
     if (n->format && !strfmt_check(n->format, s)) {
@@ -262,7 +265,7 @@ static const json_t *item_before(const struct crd_node *n, const json_t *old, co
     const json_t *one, *key;
     size_t i, k;
 
-    if (n->list_type != SCHEMA_LIST_MAP)
+    if (n->list_type != SCHEMA_LIST_MAP || json_array_size(old) > ITEMS_BEFORE_MAX)
         return NULL;
     json_array_foreach(old, i, one)
     {
@@ -444,6 +447,8 @@ static void walk(struct check *c, const struct crd_node *n, const json_t *v, con
 {
     size_t before = c->fe->n;
 
+    if (++c->n_checks > CRD_CHECKS_MAX)
+        return;
     bool is_object = !*c->prefix && !c->name.n; /* the whole one has always changed somewhere */
 
     if (c->ratchet && old && !is_object && json_equal((json_t *)v, (json_t *)old))
@@ -472,8 +477,15 @@ static void walk(struct check *c, const struct crd_node *n, const json_t *v, con
 void crd_validate(const struct crd_node *n, const json_t *v, const json_t *old, const char *prefix,
                   struct field_errors *fe)
 {
-    struct check c = { .prefix = prefix, .name = BUF(NAME_MAX_BYTES), .fe = fe, .ratchet = true };
+    struct check c = { .prefix = prefix,
+                       .name = BUF(NAME_MAX_BYTES),
+                       .fe = fe,
+                       .regex_steps = REGEX_STEPS_MAX,
+                       .ratchet = true };
 
     walk(&c, n, v, old);
+    /* an alternative that was not looked at to its end may look like one that failed */
+    if (c.n_checks > CRD_CHECKS_MAX || c.regex_steps == 0)
+        composite(&c, "is too large to be checked against its schema");
     buf_deinit(&c.name);
 }

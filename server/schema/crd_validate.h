@@ -11,6 +11,10 @@
 #include "server/schema/crd_node.h"
 #include "server/schema/field_error.h"
 
+#define CRD_CHECKS_MAX                                                                             \
+    5000000 /* values looked at for one object, alternatives counted: seconds                      \
+             */
+
 /* old: the value before, NULL: there was none. prefix: where v lies, "" for a whole object; names
  * inside the sentences count from v, as upstream's. */
 void crd_validate(const struct crd_node *n, const json_t *v, const json_t *old, const char *prefix,

@@ -73,11 +73,12 @@ static void patterns_match_as_in_go(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         AUTO(regex) struct regex *r = NULL;
         struct err e = { 0 };
+        uint64_t steps = REGEX_STEPS_MAX;
         bool match;
 
         if (regex_new(&r, str_of(rows[i].pattern), &e))
             fail_msg("%s: %s", rows[i].pattern, e.text);
-        assert_int_equal(regex_match(&match, r, str_of(rows[i].text), &e), 0);
+        assert_int_equal(regex_match(&match, r, str_of(rows[i].text), &steps, &e), 0);
         if (match != rows[i].match)
             fail_msg("%s on %s: %d", rows[i].pattern, rows[i].text, match);
     }
@@ -148,10 +149,11 @@ static void no_pattern_takes_long(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         AUTO(regex) struct regex *r = NULL;
         struct err e;
+        uint64_t steps = REGEX_STEPS_MAX;
         bool match;
 
         assert_int_equal(regex_new(&r, str_of(rows[i]), &e), 0);
-        assert_int_equal(regex_match(&match, r, buf_str(&text), &e), 0);
+        assert_int_equal(regex_match(&match, r, buf_str(&text), &steps, &e), 0);
         assert_false(match);
     }
 }
@@ -161,25 +163,29 @@ static void a_long_text_on_a_large_pattern_ends_at_the_bound(void **state)
     AUTO(regex) struct regex *r = NULL;
     auto_buf text = BUF(1024 * 1024);
     struct err e;
+    uint64_t steps = REGEX_STEPS_MAX;
     bool match;
 
     (void)state;
     for (int i = 0; i < 1000000; i++)
         assert_int_equal(buf_addc(&text, 'a'), 0);
     assert_int_equal(regex_new(&r, STR("([ab]{1000}[ab]{1000}){9}c"), &e), 0);
-    assert_int_equal(regex_match(&match, r, buf_str(&text), &e), ERR_LIMIT);
+    assert_int_equal(regex_match(&match, r, buf_str(&text), &steps, &e), ERR_LIMIT);
     assert_false(match);
+    assert_int_equal(steps, 0);
+    assert_int_equal(regex_match(&match, r, STR("ab"), &steps, &e), ERR_LIMIT); /* of all texts */
 }
 
 static void an_empty_text_needs_no_memory(void **state)
 {
     AUTO(regex) struct regex *r = NULL;
     struct err e;
+    uint64_t steps = REGEX_STEPS_MAX;
     bool match;
 
     (void)state;
     assert_int_equal(regex_new(&r, STR("^$"), &e), 0);
-    assert_int_equal(regex_match(&match, r, (struct str){ 0 }, &e), 0);
+    assert_int_equal(regex_match(&match, r, (struct str){ 0 }, &steps, &e), 0);
     assert_true(match);
 }
 

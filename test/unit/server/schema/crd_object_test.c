@@ -186,7 +186,7 @@ static void objects_are_decoded_by_their_schema(void **state)
 {
     auto_free char *text =
         real_quotes("{'metadata':{'name':'x','nope':1},'spec':{'s':'','s':'a',"
-                    "'more':1,'nul':null,'n':null,'raw':{'x':{'y':1},'k':'v'}}}");
+                    "'more':1,'nul':null,'n':null,'raw':{'x':{'y':1.0},'k':'v'}}}");
     auto_decode_notes notes = { 0 }, strict = { 0 };
     json_auto_t *o = json_of(text), *again = json_of(text);
     struct err e;

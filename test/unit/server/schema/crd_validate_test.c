@@ -185,6 +185,27 @@ static void what_an_update_leaves_alone_is_not_looked_at_again(void **state)
           "l[0].n: Invalid value: 0: l[0].n in body should be greater than or equal to 1");
 }
 
+/* A thousand alternatives for each of a thousand items. */
+static void what_is_too_much_to_check_is_refused(void **state)
+{
+    json_auto_t *schema = json_of("{'type':'array','items':{'type':'integer','not':{'anyOf':[]}}}");
+    json_t *any =
+        json_object_get(json_object_get(json_object_get(schema, "items"), "not"), "anyOf");
+    json_auto_t *list = json_array();
+    auto_field_errors fe = { 0 };
+
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        json_array_append_new(any, json_pack("{s:i}", "minimum", 1));
+    for (int i = 0; i < 1000; i++)
+        json_array_append_new(list, json_integer(0));
+    AUTO(crd_node) struct crd_node *n = node_of(schema);
+    crd_validate(n, list, NULL, "", &fe);
+    assert_true(fe.n > 0);
+    assert_string_equal(fe.v[fe.n - 1].detail,
+                        "Invalid value: \"\": \"\" is too large to be checked against its schema");
+}
+
 static void lists_of_sets_and_maps_hold_nothing_twice(void **state)
 {
     static const struct {
@@ -259,6 +280,7 @@ int main(void)
         cmocka_unit_test(alternatives_tell_what_they_want),
         cmocka_unit_test(a_part_is_told_by_where_it_lies),
         cmocka_unit_test(what_an_update_leaves_alone_is_not_looked_at_again),
+        cmocka_unit_test(what_is_too_much_to_check_is_refused),
         cmocka_unit_test(lists_of_sets_and_maps_hold_nothing_twice),
         cmocka_unit_test(embedded_resources_have_a_type_and_sound_metadata),
     };
