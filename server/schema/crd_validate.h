@@ -11,9 +11,7 @@
 #include "server/schema/crd_node.h"
 #include "server/schema/field_error.h"
 
-#define CRD_CHECKS_MAX                                                                             \
-    5000000 /* values looked at for one object, alternatives counted: seconds                      \
-             */
+#define CRD_CHECKS_MAX 500000 /* values looked at for one object, once for each alternative */
 
 /* old: the value before, NULL: there was none. prefix: where v lies, "" for a whole object; names
  * inside the sentences count from v, as upstream's. */
