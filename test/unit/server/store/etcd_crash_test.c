@@ -32,13 +32,13 @@ static void kill_minus_nine_of_a_server_loses_nothing_acknowledged(void **state)
 
     fix_close(f);
     for (unsigned round = 0; round < n; round++) {
-        storm_kill_round(f, &busy, true, &l, round);
+        storm_kill_round(f, &busy, true, &l, round, LIFE_MAX_MS);
         history_crash(l.h);
         fix_open(f, NULL);
         storm_check(f, &l, "kill", round);
         fix_close(f);
     }
-    assert_true(history_n_acked(l.h) > 10 * n && l.n_events > 10 * n);
+    assert_true(history_n_acked(l.h) >= n && l.n_events >= n);
     print_message("%u kills, %zu acknowledged writes, %zu events\n", n, history_n_acked(l.h),
                   l.n_events);
     history_free(l.h);

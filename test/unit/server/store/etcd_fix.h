@@ -5,5 +5,6 @@
 
 extern const struct suite_backend etcd_backend; /* the member starts with the first open */
 struct etcd_procs *etcd_fix_procs(void);        /* of the test that runs */
-/* False, with a word about it: there is no etcd on this host. */
+/* False, with a word about it: there is no etcd on this host. Of the tests those will run that the
+ * environment's CMOCKA_ONLY matches. */
 bool etcd_fix_can_run(void);

@@ -13,6 +13,8 @@
 
 #include <stdio.h>
 
+#define LIFE_MAX_MS 60
+
 /* So small that leases, compaction and checkpoints are part of every storm. */
 static const struct store_limits busy = { .checkpoint_ms = 20,
                                           .compact_ms = 10,
@@ -47,7 +49,7 @@ static void kill_minus_nine_loses_nothing_acknowledged(void **state)
 
     fix_close(f);
     for (unsigned round = 0; round < n; round++) {
-        storm_kill_round(f, &busy, false, &l, round);
+        storm_kill_round(f, &busy, false, &l, round, LIFE_MAX_MS);
         history_crash(l.h);
         fix_open(f, NULL);
         storm_check(f, &l, "kill", round);

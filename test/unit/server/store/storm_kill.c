@@ -41,7 +41,7 @@ static void child_main(struct fix *parents, const struct store_limits *limits, b
 }
 
 void storm_kill_round(struct fix *f, const struct store_limits *limits, bool hard,
-                      struct storm_log *l, unsigned round)
+                      struct storm_log *l, unsigned round, unsigned life_max_ms)
 {
     struct storm_note n;
     int fds[2], status;
@@ -56,12 +56,14 @@ void storm_kill_round(struct fix *f, const struct store_limits *limits, bool har
         child_main(f, limits, hard, fds[1], round, l->seen);
     }
     close(fds[1]);
-    assert_int_equal(read(fds[0], &n, sizeof n), sizeof n); /* it is at work */
-    usleep((useconds_t)(round * 7919 % 60) * 1000);
-    kill(pid, SIGKILL);
-    do
+    do {
+        assert_int_equal(read(fds[0], &n, sizeof n), sizeof n);
         storm_log_note(l, &n);
-    while (read(fds[0], &n, sizeof n) == sizeof n);
+    } while (n.what != STORM_ACKED);
+    usleep((useconds_t)(round * 7919 % life_max_ms) * 1000);
+    kill(pid, SIGKILL);
+    while (read(fds[0], &n, sizeof n) == sizeof n)
+        storm_log_note(l, &n);
     close(fds[0]);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
