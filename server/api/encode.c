@@ -63,8 +63,8 @@ static int splice(struct buf *b, const struct schema_kind *k, bool front, struct
                          schema_api_version(k, api))
               : buf_addc(b, '{'))
         return limit(e);
-    if (buf_addf(b, "\"metadata\":{\"resourceVersion\":\"%" PRId64 "\",", rev) ||
-        buf_add_str(b, rest))
+    if (buf_adds(b, "\"metadata\":{") ||
+        (rev && buf_addf(b, "\"resourceVersion\":\"%" PRId64 "\",", rev)) || buf_add_str(b, rest))
         return limit(e);
     return 0;
 }
@@ -85,7 +85,8 @@ int encode_parse(json_t **out, const struct schema_kind *k, struct str value, in
     }
     json_object_set_new(j, "kind", json_string(k->kind));
     json_object_set_new(j, "apiVersion", json_string(schema_api_version(k, api)));
-    meta_set_resource_version(j, rev);
+    if (rev)
+        meta_set_resource_version(j, rev);
     if (k->convert)
         k->convert->from_stored(k, j);
     *out = j;

@@ -30,7 +30,8 @@ char *encode_stored(const struct schema_kind *k, const json_t *obj);
 MUST_USE int encode_parse(json_t **out, const struct schema_kind *k, struct str value, int64_t rev,
                           struct err *e);
 
-/* All append to b. ERR_LIMIT, and ERR_IO for a damaged value. */
+/* rev 0: it is not stored (a dry run) and has no version.
+ * All append to b. ERR_LIMIT, and ERR_IO for a damaged value. */
 /* A document that is no stored object: a Status, one of f->kind, or what a subresource answers. */
 MUST_USE int encode_doc(struct buf *b, const struct encode_form *f, const json_t *doc,
                         struct err *e);

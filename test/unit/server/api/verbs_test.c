@@ -142,6 +142,9 @@ static void generated_names_get_a_suffix(void **state)
 static void dry_run_stores_nothing(void **state)
 {
     (void)state;
+    auto_answer versionless =
+        ask(&h, "POST", CM "?dryRun=All", "{\"metadata\":{\"name\":\"dry\"}}");
+    assert_null(json_at(versionless.doc, "metadata.resourceVersion"));
     expect(ask(&h, "POST", CM "?dryRun=All", "{\"metadata\":{\"name\":\"dry\"}}"), 201,
            "metadata.name", "dry");
     expect(ask(&h, "GET", CM "/dry", NULL), 404, NULL, NULL);
