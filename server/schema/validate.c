@@ -136,7 +136,7 @@ static void check_object(const struct schema_kind *k, const json_t *obj, struct 
  * another version's form is judged in that form, unless it has rules of its own (events.k8s.io). */
 static bool is_judged_as_stored(const struct schema_kind *k)
 {
-    return !k->custom && schema_stored_kind(k) != k && !validate_kind_hook(k, VALIDATE_CREATE);
+    return schema_stored_kind(k) != k && !validate_kind_hook(k, VALIDATE_CREATE);
 }
 
 struct judged {
