@@ -77,7 +77,8 @@ static json_t *number_of(struct str s)
     return *end || errno ? NULL : json_integer(v);
 }
 
-/* YAML 1.1 (yaml.org/type): what sigs.k8s.io/yaml, which kubectl and the API server use, resolves. */
+/* YAML 1.1 (yaml.org/type): what sigs.k8s.io/yaml, which kubectl and the API server use, resolves.
+ */
 static json_t *plain_scalar(struct str s)
 {
     static const char *const nulls[] = { "", "~", "null", "Null", "NULL", NULL };
@@ -271,6 +272,17 @@ static void builder_deinit(struct builder *b)
     yaml_parser_delete(&b->parser);
 }
 
+/* libyaml's marks count characters. */
+static size_t bytes_of(struct str s, size_t n_chars)
+{
+    size_t i = 0;
+
+    while (i < s.n && n_chars--)
+        for (i++; i < s.n && ((unsigned char)s.p[i] & 0xc0) == 0x80;)
+            i++;
+    return i;
+}
+
 int yaml_parse_next(json_t **out, struct str text, size_t *offset, struct err *e)
 {
     struct builder b = { .anchors = map_new() };
@@ -293,7 +305,7 @@ int yaml_parse_next(json_t **out, struct str text, size_t *offset, struct err *e
             *offset = text.n;
             end = true;
         } else if (ev.type == YAML_DOCUMENT_END_EVENT) {
-            *offset += ev.end_mark.index;
+            *offset += bytes_of(str_n(rest, text.n - *offset), ev.end_mark.index);
             end = true;
         } else if (ev.type != YAML_STREAM_START_EVENT && ev.type != YAML_DOCUMENT_START_EVENT) {
             json_decref(j);

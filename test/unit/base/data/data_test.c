@@ -123,6 +123,28 @@ static void yaml_refuses_bombs_and_names_lines(void **state)
     }
 }
 
+static void yaml_ends_where_its_bytes_end(void **state)
+{
+    static const char *const rows[] = { "{\"a\": \"\u00e9\u00e9\u00e9\"}",
+                                        "a: \"\u00e9\U0001f600\"\n",
+                                        "- \u20ac\r\n- \"\u20ac\u20ac\"\r\n", "a: x\n...\n" };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        json_auto_t *alone = NULL, *first = NULL, *second = NULL;
+        auto_free char *two = mem_printf("%s\n---\nb: 1\n", rows[i]);
+        size_t offset = 0;
+        struct err e = { 0 };
+
+        if (yaml_parse(&alone, str_of(rows[i]), &e))
+            fail_msg("%s: %s", rows[i], e.text);
+        assert_int_equal(yaml_parse_next(&first, str_of(two), &offset, &e), 0);
+        assert_int_equal(yaml_parse_next(&second, str_of(two), &offset, &e), 0);
+        assert_true(json_equal(alone, first));
+        assert_int_equal(json_i64_at(second, "b", 0), 1);
+    }
+}
+
 static void yaml_streams_give_one_document_at_a_time(void **state)
 {
     struct str text = STR("---\na: 1\n---\nb: 2\n...\n---\n# nothing\n---\nc: 3\n");
@@ -249,6 +271,7 @@ int main(void)
         cmocka_unit_test(json_refuses_what_it_must),
         cmocka_unit_test(yaml_reads_as_kubernetes_means_it),
         cmocka_unit_test(yaml_refuses_bombs_and_names_lines),
+        cmocka_unit_test(yaml_ends_where_its_bytes_end),
         cmocka_unit_test(yaml_streams_give_one_document_at_a_time),
         cmocka_unit_test(base64_agrees_with_rfc_4648),
         cmocka_unit_test(times_round_trip_and_refuse_nonsense),
