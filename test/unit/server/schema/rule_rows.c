@@ -21,9 +21,8 @@ static json_t *made(const struct schema_kind *k, const json_t *doc)
     json_t *obj = json_deep_copy(doc);
     struct err e = { 0 };
 
-    assert_non_null(k);
-    if (decode_object(k, obj, STR(""), DECODE_STRICT, &notes, &e))
-        fail_msg("%s: %s", k->kind, e.text);
+    if (!k || decode_object(k, obj, STR(""), DECODE_STRICT, &notes, &e))
+        fail_msg("%s: %s", k ? k->kind : "no such kind", e.text);
     defaults_apply(k, obj);
     return obj;
 }
