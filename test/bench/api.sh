@@ -29,7 +29,7 @@ in_ns ip link set eth0 up
 
 tls=$t/data/server/tls
 pem=("$tls/server-ca.crt" "$tls/client-admin.crt" "$tls/client-admin.key")
-admin() { in_ns curl -s --max-time 30 --cacert "${pem[0]}" --cert "${pem[1]}" --key "${pem[2]}" "https://127.0.0.1:6443$1" "${@:2}"; }
+admin() { in_ns curl -sA bench --max-time 30 --cacert "${pem[0]}" --cert "${pem[1]}" --key "${pem[2]}" "https://127.0.0.1:6443$1" "${@:2}"; }
 answers() { [ -s "${pem[1]}" ] && [ "$(admin /readyz)" = ok ]; }
 start_server() {
     (exec nsenter --net=/run/netns/$ns "$bin" server --disable-agent --data-dir "$t/data" --node-dir "$t/node" --run-dir "$t/run" \

@@ -23,10 +23,10 @@ teardown_file() {
     umount "$T/disk"
 }
 
-raw() { # raw PATH [CURL-ARGS...]: as the administrator, straight; prints the body and the code behind it
+raw() { # raw PATH [CURL-ARGS...]: as the administrator, straight, by no name that gets indents; prints the body and the code
     local path=$1 tls=$T/disk/data/server/tls
     shift
-    in_net srv curl -s --max-time $((30 * SLOW)) --cacert "$tls/server-ca.crt" --cert "$tls/client-admin.crt" \
+    in_net srv curl -sA storage-test --max-time $((30 * SLOW)) --cacert "$tls/server-ca.crt" --cert "$tls/client-admin.crt" \
         --key "$tls/client-admin.key" -w '\n%{http_code}' "$@" "https://127.0.0.1:6443$path"
 }
 create_cm() { # create_cm NAME
