@@ -38,6 +38,7 @@
 #define MOVE_MS            1000 /* no first word: another server is asked beside it */
 #define MUTE_MS            2000 /* the same with a second witness: this one is failed */
 #define MUTE_RTTS          6
+#define LOST_MS            3000
 #define SECONDS_MAX        10 /* of one connection, with more patience the more there were */
 #define ACCEPTS_PER_TURN   64
 #define IDLE_PIPES_MAX     32
@@ -93,8 +94,7 @@ static const enum balancer_health health_values[] = { BALANCER_UNKNOWN, BALANCER
 static void accept_some(void *arg);
 static void maybe_gone(struct balancer *b);
 
-/* ---- connections -------------------------------------------------------------------------------
- */
+/* ---- connections ---- */
 
 static void conn_free(struct conn *c)
 {
@@ -218,8 +218,7 @@ static void conn_new(struct balancer *b, int fd)
     race_start(b->track, on_raced, c);
 }
 
-/* ---- probes ------------------------------------------------------------------------------------
- */
+/* ---- probes ---- */
 
 static enum balancer_health health_of(const struct balancer *b, const char *address)
 {
@@ -242,8 +241,7 @@ static void on_probed(void *arg, struct lb_server *found, const struct err *e)
         race_track_found(b->track, found);
 }
 
-/* ---- listening ---------------------------------------------------------------------------------
- */
+/* ---- listening ---- */
 
 static void accept_from(struct balancer *b, struct watch *w)
 {
@@ -342,8 +340,7 @@ static int open_listeners(struct balancer *b, uint16_t port, struct err *e)
     return 0;
 }
 
-/* ---- what the cluster and the tunnels say ------------------------------------------------------
- */
+/* ---- what the cluster and the tunnels say ---- */
 
 static void save_state(const struct balancer *b)
 {
@@ -447,8 +444,7 @@ static void on_health_timer(void *arg)
     timer_start_ms(&b->health_timer, HEALTH_INTERVAL_MS, on_health_timer, b);
 }
 
-/* ---- servers that take connections and say nothing ---------------------------------------------
- */
+/* ---- servers that take connections and say nothing ---- */
 
 /* No tunnel tells which address of a name it is that hangs, and a listed server that hangs is there
  * by its name too: the next dial of a name takes another one. */
@@ -598,6 +594,8 @@ static void look_at(struct conn *c, uint64_t now_ms)
         c->has_other = avoid_address(c) && n_down == 0;
         if (b->on_doubt)
             b->on_doubt(b->doubt_arg, c->server->address);
+    } else if (quiet_ms >= LOST_MS && relay_is_lost(c->relay)) {
+        relay_cancel(c->relay); /* TCP itself would try for 15 s */
     } else if (n_down == 0 && c->doubted &&
                quiet_ms >= MAX((uint64_t)MOVE_MS, MUTE_RTTS * c->server->rtt_us / 1000)) {
         bool has_second = try_second(c);
@@ -621,8 +619,7 @@ static void on_doubt_timer(void *arg)
     }
 }
 
-/* ---- life --------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 static void on_poller_closed(void *arg)
 {

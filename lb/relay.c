@@ -17,10 +17,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define TURN_BYTES  (4u << 20)   /* moved per wake-up: others on the loop want their turn */
+#define LOST_MS     2500         /* without any acknowledgement */
 #define BURST_BYTES (128u << 10) /* a burst of splices below this was not worth a pipe */
 
 struct pipe_pair {
@@ -358,6 +361,15 @@ bool relay_peer(const struct relay *r, struct lb_addr *out)
 bool relay_is_unanswered(const struct relay *r)
 {
     return r->up.n_bytes != r->n_up_answered;
+}
+
+bool relay_is_lost(const struct relay *r)
+{
+    struct tcp_info info = { 0 };
+    socklen_t n = sizeof info;
+
+    return getsockopt(r->b->fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 && info.tcpi_unacked &&
+           info.tcpi_retransmits && info.tcpi_last_ack_recv >= LOST_MS;
 }
 
 bool relay_can_move(const struct relay *r)

@@ -31,6 +31,9 @@ void relay_n_bytes(const struct relay *r, uint64_t *n_up, uint64_t *n_down);
 bool relay_peer(const struct relay *r, struct lb_addr *out); /* of b; false when it is gone */
 /* Something went up since the last byte came down. */
 bool relay_is_unanswered(const struct relay *r);
+/* What went up is not even acknowledged, for seconds: the way to b is broken, or its address gone.
+ */
+bool relay_is_lost(const struct relay *r);
 
 /* While b has said nothing, what a sent is kept (RELAY_COPY_BYTES of it at most), so that another
  * one may get it instead: TLS begins with a, and nothing that b might have heard is binding. */
