@@ -94,7 +94,9 @@ static int make_list(struct maker *m, struct crd_nodes *out, const json_t *s, co
 {
     const json_t *v = list(s, key);
 
-    out->v = v ? mem_calloc(json_array_size(v), sizeof(struct crd_node *)) : NULL;
+    if (!v)
+        return 0;
+    out->v = mem_calloc(json_array_size(v), sizeof(struct crd_node *));
     for (size_t i = 0; i < json_array_size(v); i++) {
         if (make(m, &out->v[i], json_array_get(v, i)))
             return err_wrap(m->e, "%s[%zu]", key, i);
