@@ -23,12 +23,24 @@ struct counted {
 struct scrape {
     struct api *api;
     struct map *counts; /* "pods", "deployments.apps" -> struct counted */
-    size_t at_kind;     /* the one that is asked for */
+    struct map *next;   /* those of the count under way: kinds that are gone are not in it */
+    size_t at_kind;     /* the next one; kinds may come and go meanwhile */
+    char *asked;        /* the name of the one that is asked for */
     bool asking;
     uint64_t asked_at_ms; /* 0: never */
 };
 
 static void ask_next(struct scrape *s);
+
+static void counts_free(struct map *counts)
+{
+    struct str key;
+    void *v;
+
+    for (size_t i = 0; counts && map_next(counts, &i, &key, &v);)
+        free(v);
+    map_free(counts);
+}
 
 /* Several versions and groups may share their objects: counted where they are stored. */
 static bool has_objects(const struct schema_kind *k)
@@ -42,19 +54,14 @@ static bool has_objects(const struct schema_kind *k)
 static void on_counted(void *arg, const struct store_list *l, const struct err *e)
 {
     struct scrape *s = arg;
-    size_t n;
-    const struct schema_kind *const *kinds = schema_kinds(s->api->schema, &n);
-    const struct schema_kind *k = s->at_kind < n ? kinds[s->at_kind] : NULL;
 
-    if (!e && k) {
-        auto_free char *name = mem_printf("%s%s%s", k->plural, *k->group ? "." : "", k->group);
-        struct counted *c = map_get(s->counts, str_of(name));
+    if (!e) {
+        struct counted *c = mem_alloc(sizeof *c);
 
-        if (!c)
-            map_set(s->counts, str_of(name), c = mem_alloc(sizeof *c));
+        free(map_set(s->next, str_of(s->asked), c)); /* none: each is asked for once */
         c->n = !l->more ? (int64_t)l->n : l->n_remaining < 0 ? -1 : (int64_t)l->n + l->n_remaining;
     }
-    s->at_kind++;
+    free(STEAL(s->asked));
     ask_next(s);
 }
 
@@ -67,9 +74,14 @@ static void ask_next(struct scrape *s)
         s->at_kind++;
     if (s->at_kind >= n || s->api->closing) {
         s->asking = false;
+        counts_free(s->counts);
+        s->counts = s->next;
+        s->next = NULL;
         return;
     }
-    auto_free char *prefix = resource_prefix(kinds[s->at_kind], "");
+    const struct schema_kind *k = kinds[s->at_kind++];
+    auto_free char *prefix = resource_prefix(k, "");
+    s->asked = mem_printf("%s%s%s", k->plural, *k->group ? "." : "", k->group);
     store_list(s->api->store, str_of(prefix), &(struct store_list_opts){ .limit = 1 }, on_counted,
                s);
 }
@@ -85,14 +97,10 @@ struct scrape *scrape_new(struct api *a)
 
 void scrape_free(struct scrape *s)
 {
-    struct str key;
-    void *v;
-
     if (!s)
         return;
-    for (size_t i = 0; map_next(s->counts, &i, &key, &v);)
-        free(v);
-    map_free(s->counts);
+    counts_free(s->counts);
+    counts_free(s->next);
     free(s);
 }
 
@@ -118,6 +126,7 @@ static void objects(struct scrape *s, struct buf *b)
     s->asking = true;
     s->asked_at_ms = MAX(now, (uint64_t)1);
     s->at_kind = 0;
+    s->next = map_new();
     ask_next(s);
 }
 
