@@ -43,6 +43,7 @@ struct tunnel_flow {
     /* rx_credit (granted, not used) + rx.n + rx_taken (read, not granted again) == rx_window */
     uint32_t rx_credit, rx_taken, rx_window;
     uint64_t rate_ms, rate_bytes;  /* granted again so much since then */
+    uint64_t large_ms;             /* when more than a key stroke came; 0: never */
     uint64_t born_ms, deadline_ms; /* deadline_ms 0: none */
     uint64_t timeout_ms;           /* the server's dial */
     struct tunnel_fifo tx, rx;
@@ -84,6 +85,7 @@ struct tunnel_session {
     char small[TUNNEL_FIFO_HEADROOM + 280]; /* or here: messages that carry no data */
     struct buf sync;                        /* or here: framing, the list of streams */
     uint64_t now_ms;                        /* as the last call had it */
+    uint64_t key_ms; /* framing: when somebody last sent a little; 0: never */
     uint64_t last_seen_ms;
     struct tunnel_pulse pulse;
     uint64_t next_sync_ms;     /* client */

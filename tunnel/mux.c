@@ -8,7 +8,10 @@
  * (a grant goes out after half a window and takes one round trip to have an effect), and no
  * further, for the rest would only wait in the routers' buffers, in front of every other stream.
  * The round trip is the shortest one known: a full line makes longer ones. Growth needs memory of
- * the session (rx_grown); what a window took is given back when the stream is gone.
+ * the session (rx_grown); what a window took is given back when the stream is gone. While somebody
+ * sends a little at a time on another stream (key strokes), only SHARED_BYTES of a large window are
+ * granted, for the rest would lie in front of it in the kernels' buffers; not on a long line, which
+ * would stand idle with so little on its way.
  *
  * Numbers. A stream that is gone and one that never was are told apart by the last number given
  * out: frames for the former crossed our RESET on the wire, frames for the latter are an error.
@@ -27,6 +30,11 @@
 #define RTT_MIN_MS  2 /* clocks tick in milliseconds, and loops have turns */
 #define MEASURE_MS  5 /* at least so long, and a round trip: bytes come in bursts */
 #define NUMBER_MAX  0xffffffff
+/* Somebody types on a stream that has no more than KEY_BYTES of DATA at once, for KEY_MS and
+ * longer, and goes on for so long. */
+#define KEY_BYTES    (4u * 1024)
+#define KEY_MS       1000
+#define SHARED_BYTES (96u * 1024)
 
 _Static_assert(MUX_SMALL_MAX <= sizeof((struct tunnel_session *)0)->small, "a frame fits");
 _Static_assert(TUNNEL_FIFO_HEADROOM >= MUX_HEAD_BYTES, "the head is written before the data");
@@ -50,29 +58,43 @@ static void stop(struct tunnel_flow *f)
     f->s->rx_grown -= f->rx_window - WINDOW_FIRST_BYTES;
 }
 
+static bool is_shared(const struct tunnel_flow *f)
+{
+    const struct tunnel_session *s = f->s;
+
+    return f->rx_window > SHARED_BYTES && s->key_ms && s->now_ms - s->key_ms < KEY_MS &&
+           tunnel_pulse_rtt_min(&s->pulse) <= RTT_MIN_MS;
+}
+
+/* What of the window is in use. */
+static uint32_t in_use(const struct tunnel_flow *f)
+{
+    return is_shared(f) ? SHARED_BYTES : f->rx_window;
+}
+
 static void reads(struct tunnel_flow *f, size_t n)
 {
     f->rx_taken += (uint32_t)n;
-    if (f->rx_taken < f->rx_window / 2 || f->fin_received || f->state == FLOW_ENDED)
+    if (f->rx_taken < f->rx_window - in_use(f) / 2 || f->fin_received || f->state == FLOW_ENDED)
         return;
     f->want_credit = true;
     tunnel_core_kick(f);
 }
 
-/* How much larger should the window be? */
-static uint32_t growth(struct tunnel_flow *f)
+/* How much larger should the window be, when n is granted? */
+static uint32_t growth(struct tunnel_flow *f, uint32_t n)
 {
     struct tunnel_session *s = f->s;
     uint64_t rtt_ms = MAX(tunnel_pulse_rtt_min(&s->pulse), (uint64_t)RTT_MIN_MS);
     uint64_t took_ms = s->now_ms - f->rate_ms, want, more, room;
 
-    f->rate_bytes += f->rx_taken;
+    f->rate_bytes += n;
     if (took_ms < MAX(rtt_ms, (uint64_t)MEASURE_MS))
         return 0;
     want = WINDOW_RTTS * rtt_ms * f->rate_bytes / took_ms;
     f->rate_bytes = 0;
     f->rate_ms = s->now_ms;
-    if (want <= f->rx_window || f->rx.n || !f->reading)
+    if (want <= f->rx_window || f->rx.n || !f->reading || is_shared(f))
         return 0;
     more = MIN(want - f->rx_window, (uint64_t)f->rx_window); /* it doubles at most */
     room = MIN((uint64_t)WINDOW_MAX_BYTES - f->rx_window,
@@ -83,13 +105,14 @@ static uint32_t growth(struct tunnel_flow *f)
 /* The grant that is due, and a larger window if this one is the limit. */
 static uint32_t grant(struct tunnel_flow *f)
 {
-    uint32_t more = growth(f), n = f->rx_taken + more;
+    uint32_t held = f->rx_window - in_use(f);
+    uint32_t n = f->rx_taken > held ? f->rx_taken - held : 0, more = growth(f, n);
 
     f->rx_window += more;
     f->s->rx_grown += more;
-    f->rx_credit += n;
-    f->rx_taken = 0;
-    return n;
+    f->rx_credit += n + more;
+    f->rx_taken -= n;
+    return n + more;
 }
 
 /* ---- sending -------------------------------------------------------------------------------- */
@@ -255,6 +278,10 @@ static int receive_data(struct tunnel_flow *f, const struct mux_frame *m, uint64
         return err_set(e, ERR_PROTOCOL, "stream %u: %zu bytes sent with a credit of %u", m->stream,
                        m->body.n, f->rx_credit);
     f->rx_credit -= (uint32_t)m->body.n;
+    if (m->body.n > KEY_BYTES)
+        f->large_ms = MAX(now_ms, (uint64_t)1);
+    else if (!f->large_ms || now_ms - f->large_ms >= KEY_MS)
+        f->s->key_ms = MAX(now_ms, (uint64_t)1);
     tunnel_core_data(f, m->body, now_ms);
     return 0;
 }
