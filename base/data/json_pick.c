@@ -106,9 +106,9 @@ static void narrow(struct wanted *out, const struct wanted *w, struct str name, 
     out->n = 0;
     *ends = false;
     for (size_t i = 0; i < w->n; i++) {
-        const char *rest = w->v[i] + name.n;
+        const char *rest = w->v[i] + name.n; /* of the path, if it begins with the name */
 
-        if (strncmp(w->v[i], name.p, name.n) != 0)
+        if (!str_starts(str_of(w->v[i]), name))
             continue;
         if (*rest == '\0')
             *ends = true;

@@ -70,6 +70,17 @@ static void what_is_wanted_comes_and_nothing_else(void **state)
     }
 }
 
+static void a_name_with_zero_bytes_is_another_name(void **state)
+{
+    static const char *const a[] = { "a" };
+    json_auto_t *doc = NULL;
+    struct err e;
+    (void)state;
+
+    assert_int_equal(json_pick(&doc, STR("{\"a\0\0\0\0\0\":1,\"a\":2}"), a, 1, &e), 0);
+    assert_int_equal(json_i64_at(doc, "a", 0), 2);
+}
+
 static void depth_and_number_of_paths_are_bounded(void **state)
 {
     static const char *const deep[] = { "a.a.a" };
@@ -120,6 +131,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_wanted_comes_and_nothing_else),
+        cmocka_unit_test(a_name_with_zero_bytes_is_another_name),
         cmocka_unit_test(depth_and_number_of_paths_are_bounded),
         cmocka_unit_test(the_text_of_one_value_is_found),
     };
