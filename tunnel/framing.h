@@ -85,6 +85,7 @@ struct tunnel_session {
     char small[TUNNEL_FIFO_HEADROOM + 280]; /* or here: messages that carry no data */
     struct buf sync;                        /* or here: framing, the list of streams */
     uint64_t now_ms;                        /* as the last call had it */
+    int64_t key_number;                     /* framing: on which stream that was */
     uint64_t key_ms; /* framing: when somebody last sent a little; 0: never */
     uint64_t last_seen_ms;
     struct tunnel_pulse pulse;

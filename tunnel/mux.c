@@ -63,7 +63,13 @@ static bool is_shared(const struct tunnel_flow *f)
     const struct tunnel_session *s = f->s;
 
     return f->rx_window > SHARED_BYTES && s->key_ms && s->now_ms - s->key_ms < KEY_MS &&
-           tunnel_pulse_rtt_min(&s->pulse) <= RTT_MIN_MS;
+           s->key_number != f->number && tunnel_pulse_rtt_min(&s->pulse) <= RTT_MIN_MS;
+}
+
+static void key_came(struct tunnel_flow *f, uint64_t now_ms)
+{
+    f->s->key_ms = MAX(now_ms, (uint64_t)1);
+    f->s->key_number = f->number;
 }
 
 /* What of the window is in use. */
@@ -281,7 +287,7 @@ static int receive_data(struct tunnel_flow *f, const struct mux_frame *m, uint64
     if (m->body.n > KEY_BYTES)
         f->large_ms = MAX(now_ms, (uint64_t)1);
     else if (!f->large_ms || now_ms - f->large_ms >= KEY_MS)
-        f->s->key_ms = MAX(now_ms, (uint64_t)1);
+        key_came(f, now_ms);
     tunnel_core_data(f, m->body, now_ms);
     return 0;
 }
