@@ -165,9 +165,11 @@ static void every_write_is_owned(void **state)
     assert_int_equal(json_array_size(json_at(patched.doc, "metadata.managedFields")), 2);
     assert_non_null(entry_of(patched.doc, "unknown", "")); /* the harness sends no User-Agent */
     /* a client that does not know of managedFields does not lose them */
-    expect(ask(&h, "PUT", CM "/w?fieldManager=maker",
-               "{\"metadata\":{\"name\":\"w\"},\"data\":{\"a\":\"2\",\"b\":\"2\"}}"),
-           200, "metadata.managedFields[1].manager", "unknown");
+    auto_answer put = ask(&h, "PUT", CM "/w?fieldManager=maker",
+                          "{\"metadata\":{\"name\":\"w\"},\"data\":{\"a\":\"2\",\"b\":\"2\"}}");
+    assert_int_equal(put.code, 200);
+    assert_non_null(entry_of(put.doc, "maker", "")); /* who comes first depends on the second */
+    assert_non_null(entry_of(put.doc, "unknown", ""));
     /* one that empties them ends the tracking */
     auto_answer reset = ask(&h, "PATCH", CM "/w", "{\"metadata\":{\"managedFields\":[]}}");
     assert_null(json_at(reset.doc, "metadata.managedFields"));
