@@ -370,11 +370,6 @@ bool api_is_shared(const struct api *a)
     return store_is_shared(a->store);
 }
 
-struct authz *api_authz(struct api *a)
-{
-    return a->authz;
-}
-
 /* ---- start ---- */
 
 static void started_step(struct api *a, const struct err *e)

@@ -16,7 +16,6 @@
 
 struct api;
 struct authn;
-struct authz;
 struct http_req;
 struct schema;
 struct store;
@@ -76,9 +75,6 @@ const struct schema *api_schema(const struct api *a);
 
 /* Do other servers write to the same store? */
 bool api_is_shared(const struct api *a);
-
-/* The authorizer chain: add RBAC, or ask it for the owner's own paths. */
-struct authz *api_authz(struct api *a);
 
 /* Ends watches and streams, waits for running requests (at most 5 s), then done; a is gone. The
  * HTTP server may still be open. The store must still be open. */

@@ -73,6 +73,5 @@ bool proxy_is_tls(const struct api_req *r);               /* nodes/https:name:po
 const struct tls_client_config *proxy_tls(struct api *a); /* believes everybody; NULL: failed */
 void proxy_search_free(struct proxy_search *s);
 void connect_backend_close(struct connect_backend *b);
-const char *connect_backend_address(const struct connect_backend *b); /* "10.42.0.7:80" */
 /* A Location header of the backend's, for clients of ours. Heap, yours. */
 char *proxy_location(const struct api_req *r, struct str location);

@@ -58,11 +58,6 @@ void connect_backend_close(struct connect_backend *b)
         http_endpoint_close(b->ep, on_closed, b);
 }
 
-const char *connect_backend_address(const struct connect_backend *b)
-{
-    return b->address;
-}
-
 const struct tls_client_config *proxy_tls(struct api *a)
 {
     static const char *const alpn[] = { "http/1.1", NULL };
