@@ -26,7 +26,8 @@ struct record {
     struct ring rings[N_TRAIL_FROM];
     char run[NODE_REPORT_RUN_BYTES]; /* of the agent's last report */
     size_t n_of_run;                 /* the last so many of the agent's ring are of that run */
-    int64_t ended_unix_s;            /* when its tunnel went the last time; 0: it never did */
+    int64_t came_before_unix_s;      /* when the tunnel before this one came; 0: none did */
+    int64_t came_unix_s;             /* the last one */
 };
 
 struct node_trail {
@@ -182,10 +183,10 @@ void node_trail_tunnel(struct node_trail *t, const char *node, bool connected, c
 
     f->connected = connected;
     f->tunnel_unix_s = now_unix_s;
-    if (!connected)
-        r->ended_unix_s = now_unix_s;
     set_text(&f->tunnel_text, text);
     if (connected) { /* a fresh start: what was wrong before may be mended */
+        r->came_before_unix_s = r->came_unix_s;
+        r->came_unix_s = now_unix_s;
         f->kubelet = CAUSE_NONE;
         f->away = CAUSE_NONE;
         forgive(f);
@@ -360,13 +361,15 @@ static bool explains_better(const struct node_spell *a, const struct node_spell 
     return a->lasted_ms >= b->lasted_ms;
 }
 
-/* Which spell kept it away: of those that ended about when its tunnel came, and not in an absence
- * before, the one that says most. */
+/* Which spell kept it away: of those that ended about when its tunnel came, and nearer to that than
+ * to when the one before came, the one that says most. (When a tunnel ended is known too late where
+ * its end was silent.) */
 static void explain_absence(struct record *r, const struct node_report *rep, int64_t now_unix_s)
 {
     struct node_facts *f = &r->facts;
     const struct node_spell *best = NULL;
-    int64_t first = MAX(f->tunnel_unix_s - ABOUT_S, r->ended_unix_s - 1), best_until = 0;
+    int64_t half = r->came_before_unix_s + (r->came_unix_s - r->came_before_unix_s + 1) / 2;
+    int64_t first = MAX(f->tunnel_unix_s - ABOUT_S, half), best_until = 0;
 
     for (size_t i = 0; i < rep->n_spells; i++) {
         const struct node_spell *s = &rep->spells[i];

@@ -166,6 +166,21 @@ static void an_absence_before_explains_nothing(void **state)
     assert_int_equal(node_trail_facts(t, "n")->away, CAUSE_TLS);
 }
 
+/* Its time is known to a second: the tunnel between them may have lasted as little. */
+static void a_tunnel_of_two_seconds_parts_two_absences(void **state)
+{
+    struct node_report r = report(10000, 2000, "of the first"); /* it ended 8 s ago */
+    (void)state;
+
+    node_trail_tunnel(t, "n", true, "192.0.2.7:1", N - 9);
+    node_trail_tunnel(t, "n", false, "reset", N - 7);
+    r.n_spells = 2;
+    r.spells[1] = (struct node_spell){ CAUSE_TLS, 4000, 1000, false, 1, "of the second" };
+    node_trail_tunnel(t, "n", true, "192.0.2.7:2", N - 2);
+    node_trail_report(t, "n", &r, N);
+    assert_int_equal(node_trail_facts(t, "n")->away, CAUSE_TLS);
+}
+
 static void of_what_kept_it_away_the_most_telling_is_named(void **state)
 {
     struct node_report r = { .run = "0123456789abcdef", .now_unix_s = N, .n_spells = 5 };
@@ -373,6 +388,7 @@ int main(void)
         TEST(a_report_of_the_same_run_replaces_the_one_before),
         TEST(the_clock_is_compared),
         TEST(an_absence_before_explains_nothing),
+        TEST(a_tunnel_of_two_seconds_parts_two_absences),
         TEST(of_what_kept_it_away_the_most_telling_is_named),
         TEST(a_ring_keeps_the_newest),
         TEST(agents_push_out_nothing_of_the_server),
