@@ -1,6 +1,7 @@
 #!/bin/sh
 # run-unit.sh TEST...: runs each cmocka program with a deadline (UNIT_SECONDS), prints what failed, and sums up.
-# UNIT_JOBS of them run at a time (2): the long ones wait for most of their time.
+# UNIT_JOBS of them run at a time (2): the long ones wait for most of their time. TEST_AGAIN: so many that failed
+# (0) are run once more, alone, at the end; what passes then is counted as passed and named on a line "flaky: ".
 set -u
 if [ "${1-}" = --one ]; then # run-unit.sh --one DIR TEST: "passed failed" go into a file of DIR
     dir=$2 t=$3 failed=0
@@ -24,8 +25,22 @@ fi
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 printf '%s\n' "$@" | xargs -P "${UNIT_JOBS:-2}" -I{} sh "$0" --one "$dir" {}
+again() { # FAILED_FILE: whether its program passes now, with nothing beside it
+    t=$(sed 's/^failed: \([^:]*\): .*/\1/' "$1")
+    mkdir "$dir/again"
+    sh "$0" --one "$dir/again" "$t"
+    [ ! -e "$dir"/again/*.failed ] && cat "$dir"/again/*.sum >"${1%.failed}.sum"
+    passes=$?
+    rm -rf "$dir/again"
+    return "$passes"
+}
+few=$(find "$dir" -name '*.failed' | wc -l)
+[ "$few" -le "${TEST_AGAIN:-0}" ] || few=0
 for f in "$dir"/*.failed; do # once more at the end, where one looks first
-    [ ! -e "$f" ] || { cat "$f"; echo; }
+    [ -e "$f" ] || continue
+    if [ "$few" -gt 0 ] && again "$f"; then sed -i 's/^failed: /flaky: /' "$f"; fi
+    cat "$f"
+    echo
 done
 cat "$dir"/*.sum | awk -v n=$# '
     { passed += $1; failed += $2 }
