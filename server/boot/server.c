@@ -14,7 +14,6 @@
  */
 #include "server/boot/server.h"
 
-#include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/data/cidr.h"
@@ -23,7 +22,6 @@
 #include "base/io/host.h"
 #include "base/io/proc.h"
 #include "base/io/tcp.h"
-#include "base/io/timer.h"
 #include "base/io/tls.h"
 #include "server/api/api.h"
 #include "server/auth/authenticate.h"
@@ -35,6 +33,7 @@
 #include "server/boot/loops.h"
 #include "server/boot/node_why.h"
 #include "server/boot/restore.h"
+#include "server/boot/server_certs.h"
 #include "server/boot/server_id.h"
 #include "server/boot/snapshots.h"
 #include "server/boot/supervisor.h"
@@ -50,8 +49,6 @@
 #define TOKEN_FILE_WAIT_S 240 /* K3s waits so long for --token-file to appear */
 #define TOKEN_FILE_MAX    4096
 #define CONFIG_DOC_MAX    (256 * 1024)
-#define RENEW_LOOK_MS     2000 /* a few comparisons: a clock that was set is noticed at once */
-#define RENEW_RETRY_MS    (60u * 1000)
 #define ADDRESSES_MAX     16
 #define LISTENERS_MAX     4
 /* Of the process's descriptors, not for clients: store, files, direct dials, a node in the same
@@ -65,7 +62,6 @@ struct server {
     uv_loop_t loop;
     bool loop_ready;
     uv_async_t stop_async;
-    struct timer renew_timer;
 
     char node_name[HOST_NAME_BYTES];
     char ips[HOST_IPS_MAX][HOST_IP_BYTES];
@@ -90,8 +86,7 @@ struct server {
     struct bootstrap_tokens *bootstrap;
     struct loops *loops;
     struct identity *identity; /* of a shared datastore, until the CA is open */
-    struct tls_server_config *tls;
-    struct tls_client_config *kubelet_tls;
+    struct server_certs *certs;
     struct listener *listeners[LISTENERS_MAX];
     size_t n_listeners;
     bool started, stopping;
@@ -264,99 +259,22 @@ static int read_agent_token(struct server *s, struct err *e)
     return 0;
 }
 
-/* ---- TLS ---- */
-
-static const char *const server_alpn[] = { "h2", "http/1.1", NULL };
-
-static struct tls_client_options kubelet_tls_options(const struct server *s)
-{
-    return (struct tls_client_options){
-        .ca_pem = ca_cacerts(s->ca),
-        .cert_chain_pem = ca_client_cert(s->ca, CA_CLIENT_API_SERVER),
-        .key_pem = ca_client_key(s->ca, CA_CLIENT_API_SERVER),
-    };
-}
-
-static void reload_listener(struct server *s)
-{
-    struct err e;
-
-    if (tls_server_config_reload(s->tls, ca_listener_cert(s->ca), ca_listener_key(s->ca),
-                                 ca_client_ca(s->ca), &e))
-        log_error("new certificate not usable, the old one stays", kv("err", e.text));
-}
-
-static void on_renew_timer(void *arg)
-{
-    struct server *s = arg;
-    uint64_t next_ms = RENEW_LOOK_MS;
-    unsigned changed = 0;
-    struct err e;
-
-    if (ca_renew_due(s->ca, clock_wall_s(), &changed, &e)) {
-        log_error("certificate renewal failed, trying again in a minute", kv("err", e.text));
-        next_ms = RENEW_RETRY_MS;
-    }
-    if (changed & CA_CHANGED_LISTENER)
-        reload_listener(s);
-    if (changed & CA_CHANGED_CLIENT) {
-        struct tls_client_options o = kubelet_tls_options(s);
-        if (tls_client_config_reload(s->kubelet_tls, &o, &e))
-            log_error("new client certificate not usable", kv("err", e.text));
-    }
-    if (changed)
-        log_info("certificates renewed");
-    timer_start_ms(&s->renew_timer, next_ms, on_renew_timer, s);
-}
-
-/* An address that clients reach us by belongs into the certificate (K3s's dynamiclistener). */
-static void add_local_address(struct server *s, const struct stream *stream)
-{
-    struct sockaddr_storage addr;
-    char text[INET6_ADDRSTRLEN] = "";
-    bool changed = false;
-    struct err e;
-
-    if (!stream_local_addr(stream, &addr))
-        return;
-    if (addr.ss_family == AF_INET) {
-        inet_ntop(AF_INET, &((struct sockaddr_in *)&addr)->sin_addr, text, sizeof text);
-    } else if (addr.ss_family == AF_INET6) {
-        const struct in6_addr *ip = &((struct sockaddr_in6 *)&addr)->sin6_addr;
-        if (IN6_IS_ADDR_V4MAPPED(ip))
-            inet_ntop(AF_INET, &ip->s6_addr[12], text, sizeof text);
-        else
-            inet_ntop(AF_INET6, ip, text, sizeof text);
-    }
-    if (!text[0])
-        return;
-    if (ca_listener_add_san(s->ca, text, &changed, &e)) {
-        static struct log_limit limit = LOG_LIMIT(1, 60000);
-        if (log_allowed(&limit))
-            log_warn("address not added to the certificate", kv("address", text),
-                     kv("err", e.text));
-    } else if (changed) {
-        log_info("address added to the certificate", kv("address", text));
-        reload_listener(s);
-    }
-}
-
 /* ---- requests ---- */
 
 static void on_accept(void *arg, struct stream *raw)
 {
     struct server *s = arg;
 
-    add_local_address(s, raw);
-    http_server_serve(s->http, tls_server_wrap(s->tls, raw));
+    server_certs_saw(s->certs, raw);
+    http_server_serve(s->http, tls_server_wrap(server_certs_listener(s->certs), raw));
 }
 
 static void on_accept_api(void *arg, struct stream *raw)
 {
     struct server *s = arg;
 
-    add_local_address(s, raw);
-    http_server_serve(s->api_http, tls_server_wrap(s->tls, raw));
+    server_certs_saw(s->certs, raw);
+    http_server_serve(s->api_http, tls_server_wrap(server_certs_listener(s->certs), raw));
 }
 
 static bool is_admin(struct server *s, struct http_req *r)
@@ -469,7 +387,6 @@ static int make_snapshots(struct server *s, struct err *e)
 
 static int make_api(struct server *s, struct err *e)
 {
-    struct tls_client_options tls = kubelet_tls_options(s);
     struct tunnel_server_config tc = { .on_node = node_why_on_tunnel };
     struct egress_config ec = {
         .loop = &s->loop,
@@ -489,9 +406,8 @@ static int make_api(struct server *s, struct err *e)
     tunnel_server_new(&s->tunnels, &s->loop, &tc);
     ec.tunnels = s->tunnels;
     egress_new(&s->egress, &ec);
-    if (tls_client_config_new(&s->kubelet_tls, &tls, e))
-        return err_wrap(e, "client certificate of the API server");
-    struct node_why_ways ways = { s->tunnels, s->kubelet_tls, egress_dial, s->egress };
+    struct tls_client_config *kubelet_tls = server_certs_kubelet(s->certs);
+    struct node_why_ways ways = { s->tunnels, kubelet_tls, egress_dial, s->egress };
     node_why_set_ways(s->why, &ways);
     struct api_config ac = {
         .loop = &s->loop,
@@ -501,12 +417,12 @@ static int make_api(struct server *s, struct err *e)
         .node_ports = s->o->service_node_port_range,
         .advertise_host_port = advertise,
         .egress = { egress_dial, egress_dial_address, s->egress, node_why_on_outcome, s->why },
-        .kubelet_tls = s->kubelet_tls,
+        .kubelet_tls = kubelet_tls,
     };
     return api_new(&s->api, &ac, e);
 }
 
-static int make_supervisor(struct server *s, struct err *e)
+static void make_supervisor(struct server *s)
 {
     struct supervisor_config sc = {
         .loop = &s->loop,
@@ -535,8 +451,6 @@ static int make_supervisor(struct server *s, struct err *e)
     hc.on_request = on_api_request;
     if (is_split(s))
         http_server_new(&s->api_http, &s->loop, &hc);
-    return tls_server_config_new(&s->tls, ca_listener_cert(s->ca), ca_listener_key(s->ca),
-                                 ca_client_ca(s->ca), server_alpn, e);
 }
 
 static int listen_on(struct server *s, const char *address, struct err *e)
@@ -582,11 +496,12 @@ static int build(struct server *s, struct err *e)
     s->loop_ready = true;
     uv_async_init(&s->loop, &s->stop_async, on_stop_async);
     s->stop_async.data = s;
-    timer_init(&s->renew_timer, &s->loop);
-    if (datastore_open(&s->store, &s->loop, s->o, server_dir, s->node_name, e) ||
-        make_snapshots(s, e) || make_api(s, e) || make_supervisor(s, e) || open_listeners(s, e))
+    if (server_certs_new(&s->certs, &s->loop, s->ca, e) ||
+        datastore_open(&s->store, &s->loop, s->o, server_dir, s->node_name, e) ||
+        make_snapshots(s, e) || make_api(s, e))
         return (int)e->code;
-    return 0;
+    make_supervisor(s);
+    return open_listeners(s, e);
 }
 
 /* ---- stopping: one step each, the next when it is done ---- */
@@ -640,7 +555,8 @@ static void stop_step(void *arg)
     } else if (s->store) {
         store_close(STEAL(s->store), stop_step, s);
     } else {
-        timer_close(&s->renew_timer, NULL, NULL);
+        if (s->certs)
+            server_certs_stop(s->certs);
         uv_close((uv_handle_t *)&s->stop_async, NULL);
         /* nothing is left on the loop: uv_run returns */
     }
@@ -653,7 +569,7 @@ static void on_stop_async(uv_async_t *h)
     if (s->stopping)
         return;
     s->stopping = true;
-    timer_stop(&s->renew_timer);
+    server_certs_stop(s->certs);
     stop_step(s);
 }
 
@@ -720,7 +636,7 @@ static void on_api_started(void *arg, const struct err *e)
     egress_start(s->egress, s->api);
     node_why_start(s->why, s->api);
     start_loops(s);
-    timer_start_ms(&s->renew_timer, 0, on_renew_timer, s);
+    server_certs_start(s->certs);
     log_info("server is ready", kv("port", s->o->https_listen_port), kv("node", s->node_name),
              kv("advertise", s->advertise_ip));
     if (s->events.on_ready)
@@ -762,8 +678,7 @@ void server_free(struct server *s)
         return;
     if (s->loop_ready && uv_loop_close(&s->loop))
         log_error("the server's loop was not empty at the end");
-    tls_server_config_free(s->tls);
-    tls_client_config_free(s->kubelet_tls);
+    server_certs_free(s->certs);
     authn_free(s->authn);
     ca_free(s->ca);
     buf_deinit(&s->config_doc);
