@@ -1,5 +1,5 @@
 /* How many pods a budget lets go: the count, and the controller on the real API and store. */
-#include "test/unit/server/controller/rig.h"
+#include "test/unit/server/controller/fixture.h"
 
 #include "base/data/time.h"
 #include "server/controller/disruption.h"
@@ -108,25 +108,6 @@ static void what_cannot_be_counted_lets_nothing_go(void **state)
 }
 
 /* ---- the controller ---- */
-
-static struct cluster c;
-static struct controllers *cs;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_open(&c);
-    cs = rig_start(&c);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_stop(&c, cs);
-    cluster_close(&c);
-    return 0;
-}
 
 static struct local_ref ref(const char *group, const char *resource, const char *name)
 {

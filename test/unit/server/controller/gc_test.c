@@ -1,28 +1,9 @@
 /* The garbage collector on the real API and store. */
-#include "test/unit/server/controller/rig.h"
+#include "test/unit/server/controller/fixture.h"
 
 #include "server/schema/schema.h"
 #include <stdlib.h>
 #include <time.h>
-
-static struct cluster c;
-static struct controllers *cs;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_open(&c);
-    cs = rig_start(&c);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_stop(&c, cs);
-    cluster_close(&c);
-    return 0;
-}
 
 /* ---- objects that own each other ---- */
 

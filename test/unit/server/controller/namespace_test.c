@@ -1,27 +1,8 @@
 /* Namespaces: what they say while they go, on the real API and store. */
-#include "test/unit/server/controller/rig.h"
+#include "test/unit/server/controller/fixture.h"
 
 #include "server/controller/namespace_left.h"
 #include "test/unit/json_text.h"
-
-static struct cluster c;
-static struct controllers *cs;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_open(&c);
-    cs = rig_start(&c);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_stop(&c, cs);
-    cluster_close(&c);
-    return 0;
-}
 
 static struct local_ref namespace_ref(const char *name)
 {

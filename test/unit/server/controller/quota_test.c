@@ -1,26 +1,7 @@
 /* The controller that counts what namespaces use, on the real API and store. */
-#include "test/unit/server/controller/rig.h"
+#include "test/unit/server/controller/fixture.h"
 
 #include "test/unit/json_text.h"
-
-static struct cluster c;
-static struct controllers *cs;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_open(&c);
-    cs = rig_start(&c);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    rig_stop(&c, cs);
-    cluster_close(&c);
-    return 0;
-}
 
 static struct local_ref ref(const char *resource, const char *name)
 {
