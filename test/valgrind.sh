@@ -3,6 +3,7 @@
 # runtime, a hollow agent; each is then asked for lost memory, invalid accesses and descriptors that were
 # left open. Slow, so not part of the tests: make valgrind.
 set -u
+. "$(dirname "$0")/bench/net.sh"
 build=$1
 command -v valgrind >/dev/null || { echo "valgrind is not installed: make deps-valgrind"; exit 1; }
 [ "$(id -u)" = 0 ] || { echo "valgrind: root is needed: a network namespace is made"; exit 1; }
@@ -12,16 +13,11 @@ server="" agent="" hollow=""
 
 cleanup() {
     for p in $agent $hollow $server; do kill -KILL "$p" 2>/dev/null; done
-    ip netns del $ns 2>/dev/null
+    net_gone
     rm -rf "$t"
 }
 trap cleanup EXIT
-ip netns add $ns
-in_ns() { nsenter --net=/run/netns/$ns "$@"; }
-in_ns ip link set lo up
-in_ns ip link add eth0 type bridge
-in_ns ip addr add 192.168.77.10/24 dev eth0
-in_ns ip link set eth0 up
+net_make
 
 # Still reachable is not lost: OpenSSL and libuv keep tables for the life of the process.
 check() { # check NAME COMMAND...: runs it in the background; its pid is in $!

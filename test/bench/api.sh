@@ -4,6 +4,7 @@
 # watchers, memory, cold start. Server, etcd and nginx run in a network namespace of their own, on the disk of DIR. Prints
 # a table; installs nothing and leaves nothing behind.
 set -u
+. "$(dirname "$0")/net.sh"
 build=$1 seconds=${2:-3} place=${3:-$1}
 pods=${API_PODS:-10000} watchers=${API_WATCHERS:-2000} rounds=3
 bin=$build/coracle load=$build/test/bench/api_load get=$build/test/bench/http_load
@@ -15,17 +16,11 @@ server='' etcd='' nginx=''
 
 cleanup() {
     for p in $server $etcd $nginx; do { kill -TERM "$p" && wait "$p"; } 2>/dev/null; done
-    for p in $(ip netns pids $ns 2>/dev/null); do kill -KILL "$p"; done
-    ip netns del $ns 2>/dev/null
+    net_gone
     rm -rf "$t"
 }
 trap cleanup EXIT
-ip netns add $ns
-in_ns() { nsenter --net=/run/netns/$ns "$@"; }
-in_ns ip link set lo up
-in_ns ip link add eth0 type bridge
-in_ns ip addr add 192.168.77.10/24 dev eth0
-in_ns ip link set eth0 up
+net_make
 
 tls=$t/data/server/tls
 pem=("$tls/server-ca.crt" "$tls/client-admin.crt" "$tls/client-admin.key")

@@ -3,6 +3,7 @@
 # times of a server and an agent with a pod, in a network namespace of their own. Prints a table; leaves
 # nothing behind.
 set -u
+. "$(dirname "$0")/net.sh"
 build=$1 idle_s=${2:-30}
 bin=$build/coracle
 [ -x "$bin" ] || { echo "figures: $bin is missing: make"; exit 1; }
@@ -14,18 +15,12 @@ server= agent=
 cleanup() {
     [ -z "$agent" ] || { kill -USR1 "$agent"; wait "$agent"; } 2>/dev/null
     [ -z "$server" ] || { kill -TERM "$server"; wait "$server"; } 2>/dev/null
-    for p in $(ip netns pids $ns 2>/dev/null); do kill -KILL "$p"; done
-    ip netns del $ns 2>/dev/null
+    net_gone
     awk -v d="$t/" 'index($2, d) == 1 { print $2 }' /proc/mounts | sort -r | while read -r m; do umount -l "$m"; done
     rm -rf "$t"
 }
 trap cleanup EXIT
-ip netns add $ns
-in_ns() { nsenter --net=/run/netns/$ns "$@"; }
-in_ns ip link set lo up
-in_ns ip link add eth0 type bridge
-in_ns ip addr add 192.168.77.10/24 dev eth0
-in_ns ip link set eth0 up
+net_make
 
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 rss_kb() { awk '/VmRSS/ { print $2 }' "/proc/$1/status"; }

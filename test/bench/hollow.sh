@@ -4,6 +4,7 @@
 # after a restart of the server. Prints a table; leaves nothing behind. Needs memory for the agents' end
 # too: about 75 kB each. Bounded: HOLLOW_JOIN_S for the joins (1200), else some minutes.
 set -u
+. "$(dirname "$0")/net.sh"
 build=$1 n=${2:-2000} rate=${3:-20} join_s=${HOLLOW_JOIN_S:-1200} offline_s=${HOLLOW_OFFLINE_S:-300}
 for p in "$build/coracle" "$build/hollow"; do
     [ -x "$p" ] || { echo "hollow: $p is missing: make all build/hollow"; exit 1; }
@@ -18,17 +19,11 @@ cleanup() {
     [ -z "$prober" ] || kill "$prober" 2>/dev/null
     [ -z "$agents" ] || { kill -TERM "$agents"; wait "$agents"; } 2>/dev/null
     [ -z "$server" ] || { kill -TERM "$server"; wait "$server"; } 2>/dev/null
-    for p in $(ip netns pids $ns 2>/dev/null); do kill -KILL "$p"; done
-    ip netns del $ns 2>/dev/null
+    net_gone
     rm -rf "$t"
 }
 trap cleanup EXIT
-ip netns add $ns
-in_ns() { nsenter --net=/run/netns/$ns "$@"; }
-in_ns ip link set lo up
-in_ns ip link add eth0 type bridge
-in_ns ip addr add 192.168.77.10/24 dev eth0
-in_ns ip link set eth0 up
+net_make
 
 row() { printf '%-66s %s\n' "$1" "$2"; }
 memory() { awk -v k="^$1:" '$0 ~ k { print $2 }' "/proc/$server/smaps_rollup"; } # memory Private_Dirty, in kB

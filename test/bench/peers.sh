@@ -4,6 +4,7 @@
 # (test/bench/http_load.c), with the same bytes, in turns. Everything runs in a network namespace of its own.
 # Prints a table; installs nothing and leaves nothing behind.
 set -u
+. "$(dirname "$0")/net.sh"
 build=$1 seconds=${2:-2}
 seconds=$(awk -v s="$seconds" 'BEGIN { print (s > 5) ? 5 : s }')
 bin=$build/coracle load=$build/test/bench/http_load
@@ -18,18 +19,12 @@ cleanup() {
     [ -z "$agent" ] || { kill -USR1 "$agent"; wait "$agent"; } 2>/dev/null
     [ -z "$server" ] || { kill -TERM "$server"; wait "$server"; } 2>/dev/null
     for p in $nginx $haproxy; do { kill -TERM "$p" && wait "$p"; } 2>/dev/null; done
-    for p in $(ip netns pids $ns 2>/dev/null); do kill -KILL "$p"; done
-    ip netns del $ns 2>/dev/null
+    net_gone
     awk -v d="$t/" 'index($2, d) == 1 { print $2 }' /proc/mounts | sort -r | while read -r m; do umount -l "$m"; done
     rm -rf "$t"
 }
 trap cleanup EXIT
-ip netns add $ns
-in_ns() { nsenter --net=/run/netns/$ns "$@"; }
-in_ns ip link set lo up
-in_ns ip link add eth0 type bridge
-in_ns ip addr add 192.168.77.10/24 dev eth0
-in_ns ip link set eth0 up
+net_make
 
 tls=$t/data/server/tls
 cpu_ms() { awk -v hz="$(getconf CLK_TCK)" '{ print ($14 + $15) * 1000 / hz }' "/proc/$1/stat"; }

@@ -7,17 +7,12 @@ load lib
 setup_file() {
     lib_need ip kubectl jq
     lib_init
-    host_new srv
-    in_net srv ip addr add 198.51.100.10/32 dev lo
-    start_server srv --disable-agent
-    wait_for 10 k get namespace default
+    api_server
     manifest >"$T/all.yaml"
 }
 teardown_file() { lib_cleanup; }
 
-k() { kubectl_on srv "$@"; }
 quiet() { "$@" 2>/dev/null; } # without the warnings of kinds that nothing acts on yet
-field() { k get "$1" "$2" -o "jsonpath=$3"; }
 
 manifest() { # what a chart has: no field more than it needs
     cat <<EOF

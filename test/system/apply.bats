@@ -7,16 +7,11 @@ load lib
 setup_file() {
     lib_need ip kubectl jq
     lib_init
-    host_new srv
-    in_net srv ip addr add 198.51.100.10/32 dev lo
-    start_server srv --disable-agent
-    wait_for 10 k get namespace default
+    api_server
 }
 teardown_file() { lib_cleanup; }
 
-k() { kubectl_on srv "$@"; }
 ssa() { k apply --server-side "$@" -f -; } # ssa FLAG...: the manifest on stdin
-field() { k get "$1" "$2" -o "jsonpath=$3"; }
 # kubectl 1.20 shows managedFields always, later ones when asked: so they are read raw.
 raw() { k get --raw "/api/v1/namespaces/${2:-default}/$1"; } # raw configmaps/x [NAMESPACE]
 owners() { raw "$1" | jq -r '.metadata.managedFields[] | .manager + "/" + .operation' | sort | xargs; }

@@ -9,10 +9,7 @@ setup_file() {
     lib_init
     export CLIENT=$BUILD/clients/node
     install_client
-    host_new srv
-    in_net srv ip addr add 198.51.100.10/32 dev lo
-    start_server srv --disable-agent --token node-secret
-    wait_for 10 kubectl_on srv get namespace default
+    api_server --token node-secret
 }
 teardown_file() { lib_cleanup; }
 

@@ -7,14 +7,10 @@ load lib
 setup_file() {
     lib_need ip kubectl jq
     lib_init
-    host_new srv
-    in_net srv ip addr add 198.51.100.10/32 dev lo
-    start_server srv --disable-agent
-    wait_for 10 k get namespace default
+    api_server
 }
 teardown_file() { lib_cleanup; }
 
-k() { kubectl_on srv "$@"; }
 raw() { k get --raw "$@"; }
 
 # definition NAME KIND SCHEMA: <NAME>s.example.com with one version; SCHEMA is what "spec" may hold, as YAML

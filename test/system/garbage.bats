@@ -7,10 +7,7 @@ load lib
 setup_file() {
     lib_need ip kubectl
     lib_init
-    host_new srv
-    in_net srv ip addr add 198.51.100.10/32 dev lo
-    start_server srv --disable-agent
-    wait_for 10 kubectl_on srv get namespace default
+    api_server
 }
 teardown_file() { lib_cleanup; }
 

@@ -10,15 +10,11 @@ setup_file() {
     lib_init
     OLD="$(cd "$BATS_TEST_DIRNAME/../.." && pwd)/build/kubectl-1.20/kubectl"
     export OLD
-    host_new srv
-    in_net srv ip addr add 198.51.100.10/32 dev lo
-    start_server srv --disable-agent
-    wait_for 10 k get namespace default
+    api_server
     openssl req -newkey rsa:2048 -nodes -keyout /dev/null -subj /CN=one -out "$T/one.csr" 2>/dev/null
 }
 teardown_file() { lib_cleanup; }
 
-k() { kubectl_on srv "$@"; }
 # both FUNCTION: in a namespace of its own, with each kubectl. What fails names the kubectl before.
 both() {
     local which

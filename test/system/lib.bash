@@ -193,6 +193,16 @@ kubectl_on() { # kubectl_on SERVERHOST ARGS...: the real kubectl (or $KUBECTL), 
     in_net "$name" env KUBECONFIG="$T/$name/kubeconfig" HOME="$T" timeout $((20 * SLOW)) "${KUBECTL:-kubectl}" "$@"
 }
 
+# For files about the API alone: one server, of host srv, with nobody's node. k and field talk to it.
+api_server() { # api_server FLAG...
+    host_new srv
+    in_net srv ip addr add 198.51.100.10/32 dev lo
+    start_server srv --disable-agent "$@"
+    wait_for 10 k get namespace default
+}
+k() { kubectl_on srv "$@"; }
+field() { k get "$1" "$2" -o "jsonpath=$3"; } # field KIND NAME JSONPATH
+
 node_ready() { # node_ready SERVERHOST NODE
     [ "$(kubectl_on "$1" get node "$2" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}')" = True ]
 }

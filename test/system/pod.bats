@@ -16,7 +16,6 @@ setup_file() {
 }
 teardown_file() { lib_cleanup; }
 
-k() { kubectl_on srv "$@"; }
 phase() { [ "$(k get pod "$1" -o jsonpath='{.status.phase}')" = "$2" ]; }
 logs_hold() { k logs "$1" | grep -qF -- "$2"; }
 

@@ -7,15 +7,10 @@ load lib
 setup_file() {
     lib_need ip kubectl jq openssl
     lib_init
-    host_new srv
-    in_net srv ip addr add 198.51.100.10/32 dev lo
-    start_server srv --disable-agent
-    wait_for 10 k get namespace default
+    api_server
 }
 teardown_file() { lib_cleanup; }
 
-k() { kubectl_on srv "$@"; }
-field() { k get "$1" "$2" -o "jsonpath=$3"; }
 # refused TEXT COMMAND...: the command fails and says TEXT
 refused() {
     local text=$1
