@@ -1,29 +1,39 @@
 #pragma once
 /*
- * JSON: jansson with our limits and errors. json_t is passed around freely inside the API server;
- * elsewhere read JSON into a C struct at the edge with the path readers. jansson counts references
- * without locks here: one json_t belongs to one thread.
+ * JSON (RFC 8259): our own reader and writer for jansson's json_t, with limits and errors. json_t
+ * is passed around freely inside the API server; elsewhere read JSON into a C struct at the edge
+ * with the path readers. jansson counts references without locks here: one json_t belongs to one
+ * thread.
  */
 #include "base/core/buf.h"
 #include "base/core/err.h"
 
 #include <jansson.h>
 
-#define JSON_DEPTH_MAX 200 /* deeper documents are ERR_LIMIT: our walkers recurse */
+#define JSON_DEPTH_MAX  200         /* deeper documents are ERR_LIMIT: our walkers recurse */
+#define JSON_BYTES_MAX  (256 << 20) /* the longest lists are a fifth of it */
+#define JSON_VALUES_MAX 2000000     /* a value takes 32 bytes and more of memory, and 2 of text */
 
-/* ERR_INVALID with line and column, ERR_LIMIT when too deep. Anything but blanks after the value is
- * invalid; duplicate keys too when reject_dup is set (json_parse_strict). Any value may be the top.
+/* ERR_INVALID with line and column (in characters) of what is wrong, ERR_LIMIT past a maximum.
+ * Anything but blanks after the value is invalid. Any value may be the top. Of duplicate keys the
+ * last one counts, in the place of the first; with json_parse_strict they are invalid.
+ *
+ * Strings are UTF-8 and may hold "\u0000", keys may not; escaped surrogates come in pairs. Numbers
+ * without point and exponent are integers of 64 bits, others reals; what does not fit is invalid.
  */
 MUST_USE int json_parse(json_t **out, struct str text, struct err *e);
 MUST_USE int json_parse_strict(json_t **out, struct str text, struct err *e);
 
-/* Compact text at the end of b. ERR_LIMIT past b's maximum. */
+/* Compact text at the end of b; sorted: by the bytes of the keys, at all depths. ERR_LIMIT past b's
+ * maximum, or when j is a circle; then b is what it was. NULL is ERR_LIMIT too. */
 MUST_USE int json_write(struct buf *b, const json_t *j);
+MUST_USE int json_write_sorted(struct buf *b, const json_t *j);
 MUST_USE int json_write_indented(struct buf *b, const json_t *j, unsigned spaces);
-char *json_text(const json_t *j); /* heap string, yours */
+char *json_text(const json_t *j); /* heap string, yours; "null" for NULL */
+char *json_text_sorted(const json_t *j);
 
-/* A JSON string with its quotes and escapes, at the end of b. Bytes that are not UTF-8 become
- * U+FFFD. */
+/* A JSON string with its quotes and escapes, at the end of b. When it is not UTF-8, all its bytes
+ * beyond ASCII become '?'. */
 MUST_USE int json_write_str(struct buf *b, struct str s);
 
 /*
