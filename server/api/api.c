@@ -16,6 +16,7 @@
 #include "base/io/tls.h"
 #include "base/kube/status.h"
 #include "server/api/admission_feed.h"
+#include "server/api/charge.h"
 #include "server/api/claims.h"
 #include "server/api/custom.h"
 #include "server/api/local.h"
@@ -347,6 +348,7 @@ int api_new(struct api **out, const struct api_config *c, struct err *e)
     a->scrape = scrape_new(a);
     a->users = map_new();
     a->nodes = map_new();
+    a->charges = charges_new(a);
     a->lent = json_array();
     list_init(&a->reqs);
     list_init(&a->checks);
@@ -516,9 +518,10 @@ void api_start(struct api *a, void (*done)(void *arg, const struct err *e), void
 
     a->started = done;
     a->started_arg = arg;
-    a->n_starting = 4;
+    a->n_starting = 5;
     customs_start(&a->customs, a, on_customs_synced, a);
     admission_feed_start(&a->admission_feed, a, on_feed_synced, a);
+    charges_start(a->charges, on_feed_synced, a);
     store_list(a->store, str_of(prefix), &(struct store_list_opts){ 0 }, on_services, a);
     timer_start_ms(&a->recount_timer, RECOUNT_MS, recount, a);
     local_watch_start(&a->pods_watch, a, &pods, &bound, &events, a);
@@ -555,6 +558,7 @@ static void api_free(struct api *a)
     node_graph_free(a->graph);
     service_ips_free(a->env.service_ips);
     customs_free(a->customs);
+    charges_free(a->charges);
     discovery_free(a->discovery);
     schema_free(a->schema);
     free(a->git_version);
@@ -624,6 +628,7 @@ void api_close(struct api *a, void (*done)(void *arg), void *arg)
     admission_feed_stop(a->admission_feed);
     a->admission_feed = NULL;
     customs_stop(a->customs);
+    charges_stop(a->charges);
     list_move_all(&reqs, &a->reqs);
     while ((l = list_pop(&reqs))) {
         struct api_req *r = container_of(l, struct api_req, link);

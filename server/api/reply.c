@@ -8,6 +8,7 @@
 #include "base/data/json.h"
 #include "base/data/yaml.h"
 #include "base/kube/status.h"
+#include "server/api/charge.h"
 #include "server/api/request.h"
 #include "server/schema/crd.h"
 
@@ -50,6 +51,7 @@ static void hand_over(struct api_req *r, int code, const char *content_type, str
     struct http_header all[REPLY_HEADERS_MAX + 2];
     size_t n = MIN(n_extra, (size_t)REPLY_HEADERS_MAX);
 
+    charge_leave(r);
     r->state = REQ_DONE; /* from any state: an answer ends them all */
     if (r->answered)     /* the deadline was quicker */
         return;

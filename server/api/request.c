@@ -6,6 +6,7 @@
 #include "base/data/json.h"
 #include "base/kube/selector.h"
 #include "base/kube/status.h"
+#include "server/api/charge.h"
 #include "server/api/deadline.h"
 #include "server/api/options.h"
 #include "server/api/share.h"
@@ -18,19 +19,21 @@ const char *const req_verb_names[VERBS_N] = { "get",    "list",  "watch",  "crea
                                               "update", "patch", "delete", "deletecollection",
                                               "connect" };
 
-static const char *const STATE_NAMES[] = { "BODY", "START",  "NAMESPACE", "READ",    "LIST",
-                                           "SEND", "COMMIT", "WATCH",     "CONNECT", "DONE" };
+static const char *const STATE_NAMES[] = { "BODY",  "START",   "NAMESPACE", "READ",
+                                           "LIST",  "SEND",    "QUOTA",     "COMMIT",
+                                           "WATCH", "CONNECT", "DONE" };
 
 #define TO(s) (1u << (REQ_##s))
 static const unsigned ALLOWED[] = {
     [REQ_BODY] = TO(START) | TO(DONE),
-    [REQ_START] = TO(BODY) | TO(NAMESPACE) | TO(READ) | TO(COMMIT) | TO(LIST) | TO(WATCH) |
-                  TO(CONNECT) | TO(DONE),
-    [REQ_NAMESPACE] = TO(READ) | TO(COMMIT) | TO(DONE),
-    [REQ_READ] = TO(NAMESPACE) | TO(COMMIT) | TO(CONNECT) | TO(READ) | TO(DONE),
+    [REQ_START] = TO(BODY) | TO(NAMESPACE) | TO(READ) | TO(QUOTA) | TO(COMMIT) | TO(LIST) |
+                  TO(WATCH) | TO(CONNECT) | TO(DONE),
+    [REQ_NAMESPACE] = TO(READ) | TO(QUOTA) | TO(COMMIT) | TO(DONE),
+    [REQ_READ] = TO(NAMESPACE) | TO(QUOTA) | TO(COMMIT) | TO(CONNECT) | TO(READ) | TO(DONE),
     [REQ_LIST] = TO(LIST) | TO(SEND) | TO(WATCH) | TO(DONE),
     [REQ_SEND] = TO(WATCH) | TO(DONE),
-    [REQ_COMMIT] = TO(READ) | TO(COMMIT) | TO(DONE),
+    [REQ_QUOTA] = TO(COMMIT) | TO(DONE),
+    [REQ_COMMIT] = TO(READ) | TO(QUOTA) | TO(COMMIT) | TO(DONE),
     [REQ_WATCH] = TO(DONE),
     [REQ_CONNECT] = TO(DONE),
     [REQ_DONE] = 0,
@@ -69,6 +72,7 @@ struct api_req *req_new(struct api *a, const struct req_sink *sink, const char *
 static void req_free(struct api_req *r)
 {
     share_give(r);
+    charge_leave(r);
     deadline_stop(r);
     reply_deinit(r);
     list_remove(&r->link);

@@ -11,7 +11,10 @@
  *                   +-> READ --------> COMMIT --------------> (answer)    writes; a lost race goes
  *                         ^-------------+                                 from COMMIT back to READ
  *
- * BODY sleeps on the peer; NAMESPACE, READ, LIST and COMMIT on one store callback; SEND on drains;
+ * Before COMMIT lies QUOTA for what takes from a ResourceQuota (charge.h).
+ *
+ * BODY sleeps on the peer; NAMESPACE, READ, LIST and COMMIT on one store callback; QUOTA on other
+ * requests for the same namespace; SEND on drains;
  * WATCH on events, drains and its timer; CONNECT on a kubelet. Callbacks keep the outcome in the
  * request and call api_step. Whoever answers does it last: the request may be gone after it.
  *
@@ -44,6 +47,7 @@ enum req_state {
     REQ_READ,
     REQ_LIST,
     REQ_SEND,
+    REQ_QUOTA,
     REQ_COMMIT,
     REQ_WATCH,
     REQ_CONNECT,
@@ -79,6 +83,8 @@ struct req_sink {
     void (*abort)(struct api_req *r);
 };
 
+struct charge;
+struct charges;
 struct deadline;
 struct gzip;
 struct tally;
@@ -135,10 +141,11 @@ struct api_req {
     struct decode_notes notes;
     struct store_obj *old;
     json_t *old_doc;
-    json_t *obj;      /* what is written, or was deleted */
-    char *text;       /* its bytes */
-    bool removes;     /* COMMIT deletes */
-    bool took;        /* hooks->allocate succeeded: undo when nothing is stored */
+    json_t *obj;           /* what is written, or was deleted */
+    char *text;            /* its bytes */
+    bool removes;          /* COMMIT deletes */
+    struct charge *charge; /* charge.h; NULL: it takes from no quota */
+    bool took;             /* hooks->allocate succeeded: undo when nothing is stored */
     bool claim_lost;  /* the commit failed at a claim (server/api/claims.h), not at the object */
     bool claims_kept; /* of those that it should give up one is not there: all are left */
     unsigned n_tries;
@@ -280,6 +287,7 @@ struct api {
     struct list checks;
     bool serving;
     struct customs *customs;        /* custom.h */
+    struct charges *charges;        /* charge.h */
     struct local_watch *pods_watch; /* feeds graph */
     struct admission_feed *admission_feed;
     struct local_watch *services_watch; /* feeds env.service_ips when the store is shared */

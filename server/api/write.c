@@ -9,6 +9,7 @@
 #include "base/data/json.h"
 #include "base/kube/metadata.h"
 #include "base/kube/status.h"
+#include "server/api/charge.h"
 #include "server/api/claims.h"
 #include "server/api/request.h"
 #include "server/api/write.h"
@@ -23,8 +24,7 @@ static bool sub_is(const struct api_req *r, const char *name)
 
 /* ---- commit ---- */
 
-/* Nothing is stored: what the hooks took is free again. */
-static void give_back(struct api_req *r)
+void write_give_back(struct api_req *r)
 {
     if (r->took && r->hooks->undo)
         r->hooks->undo(&r->api->env, r->obj, r->old_doc);
@@ -38,12 +38,19 @@ static void on_commit(void *arg, int64_t rev, size_t failed, struct store_obj *c
 
     r->n_pending--;
     r->err = e ? *e : (struct err){ 0 };
-    r->claim_lost = failed > 0 && e && (e->code == ERR_EXISTS || e->code == ERR_NOT_FOUND);
     r->list_rev = rev;
+    if (charge_lost(r, failed, current, rev, e) && r->state == REQ_COMMIT) {
+        r->err = (struct err){ 0 };
+        req_move(r, REQ_QUOTA);
+        api_step(r);
+        return;
+    }
+    charge_leave(r);
+    r->claim_lost = failed > 0 && e && (e->code == ERR_EXISTS || e->code == ERR_NOT_FOUND);
     if (!e && r->hooks->after_commit)
         r->hooks->after_commit(&r->api->env, r->removes ? NULL : r->obj, r->old_doc);
     if (e && e->code != ERR_TIMEOUT) /* then it may still be stored */
-        give_back(r);
+        write_give_back(r);
     r->took = false;
     if (r->claim_lost) {
         r->claims_kept = e->code == ERR_NOT_FOUND;
@@ -74,7 +81,7 @@ void write_commit(struct api_req *r)
 
     req_move(r, REQ_COMMIT);
     if (r->params.dry_run) {
-        give_back(r);
+        write_give_back(r);
         r->list_rev = r->old ? r->old->mod_rev : 0;
         api_step(r);
         return;
@@ -82,10 +89,15 @@ void write_commit(struct api_req *r)
     if (r->hooks->claims && store_is_shared(r->api->store)) {
         claims = mem_alloc(sizeof *claims);
         if (claims_add(r, claims, ops, &n, &e)) {
-            give_back(r);
+            write_give_back(r);
             req_err(r, &e);
             return;
         }
+    }
+    if (charge_add(r, ops, &n, &e)) {
+        write_give_back(r);
+        req_err(r, &e);
+        return;
     }
     r->n_pending++;
     store_commit(r->api->store, ops, n, on_commit, r);
@@ -275,7 +287,7 @@ static void create_build(struct api_req *r)
     if (r->hooks->validate)
         r->hooks->validate(&r->api->env, obj, &fe);
     if (fe.n || !write_admit(r, "create", obj, NULL, false)) {
-        give_back(r);
+        write_give_back(r);
         if (fe.n)
             req_invalid(r, r->name, &fe);
         return;
@@ -286,7 +298,7 @@ static void create_build(struct api_req *r)
     r->key = resource_key(r->kind, req_ns(r), r->name);
     r->text = encode_stored(r->kind, obj);
     r->ok_code = 201;
-    write_commit(r);
+    charge_commit(r);
 }
 
 static void create_start(struct api_req *r)
@@ -410,7 +422,7 @@ static void update_build(struct api_req *r, json_t *obj_take)
         meta_set_int(obj, "generation", meta_generation(r->old_doc) + bump);
     }
     if (!write_admit(r, "update", obj, r->old_doc, true)) {
-        give_back(r);
+        write_give_back(r);
         return;
     }
     if (status)
@@ -426,7 +438,7 @@ static void update_build(struct api_req *r, json_t *obj_take)
     if (!r->sub && r->hooks->validate_update)
         r->hooks->validate_update(&r->api->env, obj, r->old_doc, &fe);
     if (fe.n || !write_admit(r, "update", obj, r->old_doc, false)) {
-        give_back(r);
+        write_give_back(r);
         if (fe.n)
             req_invalid(r, r->name, &fe);
         return;
@@ -444,7 +456,7 @@ static void update_build(struct api_req *r, json_t *obj_take)
         req_object(r, 200, store_obj_value(r->old), r->old->mod_rev); /* nothing changed */
         return;
     }
-    write_commit(r);
+    charge_commit(r);
 }
 
 static void update_start(struct api_req *r)
@@ -627,6 +639,9 @@ void write_step(struct api_req *r)
         break;
     case REQ_READ:
         update_apply(r);
+        break;
+    case REQ_QUOTA:
+        charge_step(r);
         break;
     case REQ_COMMIT:
         commit_done(r);

@@ -45,6 +45,7 @@ void write_success(struct api_req *r); /* answers 201 with a Status: for what is
 /* Writes r->text under r->key, or deletes it (r->removes), if r->old is still the live object;
  * steps in COMMIT with r->err and r->list_rev (the revision). A dry run only steps. */
 void write_commit(struct api_req *r);
+void write_give_back(struct api_req *r); /* nothing is stored: what the hooks took is free again */
 
 /* A call of r's own has ended. False: nobody waits for the answer any more, r may be gone. */
 bool write_call_ended(struct api_req *r);

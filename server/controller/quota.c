@@ -103,7 +103,7 @@ static void on_list(void *arg, int code, const json_t *list, const struct err *e
         queue_done(it, e);
         return;
     }
-    quota_begin(k->used, k->quota, resource_of(k));
+    quota_begin(k->used, json_at(k->quota, "spec.hard"), resource_of(k));
     json_array_foreach(json_object_get(list, "items"), i, obj)
     {
         if (quota_covers(k->quota, resource_of(k), obj))

@@ -4,7 +4,6 @@
 #include "base/data/json.h"
 #include "base/data/time.h"
 #include "base/kube/metadata.h"
-#include "base/kube/quantity.h"
 #include "server/resource/pod_amounts.h"
 #include "server/schema/defaults_hooks.h"
 
@@ -59,7 +58,10 @@ char *quota_counts(const char *hard_name)
                                        "secrets",
                                        "services",
                                        NULL };
+    static const char *const ignored[] = { "count/events", "count/events.events.k8s.io", NULL };
 
+    if (is_one_of(hard_name, ignored))
+        return NULL;
     if (begins(hard_name, "count/"))
         return mem_strdup(hard_name + 6);
     if (is_one_of(hard_name, own))
@@ -74,7 +76,7 @@ char *quota_counts(const char *hard_name)
 
 /* ---- amounts ---- */
 
-static void use(json_t *used, const char *name, const struct quantity *more)
+void quota_add_to(json_t *used, const char *name, const struct quantity *more)
 {
     const char *was = json_string_value(json_object_get(used, name));
     char text[QUANTITY_TEXT_MAX];
@@ -95,10 +97,10 @@ static void use_n(json_t *used, const char *name, int64_t n)
 {
     struct quantity q = quantity_of(n, QUANTITY_DECIMAL_SI);
 
-    use(used, name, &q);
+    quota_add_to(used, name, &q);
 }
 
-static bool amount(struct quantity *out, const json_t *map, const char *name)
+bool quota_amount(struct quantity *out, const json_t *map, const char *name)
 {
     const char *s = json_string_value(json_object_get(map, name));
     struct err e;
@@ -132,9 +134,9 @@ static json_t *amounts_of(const json_t *spec, const char *key)
         if (!json_object_get(out, name) && strcmp(key, "requests") == 0)
             json_object_set_new(out, name, json_string("0"));
         struct quantity more, limit;
-        if (amount(&more, json_object_get(spec, "overhead"), name) && amount(&limit, out, name) &&
-            (limit.nano || strcmp(key, "requests") == 0))
-            use(out, name, &more);
+        if (quota_amount(&more, json_object_get(spec, "overhead"), name) &&
+            quota_amount(&limit, out, name) && (limit.nano || strcmp(key, "requests") == 0))
+            quota_add_to(out, name, &more);
     }
     return out;
 }
@@ -153,17 +155,17 @@ static void use_pod(json_t *used, const json_t *pod, int64_t now_s)
     json_object_foreach(requests, name, v)
     {
         auto_free char *request = mem_printf("requests.%s", name);
-        if (!amount(&q, requests, name))
+        if (!quota_amount(&q, requests, name))
             continue;
         if (!is_extended(name))
-            use(used, name, &q);
-        use(used, request, &q);
+            quota_add_to(used, name, &q);
+        quota_add_to(used, request, &q);
     }
     json_object_foreach(limits, name, v)
     {
         auto_free char *limit = mem_printf("limits.%s", name);
-        if (amount(&q, limits, name))
-            use(used, limit, &q);
+        if (quota_amount(&q, limits, name))
+            quota_add_to(used, limit, &q);
     }
 }
 
@@ -191,7 +193,7 @@ static void use_service(json_t *used, const json_t *service)
 /* Whole units, rounded up. */
 static bool storage(struct quantity *out, const json_t *map)
 {
-    if (!amount(out, map, "storage"))
+    if (!quota_amount(out, map, "storage"))
         return false;
     *out = quantity_of(quantity_value(out), out->format);
     return true;
@@ -215,9 +217,9 @@ static void use_claim(json_t *used, const json_t *claim)
     if (storage(&given, json_at(claim, "status.allocatedResources")) &&
         quantity_cmp(&given, &request) > 0)
         request = given;
-    use(used, "requests.storage", &request);
+    quota_add_to(used, "requests.storage", &request);
     if (*class)
-        use(used, amounts, &request);
+        quota_add_to(used, amounts, &request);
 }
 
 void quota_use(json_t *used, const char *resource, const json_t *obj, int64_t now_s)
@@ -236,12 +238,12 @@ void quota_use(json_t *used, const char *resource, const json_t *obj, int64_t no
         use_claim(used, obj);
 }
 
-void quota_begin(json_t *used, const json_t *quota, const char *resource)
+void quota_begin(json_t *used, const json_t *hard, const char *resource)
 {
     const char *name;
     json_t *v;
 
-    json_object_foreach(json_at(quota, "spec.hard"), name, v)
+    json_object_foreach((json_t *)hard, name, v)
     {
         auto_free char *whose = quota_counts(name);
         if (whose && strcmp(whose, resource) == 0)

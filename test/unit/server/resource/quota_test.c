@@ -82,7 +82,7 @@ static void objects_use_what_upstream_counts(void **state)
         json_auto_t *quota = quota_of(uses[i].hard), *obj = json_of(uses[i].object),
                     *used = json_object(), *want = json_of(uses[i].used);
 
-        quota_begin(used, quota, uses[i].resource);
+        quota_begin(used, json_at(quota, "spec.hard"), uses[i].resource);
         quota_use(used, uses[i].resource, obj, 1000);
         if (!json_equal(used, want)) {
             auto_free char *got = json_text(used);
@@ -97,7 +97,7 @@ static void amounts_are_added(void **state)
                 *pod = json_of(POD(BOUND)), *want = json_of("{'requests.memory':'3Gi','pods':'3'}");
 
     (void)state;
-    quota_begin(used, quota, "pods");
+    quota_begin(used, json_at(quota, "spec.hard"), "pods");
     for (size_t i = 0; i < 3; i++)
         quota_use(used, "pods", pod, 0);
     assert_true(json_equal(used, want));
@@ -162,6 +162,8 @@ static void names_say_whose_objects_count(void **state)
         { "requests.storage", "persistentvolumeclaims" },
         { "a.storageclass.storage.k8s.io/requests.storage", "persistentvolumeclaims" },
         { "count/widgets.example.com", "widgets.example.com" },
+        { "count/events", NULL },
+        { "count/events.events.k8s.io", NULL },
         { "limits.example.com/gpu", NULL },
         { "unknown", NULL },
     };
