@@ -327,9 +327,11 @@ void api_checks_walk(struct api *a, bool live, api_check_fn fn, void *arg)
 
 int api_new(struct api **out, const struct api_config *c, struct err *e)
 {
+    const struct service_ips_config sc = { { c->service_cidrs[0], c->service_cidrs[1] },
+                                           c->node_ports };
     struct service_ips *ips;
 
-    if (service_ips_new(&ips, c->service_cidr, c->node_ports, e))
+    if (service_ips_new(&ips, &sc, e))
         return err_wrap(e, "addresses of services");
     struct api *a = mem_alloc(sizeof *a);
     a->config = *c;

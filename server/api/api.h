@@ -41,12 +41,12 @@ struct api_egress {
 
 struct api_config {
     uv_loop_t *loop;
-    struct store *store;      /* borrowed, outlives the api */
-    struct authn *authn;      /* borrowed: the owner's own paths use the same one */
-    bool anonymous;           /* health and version for callers without credentials; K3s: false */
-    const char *service_cidr; /* "10.43.0.0/16"; copied */
-    const char *node_ports;   /* "30000-32767", which NULL means too */
-    const char *version;      /* coracle's own version text, for gitVersion; copied */
+    struct store *store; /* borrowed, outlives the api */
+    struct authn *authn; /* borrowed: the owner's own paths use the same one */
+    bool anonymous;      /* health and version for callers without credentials; K3s: false */
+    const char *service_cidrs[2]; /* "10.43.0.0/16", and NULL or one of the other family; copied */
+    const char *node_ports;       /* "30000-32767", which NULL means too */
+    const char *version;          /* coracle's own version text, for gitVersion; copied */
     const char *advertise_host_port; /* "198.51.100.10:6443" for /api; copied */
     struct api_egress egress;        /* dial NULL: connect subresources answer 503 */
     /* For kubelets: trust, client-kube-apiserver certificate; NULL with dial NULL. Borrowed; the
@@ -54,7 +54,7 @@ struct api_config {
     struct tls_client_config *kubelet_tls;
 };
 
-/* Copies what it needs. ERR_INVALID for a service_cidr or node_ports that are none. */
+/* Copies what it needs. ERR_INVALID for service_cidrs or node_ports that are none. */
 MUST_USE int api_new(struct api **out, const struct api_config *c, struct err *e);
 
 /* Loads what lives in memory (service addresses, the pods of each node), makes the namespaces

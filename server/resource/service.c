@@ -13,8 +13,10 @@
 #include "server/resource/service_claims.h"
 #include "server/resource/service_family.h"
 #include "server/resource/service_ip.h"
+#include "server/schema/validate_check.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *str(const json_t *spec, const char *key)
@@ -192,7 +194,7 @@ static int prepare_create(struct resource_env *env, json_t *obj, struct err *e)
 /* What one request took so far, to be given back when it fails. */
 struct taken {
     struct service_ips *ips;
-    char ip[16]; /* "" for none */
+    char ip[SERVICE_FAMILIES_MAX][INET6_ADDRSTRLEN]; /* "" for none */
     json_t *ports;
 };
 
@@ -201,34 +203,82 @@ static void give_back(struct taken *t)
     json_t *port;
     size_t i;
 
-    service_ips_give(t->ips, t->ip);
+    for (i = 0; i < SERVICE_FAMILIES_MAX; i++)
+        service_ips_give(t->ips, t->ip[i]);
     json_array_foreach(t->ports, i, port) service_ips_give_port(t->ips, json_integer_value(port));
 }
 
-static int allocate_ip(struct taken *t, json_t *spec, const json_t *old, struct field_errors *fe,
-                       struct err *e)
+static const char *text_at(const json_t *spec, const char *key, size_t i)
+{
+    const char *s = json_string_value(json_array_get(json_object_get(spec, key), i));
+
+    return s ? s : "";
+}
+
+static size_t count(const json_t *spec, const char *key)
+{
+    return json_array_size(json_object_get(spec, key));
+}
+
+/* From which of its families on an update needs addresses: all of them when it had none before,
+ * the second of one that gets a second (updateClusterIPs). */
+static size_t first_to_allocate(const json_t *spec, const json_t *old)
+{
+    size_t n_old = MAX(count(old, "ipFamilies"), count(old, "clusterIPs"));
+
+    if (!needs_ip(old))
+        return 0;
+    return strcmp(text_at(old, "clusterIPs", 0), "None") == 0 || n_old > 1
+               ? count(spec, "ipFamilies")
+               : 1;
+}
+
+/* The i-th address: the one that is named, or any. The list has room for it. */
+static int allocate_one(struct taken *t, json_t *spec, size_t i, struct field_errors *fe,
+                        struct err *e)
 {
     const struct field_path *p = FIELD_AT(NULL, "spec");
-    const char *ip = str(spec, "clusterIP"), *had = needs_ip(old) ? str(old, "clusterIP") : "";
-    struct err why;
+    json_t *ips = json_object_get(spec, "clusterIPs");
+    const char *ip = text_at(spec, "clusterIPs", i);
+    char any[INET6_ADDRSTRLEN], why[256];
+    struct err refused;
 
-    if (!needs_ip(spec) || strcmp(ip, "None") == 0 || (*ip && strcmp(ip, had) == 0))
-        return 0;
     if (!*ip) {
-        if (service_ips_take_any(t->ips, t->ip, e))
-            return e->code;
-        json_object_set_new(spec, "clusterIP", json_string(t->ip));
-        json_object_set_new(spec, "clusterIPs", json_pack("[s]", t->ip));
-        return 0;
+        if (service_ips_take_any(t->ips, text_at(spec, "ipFamilies", i), any, e))
+            return (int)e->code;
+        json_array_set_new(ips, i, json_string(any));
+        memcpy(t->ip[i], any, sizeof any);
+    } else if (service_ips_take(t->ips, ip, &refused)) {
+        snprintf(why, sizeof why, "failed to allocate IP %.45s: %.180s", ip, refused.text);
+        field_invalid_list(fe, FIELD_AT(p, "clusterIPs"), "string", ips, why);
+    } else {
+        snprintf(t->ip[i], sizeof t->ip[i], "%s", ip); /* an address: it fits */
     }
-    if (*had) /* a change: validation refuses it */
+    return 0;
+}
+
+static int allocate_ips(struct taken *t, json_t *spec, const json_t *old, struct field_errors *fe,
+                        struct err *e)
+{
+    size_t n = MIN(count(spec, "ipFamilies"), (size_t)SERVICE_FAMILIES_MAX);
+    size_t first = first_to_allocate(spec, old);
+    json_t *ips = json_object_get(spec, "clusterIPs");
+
+    if (!needs_ip(spec) || strcmp(text_at(spec, "clusterIPs", 0), "None") == 0 || first >= n)
         return 0;
-    if (service_ips_take(t->ips, ip, &why))
-        field_add(fe, FIELD_INVALID, FIELD_AT(p, "clusterIPs"),
-                  "Invalid value: []string{\"%s\"}: failed to allocate IP %s: %s", ip, ip,
-                  why.text);
-    else
-        memcpy(t->ip, ip, strlen(ip) + 1); /* an IPv4 address: it fits */
+    if (!json_is_array(ips)) {
+        ips = json_array();
+        json_object_set_new(spec, "clusterIPs", ips);
+    }
+    while (json_array_size(ips) < n)
+        json_array_append_new(ips, json_string("")); /* upstream shows them so in its errors */
+    for (size_t i = first; i < n; i++) {
+        int r = allocate_one(t, spec, i, fe, e);
+        if (r || fe->n)
+            return r;
+    }
+    if (first == 0)
+        json_object_set(spec, "clusterIP", json_array_get(ips, 0));
     return 0;
 }
 
@@ -337,13 +387,15 @@ static int allocate(struct resource_env *env, json_t *obj, const json_t *old,
     json_t *spec = json_object_get(obj, "spec"), *before = json_object_get(old, "spec");
     json_auto_t *ports = json_array();
     struct taken t = { .ips = env->service_ips, .ports = ports };
+    struct service_families families = service_ips_families(env->service_ips);
     int r = 0;
 
     if (!spec)
         return 0;
-    service_family_init(spec, before, fe);
-    if (!fe->n)
-        r = allocate_ip(&t, spec, before, fe, e);
+    bool settled = service_family_is_settled(spec, before);
+    service_family_init(spec, before, &families, fe);
+    if (!fe->n && !settled)
+        r = allocate_ips(&t, spec, before, fe, e);
     if (!r && !fe->n)
         r = allocate_ports(&t, spec, before, fe, e);
     if (!r && !fe->n)

@@ -1,5 +1,6 @@
 #include "server/resource/service_claims.h"
 
+#include "base/data/cidr.h"
 #include "base/data/json.h"
 
 #include <inttypes.h>
@@ -13,11 +14,13 @@ typedef bool (*each_fn)(void *arg, const char *key); /* false: enough */
 
 static bool each_ip(const char *ip, each_fn fn, void *arg)
 {
-    char key[sizeof((struct service_claim *)0)->key];
+    char key[sizeof((struct service_claim *)0)->key], text[INET6_ADDRSTRLEN];
+    struct cidr c;
 
-    if (!ip || !*ip || strcmp(ip, "None") == 0)
+    if (!ip || !cidr_parse_address(&c, str_of(ip))) /* "None" */
         return true;
-    snprintf(key, sizeof key, IPS "%.45s", ip);
+    cidr_nth(text, &c, 0); /* "FD00::0007" and "fd00::7" are one address */
+    snprintf(key, sizeof key, IPS "%s", text);
     return fn(arg, key);
 }
 

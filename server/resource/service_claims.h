@@ -6,7 +6,7 @@
  * servers they came by. What a server has in memory (service_ip.h) may be a moment old and only
  * makes a good first choice.
  *
- *   /registry/coracle/serviceips/<address>    value: the key of the Service
+ *   /registry/coracle/serviceips/<address>    value: the key of the Service; IPv6 as RFC 5952
  *   /registry/coracle/nodeports/<port>
  *
  * Documents in, keys out; no I/O.

@@ -1,8 +1,10 @@
 #include "server/resource/service_family.h"
 
 #include "base/data/json.h"
+#include "server/schema/validate_check.h"
 #include "server/schema/validate_service.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *str(const json_t *spec, const char *key)
@@ -106,77 +108,116 @@ static void check_reduced(json_t *spec, const json_t *old, struct field_errors *
                       "are specified");
 }
 
+static bool is_configured(const struct service_families *f, const char *family)
+{
+    for (size_t i = 0; i < f->n; i++)
+        if (strcmp(f->names[i], family) == 0)
+            return true;
+    return false;
+}
+
+static const char *family_at(const json_t *spec, size_t i)
+{
+    return json_string_value(json_array_get(json_object_get(spec, "ipFamilies"), i));
+}
+
+static void add_family(json_t *spec, const char *family)
+{
+    json_t *list = json_object_get(spec, "ipFamilies");
+
+    if (!list) {
+        list = json_array();
+        json_object_set_new(spec, "ipFamilies", list);
+    }
+    json_array_append_new(list, json_string(family));
+}
+
+static void add_other_family(json_t *spec)
+{
+    add_family(spec, strcmp(family_at(spec, 0), "IPv4") == 0 ? "IPv6" : "IPv4");
+}
+
 /* Families follow the addresses that are named. */
-static void infer_families(json_t *spec, struct field_errors *fe)
+static void infer_families(json_t *spec, const struct service_families *f, struct field_errors *fe)
 {
     const struct field_path *p = FIELD_AT(NULL, "spec");
     const struct field_path *at = FIELD_AT(p, "clusterIPs");
     json_t *ips = json_object_get(spec, "clusterIPs");
+    size_t n = count(spec, "ipFamilies");
+    char why[64];
 
-    for (size_t i = count(spec, "ipFamilies"); i < json_array_size(ips); i++) {
+    for (size_t i = n; i < json_array_size(ips); i++) {
         const char *ip = json_string_value(json_array_get(ips, i));
+        const char *family = ip_is_v6(ip) ? "IPv6" : "IPv4";
         if (strcmp(ip, "None") == 0)
             return;
-        if (strchr(ip, ':'))
-            field_add(fe, FIELD_INVALID, FIELD_INDEX(at, i),
-                      "Invalid value: []string{\"%s\"}: IPv6 is not configured on this cluster",
-                      ip);
-        else if (!json_object_get(spec, "ipFamilies"))
-            json_object_set_new(spec, "ipFamilies", json_pack("[s]", "IPv4"));
+        if (is_configured(f, family)) {
+            add_family(spec, family);
+            continue;
+        }
+        snprintf(why, sizeof why, "%s is not configured on this cluster", family);
+        field_invalid_list(fe, FIELD_INDEX(at, i), "string", ips, why);
     }
 }
 
-/* Headless and without a selector: whoever writes its endpoints knows. */
-static void init_headless(json_t *spec)
+/* Headless and without a selector: whoever writes its endpoints knows, whatever the cluster has. */
+static void init_headless(json_t *spec, const struct service_families *f)
 {
-    json_t *families = json_object_get(spec, "ipFamilies");
-
-    if (!families) {
-        families = json_pack("[s]", "IPv4");
-        json_object_set_new(spec, "ipFamilies", families);
-    }
-    if (json_array_size(families) == 1 && !is_policy(spec, "SingleStack")) {
-        const char *first = json_string_value(json_array_get(families, 0));
-        json_array_append_new(families, json_string(strcmp(first, "IPv4") == 0 ? "IPv6" : "IPv4"));
-    }
+    if (!count(spec, "ipFamilies"))
+        add_family(spec, f->names[0]);
+    if (count(spec, "ipFamilies") == 1 && !is_policy(spec, "SingleStack"))
+        add_other_family(spec);
 }
 
-static void check_configured(json_t *spec, struct field_errors *fe)
+static void check_configured(json_t *spec, const struct service_families *f,
+                             struct field_errors *fe)
 {
     const struct field_path *p = FIELD_AT(NULL, "spec");
     const struct field_path *at = FIELD_AT(p, "ipFamilies");
-    json_t *v;
-    size_t i;
 
-    if (is_policy(spec, "RequireDualStack"))
+    if (is_policy(spec, "RequireDualStack") && f->n < 2)
         refuse_policy(fe, spec, "this cluster is not configured for dual-stack services");
-    json_array_foreach(json_object_get(spec, "ipFamilies"), i, v)
-    {
-        if (strcmp(json_string_value(v), "IPv4") != 0)
-            field_invalid(fe, FIELD_INDEX(at, i), json_string_value(v),
+    for (size_t i = 0; i < count(spec, "ipFamilies"); i++)
+        if (!is_configured(f, family_at(spec, i)))
+            field_invalid(fe, FIELD_INDEX(at, i), family_at(spec, i),
                           "not configured on this cluster");
-    }
 }
 
-void service_family_init(json_t *spec, const json_t *old, struct field_errors *fe)
+bool service_family_is_settled(const json_t *spec, const json_t *old)
+{
+    const char *was = str(old, "ipFamilyPolicy");
+
+    return old && is_policy(spec, "PreferDualStack") &&
+           strcmp(str(spec, "type"), str(old, "type")) == 0 &&
+           strcmp(str(spec, "type"), "ExternalName") != 0 &&
+           (!*was || strcmp(was, "PreferDualStack") == 0) && same_list(spec, old, "clusterIPs") &&
+           same_list(spec, old, "ipFamilies");
+}
+
+void service_family_init(json_t *spec, const json_t *old, const struct service_families *f,
+                         struct field_errors *fe)
 {
     size_t n = fe->n;
 
-    if (strcmp(str(spec, "type"), "ExternalName") == 0)
+    if (strcmp(str(spec, "type"), "ExternalName") == 0 || service_family_is_settled(spec, old))
         return;
     init_policy(spec, old);
     validate_service_ips(spec, fe);
     if (fe->n > n)
         return;
     check_reduced(spec, old, fe);
-    infer_families(spec, fe);
+    infer_families(spec, f, fe);
     if (fe->n > n)
         return;
     if (strcmp(first_ip(spec), "None") == 0 && !has_selector(spec)) {
-        init_headless(spec);
+        init_headless(spec, f);
         return;
     }
-    check_configured(spec, fe);
-    if (fe->n == n && !count(spec, "ipFamilies"))
-        json_object_set_new(spec, "ipFamilies", json_pack("[s]", "IPv4"));
+    check_configured(spec, f, fe);
+    if (fe->n > n)
+        return;
+    if (!count(spec, "ipFamilies"))
+        add_family(spec, f->names[0]);
+    if (count(spec, "ipFamilies") == 1 && f->n == 2 && !is_policy(spec, "SingleStack"))
+        add_other_family(spec);
 }

@@ -1,98 +1,116 @@
 #include "server/resource/service_ip.h"
 
 #include "base/core/mem.h"
-#include "base/core/rand.h"
-#include "base/data/cidr.h"
 #include "base/data/json.h"
+#include "server/resource/ip_range.h"
+#include "server/resource/slots.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
 #define PORTS_MAX     65536
 #define PORTS_DEFAULT "30000-32767" /* --service-node-port-range, K3s's default */
 
-struct holdings {
-    uint8_t ips[SERVICE_IPS_MAX / 8];
-    uint8_t ports[PORTS_MAX / 8];
-};
-
 struct service_ips {
-    uint32_t base; /* host byte order */
-    uint32_t n;    /* addresses, network and broadcast included */
-    char cidr[32];
+    struct ip_range *ranges[SERVICE_FAMILIES_MAX]; /* the first is the primary family's */
+    size_t n_ranges;
     int64_t port_first;
     size_t n_ports;
-    struct holdings used;
-    struct holdings seen;    /* by the recount that runs */
-    struct holdings suspect; /* used, but not seen by the last recount */
+    struct slots *ports;
 };
 
-static bool get(const uint8_t *bits, size_t i)
+/* How many at the beginning are left to people: 1 of 32, but 16 to 128. None of few. */
+static size_t n_lower(size_t n)
 {
-    return bits[i / 8] >> (i % 8) & 1;
+    return n <= 16 ? 0 : MAX((size_t)16, MIN(n / 32, (size_t)128));
 }
 
-static void put(uint8_t *bits, size_t i, bool on)
+static int make_ports(struct service_ips *s, const char *text, struct err *e)
 {
-    bits[i / 8] = (uint8_t)(on ? bits[i / 8] | 1u << (i % 8) : bits[i / 8] & ~(1u << (i % 8)));
-}
-
-int service_ips_new(struct service_ips **out, const char *cidr, const char *ports, struct err *e)
-{
-    struct service_ips *s;
     struct str first, last;
     uint64_t from, to;
-    struct cidr c;
-    uint32_t base;
 
-    if (!cidr_parse(&c, str_of(cidr)) || c.family != AF_INET || c.prefix_bits < 8 ||
-        c.prefix_bits > 30)
-        return err_set(e, ERR_INVALID, "\"%.40s\" is not an IPv4 CIDR of /8 to /30",
-                       cidr ? cidr : "");
-    if (!ports)
-        ports = PORTS_DEFAULT;
-    if (!str_cut(str_of(ports), '-', &first, &last) || !str_to_u64(first, &from) ||
+    if (!text)
+        text = PORTS_DEFAULT;
+    if (!str_cut(str_of(text), '-', &first, &last) || !str_to_u64(first, &from) ||
         !str_to_u64(last, &to) || !from || from > to || to >= PORTS_MAX)
-        return err_set(e, ERR_INVALID, "\"%.40s\" is no range of ports like " PORTS_DEFAULT, ports);
-    s = mem_alloc(sizeof *s);
+        return err_set(e, ERR_INVALID, "\"%.40s\" is no range of ports like " PORTS_DEFAULT, text);
     s->port_first = (int64_t)from;
     s->n_ports = to - from + 1;
-    memcpy(&base, c.ip, sizeof base);
-    s->base = ntohl(base);
-    s->n = MIN(1u << (32 - c.prefix_bits), SERVICE_IPS_MAX);
-    snprintf(s->cidr, sizeof s->cidr, "%s", cidr);
+    s->ports = slots_new(s->n_ports, n_lower(s->n_ports), 0);
+    return 0;
+}
+
+int service_ips_new(struct service_ips **out, const struct service_ips_config *c, struct err *e)
+{
+    struct service_ips *s = mem_alloc(sizeof *s);
+
+    for (size_t i = 0; i == 0 || (i < SERVICE_FAMILIES_MAX && c->cidrs[i]); i++) {
+        if (ip_range_new(&s->ranges[i], c->cidrs[i], i == 0, e))
+            goto failed;
+        s->n_ranges++;
+    }
+    if (s->n_ranges == 2 && ip_range_family(s->ranges[0]) == ip_range_family(s->ranges[1])) {
+        err_set(e, ERR_INVALID, "%.60s and %.60s are of one IP family", c->cidrs[0], c->cidrs[1]);
+        goto failed;
+    }
+    if (make_ports(s, c->ports, e))
+        goto failed;
     *out = s;
     return 0;
+failed:
+    service_ips_free(s);
+    return (int)e->code;
 }
 
 void service_ips_free(struct service_ips *s)
 {
+    if (!s)
+        return;
+    slots_free(s->ports);
+    for (size_t i = 0; i < s->n_ranges; i++)
+        ip_range_free(s->ranges[i]);
     free(s);
+}
+
+static const char *family_name(const struct ip_range *r)
+{
+    return ip_range_family(r) == AF_INET ? "IPv4" : "IPv6";
+}
+
+struct service_families service_ips_families(const struct service_ips *s)
+{
+    struct service_families f = { .n = s->n_ranges };
+
+    for (size_t i = 0; i < f.n; i++)
+        f.names[i] = family_name(s->ranges[i]);
+    return f;
 }
 
 /* ---- what a Service names ---- */
 
-/* Place in the CIDR; false for other addresses, the network's own and the last one. */
-static bool index_of(const struct service_ips *s, const char *ip, uint32_t *i)
+static size_t port_place(const struct service_ips *s, int64_t port)
 {
-    struct in_addr addr;
-
-    if (inet_pton(AF_INET, ip, &addr) != 1)
-        return false;
-    *i = ntohl(addr.s_addr) - s->base;
-    return *i > 0 && *i < s->n - 1;
+    return port < s->port_first ? SIZE_MAX : (size_t)(port - s->port_first);
 }
 
-static bool port_index(const struct service_ips *s, int64_t port, size_t *i)
+/* clusterIP, then clusterIPs: an address may come twice. NULL: no more. */
+static const char *ip_at(const json_t *service, size_t i)
 {
-    *i = (size_t)(port - s->port_first);
-    return port >= s->port_first && *i < s->n_ports;
+    const json_t *spec = json_object_get(service, "spec");
+
+    return i == 0 ? json_str_at(spec, "clusterIP", "")
+                  : json_string_value(json_array_get(json_object_get(spec, "clusterIPs"), i - 1));
 }
 
-static const char *ip_of(const json_t *service)
+static bool has_ip(const json_t *service, const char *ip)
 {
-    return json_str_at(service, "spec.clusterIP", "");
+    const char *one;
+
+    for (size_t i = 0; (one = ip_at(service, i)); i++)
+        if (strcmp(one, ip) == 0)
+            return true;
+    return false;
 }
 
 static size_t n_ports(const json_t *service)
@@ -117,43 +135,40 @@ static bool has_port(const json_t *service, int64_t port)
     return false;
 }
 
-static void add(struct holdings *h, const struct service_ips *s, const json_t *service)
+static void each(struct service_ips *s, const json_t *service, void (*fn)(struct slots *, size_t))
 {
-    uint32_t i;
-    size_t k;
+    const char *ip;
 
-    if (index_of(s, ip_of(service), &i))
-        put(h->ips, i, true);
-    for (size_t n = 0; n < n_ports(service); n++)
-        if (port_index(s, port_at(service, n), &k))
-            put(h->ports, k, true);
+    for (size_t i = 0; (ip = ip_at(service, i)); i++)
+        for (size_t k = 0; k < s->n_ranges; k++)
+            fn(ip_range_slots(s->ranges[k]), ip_range_place(s->ranges[k], ip));
+    for (size_t i = 0; i < n_ports(service); i++)
+        fn(s->ports, port_place(s, port_at(service, i)));
 }
 
 void service_ips_hold(struct service_ips *s, const json_t *service)
 {
-    add(&s->used, s, service);
+    each(s, service, slots_hold);
 }
 
 void service_ips_give(struct service_ips *s, const char *ip)
 {
-    uint32_t i;
-
-    if (index_of(s, ip, &i))
-        put(s->used.ips, i, false);
+    for (size_t k = 0; k < s->n_ranges; k++)
+        slots_give(ip_range_slots(s->ranges[k]), ip_range_place(s->ranges[k], ip));
 }
 
 void service_ips_give_port(struct service_ips *s, int64_t port)
 {
-    size_t i;
-
-    if (port_index(s, port, &i))
-        put(s->used.ports, i, false);
+    slots_give(s->ports, port_place(s, port));
 }
 
 void service_ips_release(struct service_ips *s, const json_t *service, const json_t *kept)
 {
-    if (!kept || strcmp(ip_of(service), ip_of(kept)) != 0)
-        service_ips_give(s, ip_of(service));
+    const char *ip;
+
+    for (size_t i = 0; (ip = ip_at(service, i)); i++)
+        if (!kept || !has_ip(kept, ip))
+            service_ips_give(s, ip);
     for (size_t i = 0; i < n_ports(service); i++)
         if (!kept || !has_port(kept, port_at(service, i)))
             service_ips_give_port(s, port_at(service, i));
@@ -161,78 +176,50 @@ void service_ips_release(struct service_ips *s, const json_t *service, const jso
 
 /* ---- taking ---- */
 
+static struct ip_range *range_of(const struct service_ips *s, const char *family)
+{
+    for (size_t i = 0; i < s->n_ranges; i++)
+        if (strcmp(family_name(s->ranges[i]), family) == 0)
+            return s->ranges[i];
+    return NULL;
+}
+
 int service_ips_take(struct service_ips *s, const char *ip, struct err *e)
 {
-    uint32_t i;
+    struct ip_range *r = range_of(s, strchr(ip, ':') ? "IPv6" : "IPv4");
 
-    if (!index_of(s, ip, &i))
-        return err_set(e, ERR_INVALID,
-                       "the provided IP (%s) is not in the valid range. The range of valid IPs is "
-                       "%s",
-                       ip, s->cidr);
-    if (get(s->used.ips, i))
-        return err_set(e, ERR_EXISTS, "provided IP is already allocated");
-    put(s->used.ips, i, true);
-    return 0;
+    return ip_range_take(r ? r : s->ranges[0], ip, e);
 }
 
-/* A free place in [first, end), from a random one on. False: none. */
-static bool take_between(uint8_t *bits, size_t first, size_t end, size_t *out)
+int service_ips_take_any(struct service_ips *s, const char *family, char out[INET6_ADDRSTRLEN],
+                         struct err *e)
 {
-    size_t n = end > first ? end - first : 0, start = n ? (size_t)rand_below((uint32_t)n) : 0;
+    struct ip_range *r = range_of(s, family);
 
-    for (size_t k = 0; k < n; k++) {
-        size_t i = first + (start + k) % n;
-
-        if (get(bits, i))
-            continue;
-        put(bits, i, true);
-        *out = i;
-        return true;
-    }
-    return false;
-}
-
-/* How many at the beginning are left to people: 1 of step, but min to max. None of few. */
-static size_t chosen_part(size_t n, size_t step, size_t min, size_t max)
-{
-    return n <= min ? 0 : MAX(min, MIN(n / step, max));
-}
-
-int service_ips_take_any(struct service_ips *s, char out[16], struct err *e)
-{
-    size_t end = s->n - 1, middle = 1 + chosen_part(s->n, 16, 16, 256), i;
-    struct in_addr addr;
-
-    middle = MAX(middle, (size_t)2); /* without the network and the kubernetes Service's */
-    if (!take_between(s->used.ips, middle, end, &i) && !take_between(s->used.ips, 2, middle, &i))
-        return err_set(e, ERR_LIMIT, "failed to allocate a serviceIP: range is full");
-    addr.s_addr = htonl(s->base + (uint32_t)i);
-    inet_ntop(AF_INET, &addr, out, 16);
-    return 0;
+    if (!r)
+        return err_set(e, ERR_INVALID, "%s is not configured on this cluster", family);
+    return ip_range_take_any(r, out, e);
 }
 
 int service_ips_take_port(struct service_ips *s, int64_t port, struct err *e)
 {
-    size_t i;
+    size_t i = port_place(s, port);
 
-    if (!port_index(s, port, &i))
+    if (!slots_has(s->ports, i))
         return err_set(e, ERR_INVALID,
                        "provided port is not in the valid range. The range of valid ports is "
                        "%" PRId64 "-%" PRId64,
                        s->port_first, s->port_first + (int64_t)s->n_ports - 1);
-    if (get(s->used.ports, i))
+    if (!slots_take(s->ports, i))
         return err_set(e, ERR_EXISTS, "provided port is already allocated");
-    put(s->used.ports, i, true);
     return 0;
 }
 
 int service_ips_take_any_port(struct service_ips *s, int64_t *out, struct err *e)
 {
-    size_t middle = chosen_part(s->n_ports, 32, 16, 128), i;
+    size_t i;
 
-    if (!take_between(s->used.ports, middle, s->n_ports, &i) &&
-        !take_between(s->used.ports, 0, middle, &i))
+    if (!slots_take_any(s->ports, &i))
         return err_set(e, ERR_LIMIT, "failed to allocate a nodePort: range is full");
     *out = s->port_first + (int64_t)i;
     return 0;
@@ -242,30 +229,21 @@ int service_ips_take_any_port(struct service_ips *s, int64_t *out, struct err *e
 
 void service_ips_recount_begin(struct service_ips *s)
 {
-    s->seen = (struct holdings){ 0 };
+    for (size_t k = 0; k < s->n_ranges; k++)
+        slots_recount_begin(ip_range_slots(s->ranges[k]));
+    slots_recount_begin(s->ports);
 }
 
 void service_ips_recount_see(struct service_ips *s, const json_t *service)
 {
-    add(&s->seen, s, service);
-    add(&s->used, s, service);
-}
-
-static size_t recount(uint8_t *used, const uint8_t *seen, uint8_t *suspect, size_t n_bytes)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < n_bytes; i++) {
-        uint8_t unseen = (uint8_t)(used[i] & ~seen[i]), lost = unseen & suspect[i];
-        used[i] = (uint8_t)(used[i] & ~lost);
-        suspect[i] = (uint8_t)(unseen & ~lost);
-        n += (size_t)__builtin_popcount(lost);
-    }
-    return n;
+    each(s, service, slots_recount_see);
 }
 
 size_t service_ips_recount_end(struct service_ips *s)
 {
-    return recount(s->used.ips, s->seen.ips, s->suspect.ips, sizeof s->used.ips) +
-           recount(s->used.ports, s->seen.ports, s->suspect.ports, sizeof s->used.ports);
+    size_t n = slots_recount_end(s->ports);
+
+    for (size_t k = 0; k < s->n_ranges; k++)
+        n += slots_recount_end(ip_range_slots(s->ranges[k]));
+    return n;
 }

@@ -1,32 +1,41 @@
 #pragma once
 /*
  * Service IPs: what services hold, in memory, rebuilt from the stored services at start: addresses
- * of the service CIDR and node ports, those of health checks among them. IPv4 now.
- * The CIDR's first address is the kubernetes Service's and is given only when it is asked for.
+ * of one service CIDR or of two, one of each family, and node ports, those of health checks among
+ * them. The first CIDR's family is the primary one; its first address is the kubernetes Service's
+ * and is given only when it is asked for.
  * Errors are in upstream's words (pkg/registry/core/service/{ipallocator,portallocator},
  * release 1.32). Loop thread only.
  */
 #include "base/core/err.h"
+#include "server/resource/service_family.h"
 
 #include <jansson.h>
+#include <netinet/in.h>
 
 struct service_ips;
-#define SERVICE_IPS_MAX (1u << 16) /* of a larger CIDR the first /16 is used */
 
-/* ports: "30000-32767", which NULL means too. ERR_INVALID: no IPv4 CIDR of /8 to /30, no range. */
-MUST_USE int service_ips_new(struct service_ips **out, const char *cidr, const char *ports,
+struct service_ips_config {
+    const char *cidrs[SERVICE_FAMILIES_MAX]; /* [1] NULL: one family */
+    const char *ports;                       /* NULL: "30000-32767" */
+};
+
+/* ERR_INVALID: no CIDRs that ip_range.h takes, two of one family, no range of ports. */
+MUST_USE int service_ips_new(struct service_ips **out, const struct service_ips_config *c,
                              struct err *e);
 void service_ips_free(struct service_ips *s);
+struct service_families service_ips_families(const struct service_ips *s);
 
 /* What a stored Service holds; and what obj holds and kept (may be NULL) does not is free again. */
 void service_ips_hold(struct service_ips *s, const json_t *service);
 void service_ips_release(struct service_ips *s, const json_t *service, const json_t *kept);
 
-/* ip lies in the CIDR: takes it. ERR_EXISTS, ERR_INVALID. */
+/* ip lies in the CIDR of its family: takes it. ERR_EXISTS, ERR_INVALID. */
 MUST_USE int service_ips_take(struct service_ips *s, const char *ip, struct err *e);
-/* Any free one, from a random place on; the lower part, where people choose theirs, comes last.
- * ERR_LIMIT: none is left. */
-MUST_USE int service_ips_take_any(struct service_ips *s, char out[16], struct err *e);
+/* Any free one of that family ("IPv6"), from a random place on; the lower part, where people choose
+ * theirs, comes last. ERR_LIMIT: none is left. ERR_INVALID: the family is not configured. */
+MUST_USE int service_ips_take_any(struct service_ips *s, const char *family,
+                                  char out[INET6_ADDRSTRLEN], struct err *e);
 MUST_USE int service_ips_take_port(struct service_ips *s, int64_t port, struct err *e);
 MUST_USE int service_ips_take_any_port(struct service_ips *s, int64_t *out, struct err *e);
 void service_ips_give(struct service_ips *s, const char *ip); /* others are ignored */

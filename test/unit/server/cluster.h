@@ -84,7 +84,7 @@ static inline void cluster_open(struct cluster *c)
     struct api_config cfg = { .loop = &c->loop,
                               .store = c->store,
                               .authn = c->authn,
-                              .service_cidr = "10.43.0.0/16",
+                              .service_cidrs = { "10.43.0.0/16" },
                               .version = "test",
                               .advertise_host_port = "198.51.100.10:6443" };
     assert_int_equal(api_new(&c->api, &cfg, &e), 0);

@@ -87,7 +87,7 @@ void harness_open(struct harness *h, const struct api_egress *egress)
     struct api_config cfg = { .loop = &h->loop,
                               .store = h->store,
                               .authn = h->authn,
-                              .service_cidr = "10.43.0.0/16",
+                              .service_cidrs = { "10.43.0.0/16" },
                               .version = "test",
                               .advertise_host_port = "127.0.0.1:6443" };
     if (egress)

@@ -110,7 +110,7 @@ void harness_open(struct harness *h, enum tunnel_egress_mode mode)
     struct api_config ac = { .loop = &h->loop,
                              .store = h->store,
                              .authn = h->authn,
-                             .service_cidr = "10.43.0.0/16",
+                             .service_cidrs = { "10.43.0.0/16" },
                              .version = "test",
                              .advertise_host_port = "127.0.0.1:6443",
                              .egress = { egress_dial, egress_dial_address, h->egress, node_why_on_outcome, h->why },

@@ -33,6 +33,11 @@ static void what_changes_hands(void **state)
         { NULL, "{\"clusterIP\":\"10.43.0.7\"}", "-serviceips/10.43.0.7 " },
         { "{\"clusterIP\":\"10.43.0.7\",\"clusterIPs\":[\"10.43.0.7\",\"fd00::7\"]}",
           "{\"clusterIP\":\"10.43.0.7\"}", "+serviceips/fd00::7 " },
+        { "{\"clusterIP\":\"FD00:0::0007\",\"clusterIPs\":[\"FD00:0::0007\",\"10.43.0.7\"]}", NULL,
+          "+serviceips/fd00::7 +serviceips/10.43.0.7 " }, /* however it is written */
+        { "{\"clusterIP\":\"10.43.0.7\",\"clusterIPs\":[\"10.43.0.7\"]}",
+          "{\"clusterIP\":\"10.43.0.7\",\"clusterIPs\":[\"10.43.0.7\",\"fd00::7\"]}",
+          "-serviceips/fd00::7 " },               /* a downgrade to one family */
         { "{\"clusterIP\":\"None\"}", NULL, "" }, /* headless */
         { "{\"type\":\"ExternalName\"}", "{\"clusterIP\":\"10.43.0.7\"}",
           "-serviceips/10.43.0.7 " },
