@@ -93,14 +93,14 @@ int tcp_listen(struct listener **out, uv_loop_t *loop, const char *address, uint
                listener_accept_fn on_accept, void *arg, struct err *e)
 {
     struct sockaddr_storage a;
-    bool any = !*address;
+    bool any = !*address || strcmp(address, "::") == 0;
     int fd, r;
 
     memset(&a, 0, sizeof a);
     if (!parse_ip(&a, any ? "::" : address, port))
         return err_set(e, ERR_INVALID, "listen on %s: not an IP address", address);
     r = listen_fd(&fd, (struct sockaddr *)&a, any, e);
-    if (r && any && (e->sys == EAFNOSUPPORT || e->sys == EADDRNOTAVAIL) &&
+    if (r && !*address && (e->sys == EAFNOSUPPORT || e->sys == EADDRNOTAVAIL) &&
         parse_ip(&a, "0.0.0.0", port)) /* a host without IPv6 */
         r = listen_fd(&fd, (struct sockaddr *)&a, false, e);
     if (r) {

@@ -6,7 +6,7 @@
 #include "base/io/listener.h"
 #include "base/io/stream.h"
 
-/* address: IPv4 or IPv6 text; "" is every address of both families. port 0 lets the kernel choose
+/* address: IPv4 or IPv6 text; "" and, as for Go, "::" are every address of both families. port 0 lets the kernel choose
  * (listener_port). ERR_EXISTS: the port is taken (sys EADDRINUSE). */
 MUST_USE int tcp_listen(struct listener **out, uv_loop_t *loop, const char *address, uint16_t port,
                         listener_accept_fn on_accept, void *arg, struct err *e);

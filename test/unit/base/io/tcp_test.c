@@ -407,6 +407,30 @@ static void taken_port_and_bad_addresses_are_refused(void **state)
     pair_deinit(&p);
 }
 
+static void every_address_is_of_both_families(void **state)
+{
+    static const char *const every[] = { "", "::" };
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct pair p = { .n_dialed = 0 };
+    struct err e;
+    (void)state;
+
+    assert_int_equal(uv_loop_init(&p.loop), 0);
+    for (size_t i = 0; i < ARRAY_LEN(every); i++) {
+        auto_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (tcp_listen(&p.listener, &p.loop, every[i], 0, on_accept, &p, &e)) {
+            assert_int_equal(e.sys, EAFNOSUPPORT); /* a host without IPv6 */
+            continue;
+        }
+        a.sin_port = htons(listener_port(p.listener));
+        assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+        listener_close(STEAL(p.listener), NULL, NULL);
+        uv_run(&p.loop, UV_RUN_DEFAULT);
+    }
+    pair_deinit(&p);
+}
+
 static void accepting_goes_on_after_descriptors_ran_out(void **state)
 {
     struct pair p = { .n_dialed = 0 };
@@ -505,6 +529,7 @@ int main(void)
         cmocka_unit_test(full_backlog_times_out),
         cmocka_unit_test(canceled_dial_is_told_so_later),
         cmocka_unit_test(taken_port_and_bad_addresses_are_refused),
+        cmocka_unit_test(every_address_is_of_both_families),
         cmocka_unit_test(accepting_goes_on_after_descriptors_ran_out),
         cmocka_unit_test(unix_sockets_work_the_same_and_replace_stale_files),
         cmocka_unit_test(unopened_streams_close_silently),
