@@ -2,22 +2,33 @@
  * A VFS of SQLite in front of its own "unix-excl" (sqlite.org/vfs.html): calls pass through, those
  * that change the disk past the gate and the counter. unix-excl holds its locks for the process and
  * keeps the log's index on the heap, shared by the connections of the process.
+ *
+ * SQLite writes a log frame by frame, each as a header and a page: a dozen calls for one small
+ * commit. What follows one another is gathered here and goes to the kernel in one, at the latest
+ * before the sync that ends each commit (synchronous=FULL, db.c); before it nobody else reads it.
  */
 #include "base/data/db_io_impl.h"
 
 #include "base/core/macros.h"
+#include "base/core/mem.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <string.h>
 
+enum { GATHER_BYTES = 64 << 10 };
+
 struct io_file {
     sqlite3_file base;     /* what SQLite sees */
     const char *path;      /* SQLite's memory, as long as the file is open */
     struct io_file *owner; /* a log's database file; else itself */
     uint64_t written;      /* by this connection, logs included; only its thread is here */
-    sqlite3_file *real;    /* lies behind this struct */
+    bool gathers;          /* a log of a database in WAL mode */
+    char *gathered;        /* GATHER_BYTES, from the first write on */
+    size_t n_gathered;
+    int64_t gathered_at;
+    sqlite3_file *real; /* lies behind this struct */
 };
 
 static db_io_gate_fn gate;
@@ -55,38 +66,85 @@ static int pass(const struct db_io_call *call, int failed)
     return noted(sys == ENOSPC && call->op == DB_IO_WRITE ? SQLITE_FULL : failed);
 }
 
+/* ---- writes ---- */
+
+static int write_now(struct io_file *io, struct str bytes, int64_t at)
+{
+    struct db_io_call call = { DB_IO_WRITE, io->path, at, bytes };
+    int rc = pass(&call, SQLITE_IOERR_WRITE);
+
+    if (rc != SQLITE_OK)
+        return rc;
+    io->owner->written += bytes.n;
+    return noted(io->real->pMethods->xWrite(io->real, bytes.p, (int)bytes.n, at));
+}
+
+/* What fails is gone: SQLite rolls back, and writes to the same place next time. */
+static int flush(struct io_file *io)
+{
+    struct str bytes = str_n(io->gathered, io->n_gathered);
+
+    io->n_gathered = 0;
+    return bytes.n ? write_now(io, bytes, io->gathered_at) : SQLITE_OK;
+}
+
+static int gather(struct io_file *io, struct str bytes, int64_t at)
+{
+    int rc;
+
+    if (io->n_gathered + bytes.n > GATHER_BYTES ||
+        at != io->gathered_at + (int64_t)io->n_gathered) {
+        rc = flush(io);
+        if (rc != SQLITE_OK)
+            return rc;
+        io->gathered_at = at;
+    }
+    if (!io->gathered)
+        io->gathered = mem_alloc(GATHER_BYTES);
+    memcpy(io->gathered + io->n_gathered, bytes.p, bytes.n);
+    io->n_gathered += bytes.n;
+    return SQLITE_OK;
+}
+
 /* ---- files ---- */
 
 static int io_close(sqlite3_file *f)
 {
-    return of(f)->real->pMethods->xClose(of(f)->real);
+    struct io_file *io = of(f);
+    int rc = flush(io), closed = io->real->pMethods->xClose(io->real);
+
+    free(io->gathered);
+    io->gathered = NULL;
+    return rc != SQLITE_OK ? rc : closed;
 }
 
 static int io_read(sqlite3_file *f, void *p, int n, sqlite3_int64 at)
 {
-    int rc = of(f)->real->pMethods->xRead(of(f)->real, p, n, at);
+    struct io_file *io = of(f);
+    int rc = flush(io);
 
+    if (rc == SQLITE_OK)
+        rc = io->real->pMethods->xRead(io->real, p, n, at);
     return rc == SQLITE_IOERR_SHORT_READ ? rc : noted(rc); /* short: behind the end, no error */
 }
 
 static int io_write(sqlite3_file *f, const void *p, int n, sqlite3_int64 at)
 {
     struct io_file *io = of(f);
-    struct db_io_call call = { DB_IO_WRITE, io->path, at, str_n(p, (size_t)n) };
-    int rc = pass(&call, SQLITE_IOERR_WRITE);
+    struct str bytes = str_n(p, (size_t)n);
 
-    if (rc != SQLITE_OK)
-        return rc;
-    io->owner->written += (uint64_t)n;
-    return noted(io->real->pMethods->xWrite(io->real, p, n, at));
+    return io->gathers && bytes.n <= GATHER_BYTES ? gather(io, bytes, at)
+                                                  : write_now(io, bytes, at);
 }
 
 static int io_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
     struct io_file *io = of(f);
     struct db_io_call call = { .op = DB_IO_TRUNCATE, .path = io->path, .at = size };
-    int rc = pass(&call, SQLITE_IOERR_TRUNCATE);
+    int rc = flush(io);
 
+    if (rc == SQLITE_OK)
+        rc = pass(&call, SQLITE_IOERR_TRUNCATE);
     return rc != SQLITE_OK ? rc : noted(io->real->pMethods->xTruncate(io->real, size));
 }
 
@@ -94,14 +152,18 @@ static int io_sync(sqlite3_file *f, int flags)
 {
     struct io_file *io = of(f);
     struct db_io_call call = { .op = DB_IO_SYNC, .path = io->path };
-    int rc = pass(&call, SQLITE_IOERR_FSYNC);
+    int rc = flush(io);
 
+    if (rc == SQLITE_OK)
+        rc = pass(&call, SQLITE_IOERR_FSYNC);
     return rc != SQLITE_OK ? rc : noted(io->real->pMethods->xSync(io->real, flags));
 }
 
 static int io_size(sqlite3_file *f, sqlite3_int64 *size)
 {
-    return of(f)->real->pMethods->xFileSize(of(f)->real, size);
+    int rc = flush(of(f));
+
+    return rc != SQLITE_OK ? rc : of(f)->real->pMethods->xFileSize(of(f)->real, size);
 }
 
 static int io_lock(sqlite3_file *f, int level)
@@ -190,6 +252,7 @@ static int io_open(sqlite3_vfs *v, const char *path, sqlite3_file *f, int flags,
     *io = (struct io_file){ .path = path, .owner = io, .real = (sqlite3_file *)(io + 1) };
     if (flags & (SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_WAL))
         io->owner = of(sqlite3_database_file_object(path));
+    io->gathers = (flags & SQLITE_OPEN_WAL) != 0;
     rc = real_of(v)->xOpen(real_of(v), path, io->real, flags, out_flags);
     if (io->real->pMethods) /* else there is nothing to close */
         io->base.pMethods = &methods;

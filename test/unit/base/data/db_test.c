@@ -140,7 +140,7 @@ static void a_file_that_is_no_database_is_named(void **state)
 
 struct gate {
     uint64_t n_bytes;
-    unsigned n_syncs;
+    unsigned n_writes, n_syncs;
     int fail; /* an errno */
     enum db_io_op fail_op;
 };
@@ -153,6 +153,7 @@ static int on_io(void *arg, const struct db_io_call *call)
     if (g->fail && call->op == g->fail_op)
         return g->fail;
     g->n_bytes += call->bytes.n;
+    g->n_writes += call->op == DB_IO_WRITE;
     g->n_syncs += call->op == DB_IO_SYNC;
     return 0;
 }
@@ -181,6 +182,58 @@ static void every_byte_is_counted_and_no_index_is_on_the_disk(void **state)
     db_close(r);
     db_close(d);
     db_io_gate_set(NULL, NULL);
+}
+
+static void a_commit_is_one_write_and_one_sync(void **state)
+{
+    struct gate g = { 0 };
+    struct err e;
+    struct db *d;
+    (void)state;
+
+    db_io_gate_set(on_io, &g);
+    assert_int_equal(db_open(&d, path, NULL, &e), 0);
+    assert_int_equal(db_exec(d, "CREATE TABLE t (a TEXT); CREATE TABLE u (a TEXT)", &e), 0);
+    g = (struct gate){ 0 };
+    assert_int_equal(
+        db_exec(d, "BEGIN; INSERT INTO t VALUES ('x'); INSERT INTO u VALUES ('y'); COMMIT", &e), 0);
+    assert_int_equal(g.n_writes, 1);
+    assert_true(g.n_bytes > (uint64_t)2 * 4096); /* both pages, and what stands before each */
+    assert_int_equal(g.n_syncs, 1);
+    db_close(d);
+    db_io_gate_set(NULL, NULL);
+}
+
+/* A transaction that is larger than the cache goes to the log before its end, and is read from
+ * there. */
+static void large_transactions_read_what_they_wrote(void **state)
+{
+    static const char *const insert =
+        "BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) "
+        "INSERT INTO t SELECT i, printf('%.*c', 7000, 'x') FROM n; UPDATE t SET a = a || 'y'";
+    static const char *const sum = "SELECT sum(length(a)) FROM t";
+    const struct db_opts small = { .cache_kib = 64 }, reader = { .read_only = true };
+    struct err e;
+    struct db *d, *r;
+    int64_t n = 0;
+    (void)state;
+
+    assert_int_equal(db_open(&d, path, &small, &e), 0);
+    assert_int_equal(db_exec(d, "CREATE TABLE t (i INTEGER PRIMARY KEY, a TEXT)", &e), 0);
+    assert_int_equal(db_open(&r, path, &reader, &e), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(db_exec(d, insert, &e), 0);
+        assert_int_equal(db_query_i64(d, sum, &n, &e), 0);
+        assert_int_equal(n, 500 * 7001);
+        assert_int_equal(db_query_i64(r, "SELECT count(*) FROM t", &n, &e), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(db_exec(d, i ? "COMMIT" : "ROLLBACK", &e), 0);
+    }
+    assert_int_equal(db_query_i64(r, sum, &n, &e), 0);
+    assert_int_equal(n, 500 * 7001);
+    assert_int_equal(db_check(r, &e), 0);
+    db_close(r);
+    db_close(d);
 }
 
 static void what_the_disk_says_is_the_error(void **state)
@@ -234,6 +287,8 @@ int main(void)
         T(two_writers_get_in_each_others_way_with_a_name),
         T(a_file_that_is_no_database_is_named),
         T(every_byte_is_counted_and_no_index_is_on_the_disk),
+        T(a_commit_is_one_write_and_one_sync),
+        T(large_transactions_read_what_they_wrote),
         T(what_the_disk_says_is_the_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
