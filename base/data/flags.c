@@ -300,7 +300,6 @@ static bool is_secret_env(struct str name)
 int flags_node_env(char **environment, struct buf *out)
 {
     json_auto_t *o = json_object();
-    auto_free char *text = NULL;
 
     for (char **v = environment; *v; v++) {
         struct str name, value;
@@ -312,6 +311,5 @@ int flags_node_env(char **environment, struct buf *out)
         json_object_set_new(o, key,
                             is_secret_env(name) ? json_string("********") : json_str_of(value));
     }
-    text = json_dumps(o, JSON_COMPACT | JSON_SORT_KEYS);
-    return buf_adds(out, text ? text : "{}");
+    return json_write_sorted(out, o);
 }

@@ -23,6 +23,7 @@
  */
 MUST_USE int json_parse(json_t **out, struct str text, struct err *e);
 MUST_USE int json_parse_strict(json_t **out, struct str text, struct err *e);
+json_t *json_from(const char *text); /* for texts of our own; NULL: it is no JSON */
 
 /* Compact text at the end of b; sorted: by the bytes of the keys, at all depths. ERR_LIMIT past b's
  * maximum, or when j is a circle; then b is what it was. NULL is ERR_LIMIT too. */

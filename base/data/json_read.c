@@ -450,3 +450,11 @@ int json_parse_strict(json_t **out, struct str text, struct err *e)
 {
     return parse(out, text, true, e);
 }
+
+json_t *json_from(const char *text)
+{
+    struct err ignored;
+    json_t *v;
+
+    return json_parse(&v, str_of(text), &ignored) ? NULL : v;
+}

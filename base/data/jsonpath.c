@@ -2,6 +2,7 @@
 
 #include "base/core/buf.h"
 #include "base/core/mem.h"
+#include "base/data/json.h"
 
 #include <string.h>
 
@@ -169,7 +170,7 @@ static int operand(struct reader *r, struct jsonpath **path, json_t **literal)
     auto_free char *text = mem_strndup(r->at, (size_t)MIN(r->end - r->at, (ptrdiff_t)40));
     size_t n = strspn(text, "+-0123456789.eE");
     text[n] = '\0';
-    *literal = n ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+    *literal = n ? json_from(text) : NULL;
     if (!*literal)
         return fail(r, "a value is expected");
     r->at += n;

@@ -1,6 +1,7 @@
 #include "server/schema/crd_types.h"
 
 #include "base/core/mem.h"
+#include "base/data/json.h"
 
 #include <string.h>
 
@@ -47,8 +48,8 @@ static void set_field(struct arena *a, struct schema_field *f, const char *name,
             json_string_value(key) ? json_string_value(key) : "";
     }
     if (n->deflt) {
-        auto_free char *text = json_dumps(n->deflt, JSON_ENCODE_ANY | JSON_COMPACT);
-        f->deflt = text ? arena_strndup(a, text, strlen(text)) : NULL;
+        auto_free char *text = json_text(n->deflt);
+        f->deflt = arena_strndup(a, text, strlen(text));
     }
 }
 

@@ -48,7 +48,7 @@ static void check_items(const struct crd_node *n, const json_t *list, const stru
     json_array_foreach(list, i, item)
     {
         json_auto_t *id = identity(n, item);
-        char *raw = json_dumps(id, JSON_SORT_KEYS | JSON_ENCODE_ANY | JSON_COMPACT);
+        char *raw = id ? json_text_sorted(id) : NULL;
         void *times = raw ? map_get(seen, str_of(raw)) : NULL;
 
         if (times == &once)

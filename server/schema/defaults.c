@@ -1,5 +1,6 @@
 #include "server/schema/defaults.h"
 
+#include "base/data/json.h"
 #include "base/kube/quantity.h"
 #include "server/schema/crd.h"
 #include "server/schema/crd_object.h"
@@ -8,7 +9,7 @@
 /* A default's text is ours: schemac has looked at it, a CRD's reader at its own. */
 static void set_default(json_t *v, const struct schema_field *f)
 {
-    json_t *d = json_loads(f->deflt, JSON_DECODE_ANY, NULL);
+    json_t *d = json_from(f->deflt);
 
     if (d)
         json_object_set_new(v, f->name, d);

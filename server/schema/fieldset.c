@@ -111,9 +111,9 @@ static json_t *normal_number(const json_t *v)
 static void add_scalar(struct buf *b, const json_t *v)
 {
     json_auto_t *whole = normal_number(v);
-    auto_free char *text = json_dumps(whole ? whole : v, JSON_ENCODE_ANY | JSON_COMPACT);
+    auto_free char *text = json_text(whole ? whole : v);
 
-    escape_html(b, str_of(text ? text : "null"));
+    escape_html(b, str_of(text));
 }
 
 static const char *finish(struct arena *a, const struct buf *b)
@@ -167,15 +167,13 @@ const char *fieldset_field(struct arena *a, const char *name)
 /* "[name=\"a\",port=80]": the JSON of a key without the quotes of its names. */
 static int print_key(struct buf *b, const char *json)
 {
-    json_auto_t *key = json_loads(json, 0, NULL);
+    json_auto_t *key = json_from(json);
     const char *name, *sep = "[";
     json_t *v;
 
     json_object_foreach(key, name, v)
     {
-        auto_free char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
-
-        if (buf_addf(b, "%s%s=%s", sep, name, text ? text : "null"))
+        if (buf_addf(b, "%s%s=", sep, name) || json_write(b, v))
             return ERR_LIMIT;
         sep = ",";
     }

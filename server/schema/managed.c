@@ -210,8 +210,7 @@ static json_t *conflict_status(struct write *w, const struct typed_changes *c,
         const struct fieldset *both = fieldset_difference(
             &w->a, fieldset_intersection(&w->a, sorted[i]->set, changed), allowed);
 
-        if (!both || sorted[i] == self ||
-            !managed_is_same_form(w->kind, sorted[i]->api_version))
+        if (!both || sorted[i] == self || !managed_is_same_form(w->kind, sorted[i]->api_version))
             continue;
         all.manager = name_of(sorted[i]);
         err_ignore(
@@ -326,8 +325,8 @@ static void update_last_applied(json_t *obj, const json_t *config)
         return;
     json_object_del(json_object_get(json_object_get(copy, "metadata"), "annotations"),
                     LAST_APPLIED);
-    auto_free char *text = json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS);
-    auto_free char *line = mem_printf("%s\n", text ? text : "");
+    auto_free char *text = json_text_sorted(copy);
+    auto_free char *line = mem_printf("%s\n", text);
     json_object_set_new(annotations, LAST_APPLIED, json_string(line));
     json_object_foreach(annotations, key, v) n += strlen(key) + json_string_length(v);
     if (n > ANNOTATIONS_MAX_BYTES)

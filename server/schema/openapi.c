@@ -1,5 +1,6 @@
 #include "server/schema/openapi_int.h"
 
+#include "base/data/json.h"
 #include "server/schema/crd_openapi.h"
 
 #include <stdio.h>
@@ -87,7 +88,7 @@ static json_t *field_schema(struct openapi_writer *w, const struct schema_field 
     if (f->variants)
         json_object_set_new(extra, "enum", list_of_texts(f->variants));
     if (f->deflt && !w->v2)
-        json_object_set_new(extra, "default", json_loads(f->deflt, JSON_DECODE_ANY, NULL));
+        json_object_set_new(extra, "default", json_from(f->deflt));
     /* v3 lets nothing stand beside "$ref" */
     if (json_object_get(s, "$ref") && json_object_size(extra) && !w->v2)
         s = json_pack("{s:[o]}", "allOf", s);
@@ -148,7 +149,7 @@ static json_t *named_scalar(struct openapi_writer *w, enum schema_shape shape)
     snprintf(name, sizeof name, "io.k8s.apimachinery.pkg.%s", rows[i].name);
     if (!json_object_get(w->schemas, name))
         json_object_set_new(w->schemas, name,
-                            json_loads(w->v2 || !rows[i].v3 ? rows[i].v2 : rows[i].v3, 0, NULL));
+                            json_from(w->v2 || !rows[i].v3 ? rows[i].v2 : rows[i].v3));
     return openapi_ref(w, name);
 }
 

@@ -74,10 +74,8 @@ static int go_print(struct buf *b, const json_t *v, bool sharp)
     case JSON_OBJECT:
         break;
     }
-    json_auto_t *sorted = json_object(); /* Go prints maps sorted by key */
-    auto_free char *text = json_dumps(v, JSON_SORT_KEYS);
-    json_decref(sorted);
-    sorted = text ? json_loads(text, 0, NULL) : json_object();
+    auto_free char *text = json_text_sorted(v); /* Go prints maps sorted by key */
+    json_auto_t *sorted = json_from(text);
     if (buf_adds(b, sharp ? "map[string]interface {}{" : "map["))
         return ERR_LIMIT;
     json_object_foreach_safe(sorted, next, key, child)
@@ -231,7 +229,9 @@ static void check(struct check *c, const struct schema_field *f, const json_t *v
 void typed_check(struct buf *out, const struct schema_type *t, const json_t *v)
 {
     const struct schema_field root = { .type = t };
-    struct check c = { .out = out, .a = ARENA_UNBOUNDED, .path = BUF(64 * 1024), .first = BUF(16 * 1024) };
+    struct check c = {
+        .out = out, .a = ARENA_UNBOUNDED, .path = BUF(64 * 1024), .first = BUF(16 * 1024)
+    };
 
     check(&c, &root, v);
     if (c.n == 1)

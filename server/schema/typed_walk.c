@@ -1,6 +1,7 @@
 #include "server/schema/typed_walk.h"
 
 #include "base/core/mem.h"
+#include "base/data/json.h"
 
 enum { PARTS_MAX = 16 }; /* key fields of a list; no kind has more than four */
 
@@ -120,7 +121,7 @@ static const char *item_of_map(struct arena *a, const struct schema_field *f, co
             go && k ? typed_go_field(go, k, item) : json_object_get(item, f->list_keys[n]);
 
         if (!v && k && k->deflt)
-            v = made[n] = json_loads(k->deflt, JSON_DECODE_ANY, NULL);
+            v = made[n] = json_from(k->deflt);
         if (!v)
             missing = f->list_keys[n];
         parts[n] = (struct fieldset_part){ f->list_keys[n], v };

@@ -1,6 +1,7 @@
 #include "server/schema/validate_claim.h"
 
 #include "base/core/mem.h"
+#include "base/data/json.h"
 #include "server/schema/validate_check.h"
 #include "server/schema/validate_resources.h"
 #include "server/schema/validate_scheduling.h"
@@ -140,7 +141,7 @@ static const struct volume_source sources[] = {
 static void check_capacity(struct field_errors *fe, const struct field_path *p,
                            const json_t *capacity)
 {
-    auto_free char *text = capacity ? json_dumps(capacity, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    auto_free char *text = capacity ? json_text_sorted(capacity) : NULL;
     const char *name;
     json_t *v;
 

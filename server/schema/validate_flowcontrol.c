@@ -1,4 +1,5 @@
 /* flowcontrol.apiserver.k8s.io/v1: pkg/apis/flowcontrol/validation. */
+#include "base/data/json.h"
 #include "base/kube/name.h"
 #include "server/schema/rule.h"
 #include "server/schema/validate_kinds.h"
@@ -39,7 +40,7 @@ static void only_star(const json_t *v, const char *key, const char *what,
 static void check_fixed(const json_t *v, const char *name, const char *spec_text,
                         struct field_errors *fe)
 {
-    json_auto_t *fixed = json_loads(spec_text, 0, NULL);
+    json_auto_t *fixed = json_from(spec_text);
     json_auto_t *spec = json_deep_copy(json_object_get(v, "spec"));
 
     if (strcmp(part_str(json_object_get(v, "metadata"), "name"), name) != 0)

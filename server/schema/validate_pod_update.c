@@ -1,5 +1,6 @@
 /* What may change in a pod that exists: its spec, its status, its ephemeral containers. */
 #include "base/core/mem.h"
+#include "base/data/json.h"
 #include "server/schema/validate_check.h"
 #include "server/schema/validate_pod.h"
 #include "server/schema/validate_resources.h"
@@ -328,7 +329,7 @@ static void check_ips(struct field_errors *fe, const struct field_path *p, const
         n_six += ip_is_v6(ip);
         if (name_set_add(seen, ip))
             continue;
-        auto_free char *text = json_dumps(v, JSON_COMPACT);
+        auto_free char *text = json_text(v);
         field_add(fe, FIELD_DUPLICATE, FIELD_INDEX(p, i), "Duplicate value: %s", text);
     }
     if (n > 1 && (n > 2 || n_six != 1))

@@ -1,6 +1,7 @@
 #include "server/schema/validate_scheduling.h"
 
 #include "base/core/mem.h"
+#include "base/data/json.h"
 #include "base/kube/name.h"
 #include "server/schema/validate_check.h"
 
@@ -329,7 +330,7 @@ void check_taints(struct field_errors *fe, const struct field_path *p, const jso
         auto_free char *pair = mem_printf("%s:%s", key, effect);
         if (name_set_add(seen, pair))
             continue;
-        auto_free char *text = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
+        auto_free char *text = json_text_sorted(v);
         field_add(fe, FIELD_DUPLICATE, at,
                   "Duplicate value: %s: taints must be unique by key and effect pair", text);
     }

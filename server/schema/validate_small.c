@@ -1,5 +1,6 @@
 /* Groups with few rules: pkg/apis/{scheduling,coordination,node}/validation, core's events.go for
  * events.k8s.io, kube-aggregator's pkg/apis/apiregistration/validation. */
+#include "base/data/json.h"
 #include "base/kube/name.h"
 #include "base/kube/quantity.h"
 #include "server/schema/convert.h"
@@ -103,7 +104,7 @@ void node_runtime_class(const json_t *v, const struct field_path *p, struct fiel
     {
         for (size_t k = 0; k < i; k++)
             if (rule_same(json_array_get(tolerations, k), t)) {
-                auto_free char *text = json_dumps(t, JSON_COMPACT);
+                auto_free char *text = json_text(t);
                 field_add(fe, FIELD_DUPLICATE, FIELD_INDEX(FIELD_AT(at, "tolerations"), i),
                           "Duplicate value: %s", text);
                 break;
