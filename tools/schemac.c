@@ -215,6 +215,8 @@ static void put_kinds(struct compiler *c, FILE *o)
             fprintf(o, ".convert = &schema_convert_%s, ", k->convert);
         fputs(".inert = ", o);
         put_str(o, k->inert);
+        fputs(", .deprecated = ", o);
+        put_str(o, k->deprecated);
         fputs(" },\n", o);
     }
     fprintf(o, "};\nconst size_t schema_n_builtin_kinds = %zu;\n", c->n_kinds);

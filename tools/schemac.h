@@ -63,7 +63,7 @@ struct column {
 
 struct kind {
     struct where at;
-    const char *kind, *plural, *singular, *name_format, *storage, *convert, *inert;
+    const char *kind, *plural, *singular, *name_format, *storage, *convert, *inert, *deprecated;
     const struct group *group;
     const char **shorts, **categories, **selects;
     bool cluster, create_on_update, generation, ephemeral;

@@ -375,6 +375,8 @@ static void read_kind_line(struct compiler *c, struct kind *k, char **w, const b
         k->convert = schemac_text(c, "%s", w[1]);
     } else if (n == 2 && strcmp(key, "inert") == 0) {
         k->inert = schemac_text(c, "%s", w[1]);
+    } else if (n == 2 && strcmp(key, "deprecated") == 0) {
+        k->deprecated = schemac_text(c, "%s", w[1]);
     } else if (n == 2 && strcmp(key, "name") == 0) {
         k->name_format = word_find(formats, w[1]);
         if (!k->name_format)

@@ -40,11 +40,18 @@ static void http_sink_reply(struct api_req *r, int code, const char *content_typ
 
 static void http_sink_start(struct api_req *r, int code, const char *content_type)
 {
-    const struct http_header h[] = { { STR("Content-Type"), str_of(content_type) },
-                                     { STR("Content-Encoding"), STR("gzip") },
-                                     { STR("Vary"), STR("Accept-Encoding") } };
+    auto_buf deprecation = BUF(DEPRECATION_MAX_BYTES);
+    struct http_header h[4];
+    size_t n = 0;
 
-    http_reply_start(r->http, code, h, r->gzip ? ARRAY_LEN(h) : 1, -1);
+    h[n++] = (struct http_header){ STR("Content-Type"), str_of(content_type) };
+    if (reply_deprecation(r, &deprecation))
+        h[n++] = (struct http_header){ STR("Warning"), buf_str(&deprecation) };
+    if (r->gzip) {
+        h[n++] = (struct http_header){ STR("Content-Encoding"), STR("gzip") };
+        h[n++] = (struct http_header){ STR("Vary"), STR("Accept-Encoding") };
+    }
+    http_reply_start(r->http, code, h, n, -1);
 }
 
 static void http_sink_write(struct api_req *r, struct str bytes)

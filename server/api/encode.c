@@ -138,7 +138,8 @@ static int proto_list_head(struct buf *b, const struct encode_form *f, const cha
         .api_version = version, .kind = list_kind, .meta = meta, .items_bytes = f->items_bytes
     };
 
-    json_object_set_new(meta, "resourceVersion", json_sprintf("%" PRId64, rev));
+    if (rev)
+        json_object_set_new(meta, "resourceVersion", json_sprintf("%" PRId64, rev));
     json_object_set_new(meta, "continue", json_string(continue_));
     if (n_remaining >= 0)
         json_object_set_new(meta, "remainingItemCount", json_integer(n_remaining));
@@ -247,11 +248,11 @@ int encode_list_head(struct buf *b, const struct encode_form *f, int64_t rev, co
 
     if (f->proto)
         return proto_list_head(b, f, kind, version, rev, continue_, n_remaining, e);
-    if (buf_addf(b,
-                 "{\"kind\":\"%s%s\",\"apiVersion\":\"%s\",\"metadata\":{\"resourceVersion\":"
-                 "\"%" PRId64 "\"",
+    if (buf_addf(b, "{\"kind\":\"%s%s\",\"apiVersion\":\"%s\",\"metadata\":{",
                  named ? f->kind->custom->list_kind : kind,
-                 named || f->as == ACCEPT_TABLE ? "" : "List", version, rev))
+                 named || f->as == ACCEPT_TABLE ? "" : "List", version))
+        return limit(e);
+    if (rev && buf_addf(b, "\"resourceVersion\":\"%" PRId64 "\"", rev))
         return limit(e);
     if (*continue_ && buf_addf(b, ",\"continue\":\"%s\"", continue_))
         return limit(e);

@@ -37,7 +37,8 @@ MUST_USE int encode_doc(struct buf *b, const struct encode_form *f, const json_t
                         struct err *e);
 MUST_USE int encode_object(struct buf *b, const struct encode_form *f, struct str value,
                            int64_t rev, struct err *e);
-/* continue_ may be "" and n_remaining below 0: absent. */
+/* rev may be 0, continue_ "" and n_remaining below 0: absent; what is not stored has none of them.
+ */
 MUST_USE int encode_list_head(struct buf *b, const struct encode_form *f, int64_t rev,
                               const char *continue_, int64_t n_remaining, struct err *e);
 MUST_USE int encode_list_item(struct buf *b, const struct encode_form *f, struct str value,

@@ -337,9 +337,21 @@ void read_drain(struct api_req *r)
         send_more(r);
 }
 
+void read_listed(struct api_req *r, struct store_obj **objs_take, size_t n)
+{
+    r->objs = objs_take;
+    r->n_objs = n;
+    r->n_remaining = -1;
+    req_move(r, REQ_LIST);
+    req_move(r, REQ_SEND);
+    send_more(r);
+}
+
 void read_step(struct api_req *r)
 {
-    if (r->verb == VERB_GET)
+    if (component_is(r->kind) && r->state == REQ_START)
+        component_step(r);
+    else if (r->verb == VERB_GET)
         get_step(r);
     else
         list_step(r);

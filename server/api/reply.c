@@ -44,11 +44,35 @@ void reply_deinit(struct api_req *r)
 
 /* ---- one piece ---- */
 
+/* RFC 7234 5.5, code 299. 1 when it was added. JSON's quotes are HTTP's too, but it lets one byte
+ * through that no header may have. */
+static size_t add_warning(struct buf *b, const char *note, size_t *end)
+{
+    json_auto_t *text = json_str_of(str_of(note));
+    size_t was = b->n;
+
+    if (buf_adds(b, "299 - ") || json_write(b, text)) {
+        b->n = was;
+        return 0;
+    }
+    for (char *p = b->p + was; (p = memchr(p, 0x7f, (size_t)(b->p + b->n - p)));)
+        *p = '?';
+    *end = b->n;
+    return 1;
+}
+
+bool reply_deprecation(const struct api_req *r, struct buf *text)
+{
+    size_t end;
+
+    return r->kind && r->kind->deprecated && add_warning(text, r->kind->deprecated, &end);
+}
+
 static void hand_over(struct api_req *r, int code, const char *content_type, struct str body,
                       const struct http_header *extra, size_t n_extra)
 {
-    auto_buf packed = BUF(API_ANSWER_MAX_BYTES);
-    struct http_header all[REPLY_HEADERS_MAX + 2];
+    auto_buf packed = BUF(API_ANSWER_MAX_BYTES), deprecation = BUF(DEPRECATION_MAX_BYTES);
+    struct http_header all[REPLY_HEADERS_MAX + 3];
     size_t n = MIN(n_extra, (size_t)REPLY_HEADERS_MAX);
 
     charge_leave(r);
@@ -59,6 +83,8 @@ static void hand_over(struct api_req *r, int code, const char *content_type, str
     r->sent_bytes = body.n;
     for (size_t i = 0; i < n; i++)
         all[i] = extra[i];
+    if (reply_deprecation(r, &deprecation))
+        all[n++] = (struct http_header){ STR("Warning"), buf_str(&deprecation) };
     if (body.n > GZIP_FROM_BYTES && pack_start(r)) {
         if (!gzip_add(r->gzip, body, true, &packed)) {
             body = buf_str(&packed);
@@ -271,23 +297,6 @@ const char *req_media_type(const struct api_req *r)
 #define WARNINGS_MAX 32
 _Static_assert(WARNINGS_MAX <= REPLY_HEADERS_MAX, "all of them are sent");
 
-/* RFC 7234 5.5, code 299. 1 when it was added. JSON's quotes are HTTP's too, but it lets one byte
- * through that no header may have. */
-static size_t add_warning(struct buf *b, const char *note, size_t *end)
-{
-    json_auto_t *text = json_str_of(str_of(note));
-    size_t was = b->n;
-
-    if (buf_adds(b, "299 - ") || json_write(b, text)) {
-        b->n = was;
-        return 0;
-    }
-    for (char *p = b->p + was; (p = memchr(p, 0x7f, (size_t)(b->p + b->n - p)));)
-        *p = '?';
-    *end = b->n;
-    return 1;
-}
-
 /* A client that asks for something that nothing will do is told so. */
 static bool warns_inert(const struct api_req *r)
 {
@@ -311,8 +320,6 @@ void req_object(struct api_req *r, int code, struct str value, int64_t rev)
     }
     for (size_t i = 0; i < r->notes.n && n < WARNINGS_MAX; i++)
         n += add_warning(&warnings, r->notes.v[i], &ends[n]);
-    if (r->kind->custom && r->kind->custom->deprecation && n < WARNINGS_MAX)
-        n += add_warning(&warnings, r->kind->custom->deprecation, &ends[n]);
     if (warns_inert(r) && n < WARNINGS_MAX)
         n += add_warning(&warnings, r->kind->inert, &ends[n]);
     for (size_t i = 0, at = 0; i < n; at = ends[i++])

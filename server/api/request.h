@@ -206,6 +206,9 @@ void reply_text(struct api_req *r, int code, const char *content_type, struct st
 /* JSON, or what the client wants instead: indented, YAML. */
 void reply_json(struct api_req *r, int code, struct str json, const struct http_header *extra,
                 size_t n_extra);
+/* The Warning that every answer about a deprecated kind has. False: it is none. */
+#define DEPRECATION_MAX_BYTES 2048
+bool reply_deprecation(const struct api_req *r, struct buf *text);
 /* It wants something else than the bytes that encode makes, so an answer must be whole. */
 bool reply_is_dressed(const struct api_req *r);
 /* A long answer, 200: pieces as encode makes them, and the last one, which may be the only one. */
@@ -232,14 +235,18 @@ void req_read(struct api_req *r);
 void req_authz_attrs(const struct api_req *r, struct authz_attrs *out);
 
 /* ---- verbs, each called by api_step ---- */
-void read_step(struct api_req *r);    /* read.c: get, list */
-void write_step(struct api_req *r);   /* write.c: create, update, patch, binding, finalize */
-void remove_step(struct api_req *r);  /* remove.c: delete, deletecollection */
-void watch_step(struct api_req *r);   /* watch.c */
-void connect_step(struct api_req *r); /* connect.c */
-void review_step(struct api_req *r);  /* review.c */
-void plain_step(struct api_req *r);   /* plain.c: paths that are no resources */
+void read_step(struct api_req *r);      /* read.c: get, list */
+void write_step(struct api_req *r);     /* write.c: create, update, patch, binding, finalize */
+void remove_step(struct api_req *r);    /* remove.c: delete, deletecollection */
+void watch_step(struct api_req *r);     /* watch.c */
+void connect_step(struct api_req *r);   /* connect.c */
+void review_step(struct api_req *r);    /* review.c */
+void component_step(struct api_req *r); /* component.c: get and list of ComponentStatus */
+bool component_is(const struct schema_kind *k);
+void plain_step(struct api_req *r); /* plain.c: paths that are no resources */
 
+/* Answers with a list of what is not stored; takes the array and a reference to each. */
+void read_listed(struct api_req *r, struct store_obj **objs_take, size_t n);
 void read_drain(struct api_req *r);
 void watch_drain(struct api_req *r);
 void watch_stop(struct api_req *r);

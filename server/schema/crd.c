@@ -224,7 +224,7 @@ static int make_version(struct crd *c, struct crd_version *v, const json_t *doc,
     k->type = crd_types_make(&c->a, v->root, arena_strndup(&c->a, api, strlen(api)), k->kind);
     if (json_is_true(json_object_get(doc, "deprecated"))) {
         auto_free char *text = mem_printf(CRD_DEPRECATED, k->group, k->version, k->kind);
-        v->deprecation =
+        k->deprecated =
             json_str_at(doc, "deprecationWarning", arena_strndup(&c->a, text, strlen(text)));
     }
     return 0;

@@ -25,7 +25,6 @@ struct crd_version {
     const json_t *schema;             /* the openAPIV3Schema that root was made from */
     const struct crd_version *stored; /* the version that objects are stored in */
     const char *list_kind;            /* "ThingList" */
-    const char *deprecation;          /* what a client is warned of; NULL */
     bool is_served;
     bool terminating;          /* the definition is being deleted: nothing new is created */
     struct schema_scale scale; /* kind.scale points here if it has the subresource */

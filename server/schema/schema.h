@@ -118,7 +118,8 @@ struct schema_sub {
     unsigned verbs;
 };
 
-/* Where the scale subresource finds its numbers in the object: paths of json_at ("spec.replicas"). */
+/* Where the scale subresource finds its numbers in the object: paths of json_at ("spec.replicas").
+ */
 struct schema_scale {
     const char *spec_path;     /* the number that is wanted */
     const char *status_path;   /* the number that is there */
@@ -172,7 +173,8 @@ struct schema_kind {
                                     or   versions that name the same one share their objects */
     const char *storage_version; /* "v1": the version the stored bytes are in */
     const struct schema_convert *convert; /* NULL: what is stored is in its own form */
-    const char *inert; /* why nothing acts on its objects yet; NULL: something does */
+    const char *inert;      /* why nothing acts on its objects yet; NULL: something does */
+    const char *deprecated; /* what who uses it is warned of; NULL: nothing */
     const struct crd_version *custom; /* crd.h: what a definition says beyond the tables; NULL: a
                                          built-in kind */
 };

@@ -396,6 +396,34 @@ static json_t *flow_missing_level(const struct cell *c, const char *arg)
     return json_string("?");
 }
 
+static const json_t *health(const struct cell *c)
+{
+    json_t *v;
+    size_t i;
+
+    json_array_foreach(cell_at(c->obj, ".conditions"), i, v)
+    {
+        if (strcmp(cell_str(v, "type"), "Healthy") == 0)
+            return v;
+    }
+    return NULL;
+}
+
+static json_t *component_status(const struct cell *c, const char *arg)
+{
+    const json_t *v = health(c);
+
+    (void)arg;
+    if (!v)
+        return json_string("Unknown");
+    return json_string(strcmp(cell_str(v, "status"), "True") == 0 ? "Healthy" : "Unhealthy");
+}
+
+static json_t *component_said(const struct cell *c, const char *arg)
+{
+    return json_string(cell_str(health(c), arg));
+}
+
 const struct cell_entry cells_of_kinds[] = {
     { "secret_data", secret_data },
     { "configmap_data", configmap_data },
@@ -424,5 +452,7 @@ const struct cell_entry cells_of_kinds[] = {
     { "param_kind", param_kind },
     { "param_ref", param_ref },
     { "flow_missing_level", flow_missing_level },
+    { "component_status", component_status },
+    { "component_said", component_said },
     { NULL, NULL },
 };

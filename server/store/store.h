@@ -27,6 +27,9 @@ struct store_obj {
     const char *key;   /* both lie behind this struct */
     const char *value; /* '\0'-terminated for convenience, value_n does not count it */
 };
+/* One allocation; one reference, yours. */
+struct store_obj *store_obj_new(struct str key, struct str value, int64_t create_rev,
+                                int64_t mod_rev);
 struct store_obj *store_obj_ref(struct store_obj *o);
 void store_obj_unref(struct store_obj *o); /* NULL is fine */
 static inline struct str store_obj_key(const struct store_obj *o)

@@ -47,10 +47,6 @@ static inline struct str store_ev_key(const struct store_ev *ev)
     return store_obj_key(ev->now ? ev->now : ev->prev);
 }
 
-/* One allocation; one reference, yours. */
-struct store_obj *store_obj_new(struct str key, struct str value, int64_t create_rev,
-                                int64_t mod_rev);
-
 /* ---- requests ---- */
 struct store_write_op {
     enum store_op_kind kind;

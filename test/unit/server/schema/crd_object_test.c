@@ -158,7 +158,7 @@ static void a_definition_makes_a_kind_for_each_version(void **state)
     assert_non_null(schema_find_sub(&v1->kind, STR("status")));
     assert_non_null(schema_find_sub(&v1->kind, STR("scale")));
     assert_null(schema_find_sub(&v2->kind, STR("status")));
-    assert_string_equal(v1->deprecation, "example.com/v1 Thing is deprecated");
+    assert_string_equal(v1->kind.deprecated, "example.com/v1 Thing is deprecated");
     assert_ptr_equal(v1->stored, v2);
     assert_true(crd_version_is_home(v2));
     assert_false(crd_version_is_home(v1));

@@ -158,8 +158,6 @@ static void kinds_that_a_server_of_this_version_has_not_are_not_offered(void **s
         { "autoscaling/v1", "Scale" },
         { "policy/v1", "Eviction" },
         { "authentication.k8s.io/v1", "TokenRequest" },
-        /* deprecated since 1.19; it would ask components that are no processes here */
-        { "v1", "ComponentStatus" },
         /* v1 after 1.32 only */
         { "networking.k8s.io/v1", "IPAddress" },
         { "networking.k8s.io/v1", "ServiceCIDR" },
