@@ -29,6 +29,8 @@ enum watched {
     WATCH_API_SERVICES, /* kept */
     WATCH_CRDS,         /* CustomResourceDefinitions; kept */
     WATCH_PRIORITIES,   /* PriorityClasses; told, not kept */
+    WATCH_FLOWS,        /* FlowSchemas; kept */
+    WATCH_LEVELS,       /* PriorityLevelConfigurations; kept */
     WATCHES_N,
 };
 #define WATCH_BIT(w) (1u << (w))
@@ -79,6 +81,7 @@ extern const struct controller_ops gc_controller;
 extern const struct controller_ops system_priorities_controller;
 extern const struct controller_ops api_services_controller;
 extern const struct controller_ops quota_controller;
+extern const struct controller_ops flow_keeper_controller;
 extern const struct controller_ops crd_names_controller;
 extern const struct controller_ops crd_finalizer_controller;
 

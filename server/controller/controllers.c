@@ -17,7 +17,7 @@ static const struct controller_ops *const all[] = {
     &namespace_lifecycle_controller, &pod_gc_controller,         &event_ttl_controller,
     &token_cleaner_controller,       &disruption_controller,     &gc_controller,
     &system_priorities_controller,   &api_services_controller,   &quota_controller,
-    &crd_names_controller,           &crd_finalizer_controller,
+    &crd_names_controller,           &crd_finalizer_controller,  &flow_keeper_controller,
 };
 
 static const struct {
@@ -54,6 +54,10 @@ static const struct {
                               .resource = "customresourcedefinitions" } },
     [WATCH_PRIORITIES] = { .ref = { .group = "scheduling.k8s.io", .resource = "priorityclasses" },
                            .no_cache = true },
+    [WATCH_FLOWS] = { .ref = { .group = "flowcontrol.apiserver.k8s.io",
+                               .resource = "flowschemas" } },
+    [WATCH_LEVELS] = { .ref = { .group = "flowcontrol.apiserver.k8s.io",
+                                .resource = "prioritylevelconfigurations" } },
 };
 
 struct watching {
@@ -240,10 +244,10 @@ void controllers_start(struct controllers **out, const struct controllers_config
     }
     /* the kubernetes Service's first: their lists are short, and agents wait */
     static const enum watched order[] = {
-        WATCH_SERVICE,      WATCH_ENDPOINTS, WATCH_SLICE,      WATCH_NODES,
-        WATCH_LEASES,       WATCH_SECRETS,   WATCH_NAMESPACES, WATCH_CA_MAPS,
-        WATCH_ACCOUNTS,     WATCH_BUDGETS,   WATCH_PODS,       WATCH_EVENTS,
-        WATCH_API_SERVICES, WATCH_CRDS,      WATCH_PRIORITIES, WATCH_QUOTAS,
+        WATCH_SERVICE, WATCH_ENDPOINTS,  WATCH_SLICE,        WATCH_NODES,    WATCH_LEASES,
+        WATCH_SECRETS, WATCH_NAMESPACES, WATCH_CA_MAPS,      WATCH_ACCOUNTS, WATCH_BUDGETS,
+        WATCH_PODS,    WATCH_EVENTS,     WATCH_API_SERVICES, WATCH_CRDS,     WATCH_PRIORITIES,
+        WATCH_QUOTAS,  WATCH_LEVELS,     WATCH_FLOWS,
     };
     _Static_assert(ARRAY_LEN(order) == WATCHES_N, "each is started");
     for (size_t i = 0; i < WATCHES_N; i++) {
