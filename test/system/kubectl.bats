@@ -102,7 +102,7 @@ creators() {
     [ "$(field secret reg '{.type}')" = kubernetes.io/dockerconfigjson ]
     openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=t -days 2 -keyout "$T/t.key" -out "$T/t.crt" 2>/dev/null
     n create secret tls pair --cert="$T/t.crt" --key="$T/t.key"
-    n create quota q --hard=pods=5,cpu=2
+    n create quota q --hard=pods=5,services=9
     [ "$(field quota q '{.spec.hard.pods}')" = 5 ]
     n create role r --verb=get,list --resource=pods,deployments.apps
     n create rolebinding rb --role=r --serviceaccount="$NS:default" --user=somebody

@@ -90,6 +90,7 @@ pod() { # pod NAME SPEC: one container, and SPEC
     refused 'data: Forbidden: field is immutable when `immutable` is set' k patch configmap m -p '{"data":{"a":"2"}}'
     k create quota q --hard=pods=10,requests.cpu=1
     refused 'must be a standard resource for quota' k create quota r --hard=storage=1
+    k delete quota q
 }
 
 job() { # job NAME FIELDS...
