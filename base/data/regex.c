@@ -20,13 +20,14 @@ struct state {
 
 struct set {
     uint32_t *dense, *at;
+    size_t *from; /* where the match that led to a state began; NULL until regex_find */
     uint32_t n;
 };
 
 struct regex {
     struct arena a; /* the ranges */
     struct state *v;
-    uint32_t n, start;
+    uint32_t n, start, size;
     struct set now, then;
     uint32_t *stack;
 };
@@ -65,15 +66,18 @@ static uint32_t build(struct regex *r, const struct regex_node *n, uint32_t next
         break;
     }
     if (n->max < 0) { /* a* */
-        at = add_state(r, (struct state){ .op = OP_SPLIT, .other = next });
+        at = add_state(r, (struct state){ .op = OP_SPLIT });
         uint32_t body = build(r, n->a, at);
-        r->v[at].next = body;
+        r->v[at].next = n->lazy ? next : body;
+        r->v[at].other = n->lazy ? body : next;
         next = at;
     } else { /* a{0,k}: each may be the last */
         uint32_t end = next;
         for (int i = n->min; i < n->max; i++) {
             at = build(r, n->a, next);
-            next = add_state(r, (struct state){ .op = OP_SPLIT, .next = at, .other = end });
+            next = add_state(r, (struct state){ .op = OP_SPLIT,
+                                                .next = n->lazy ? end : at,
+                                                .other = n->lazy ? at : end });
         }
     }
     for (int i = 0; i < n->min; i++)
@@ -95,6 +99,7 @@ int regex_new(struct regex **out, struct str pattern, struct err *e)
     if (root->size > REGEX_STATES_MAX)
         return err_set(e, ERR_LIMIT, "error parsing regexp: expression too large");
     uint32_t size = (uint32_t)root->size + 1;
+    r->size = size;
     r->v = mem_calloc(size, sizeof *r->v);
     r->stack = mem_calloc((size_t)size * 2, sizeof *r->stack);
     r->now.dense = mem_calloc(size, sizeof *r->now.dense);
@@ -114,6 +119,8 @@ void regex_free(struct regex *r)
     free(r->now.at);
     free(r->then.dense);
     free(r->then.at);
+    free(r->now.from);
+    free(r->then.from);
     free(r->stack);
     free(r->v);
     arena_deinit(&r->a);
@@ -172,8 +179,8 @@ static bool in_set(const struct set *s, uint32_t state)
 }
 
 /* The state and all that follow it without a rune. True: the pattern has matched. */
-static bool enter(struct regex *r, struct set *set, uint32_t state, const struct place *p,
-                  uint64_t *n_steps)
+static bool enter(struct regex *r, struct set *set, uint32_t state, size_t from,
+                  const struct place *p, uint64_t *n_steps)
 {
     size_t n = 0;
 
@@ -183,6 +190,8 @@ static bool enter(struct regex *r, struct set *set, uint32_t state, const struct
         if (in_set(set, state))
             continue;
         set->at[state] = set->n;
+        if (set->from)
+            set->from[set->n] = from;
         set->dense[set->n++] = state;
         ++*n_steps;
         const struct state *s = &r->v[state];
@@ -204,6 +213,40 @@ static bool enter(struct regex *r, struct set *set, uint32_t state, const struct
     return false;
 }
 
+static struct place place_at(bool first, bool last, uint32_t before, uint32_t c)
+{
+    return (struct place){ .first = first,
+                           .last = last,
+                           .line_first = first || before == '\n',
+                           .line_last = last || c == '\n',
+                           .word_edge = (!first && is_word(before)) != (!last && is_word(c)) };
+}
+
+/* The states of then that take c lead to those of now. */
+static void advance(struct regex *r, uint32_t c)
+{
+    r->now.n = 0;
+    for (uint32_t i = 0; i < r->then.n; i++) {
+        const struct state *s = &r->v[r->then.dense[i]];
+        if (s->op != OP_CLASS || !in_class(s, c) || in_set(&r->now, s->next))
+            continue;
+        r->now.at[s->next] = r->now.n;
+        if (r->now.from)
+            r->now.from[r->now.n] = r->then.from[i];
+        r->now.dense[r->now.n++] = s->next;
+    }
+}
+
+static int spend(uint64_t *steps, uint64_t n_steps, struct err *e)
+{
+    if (n_steps >= *steps) {
+        *steps = 0;
+        return err_set(e, ERR_LIMIT, "the texts are too long for such patterns");
+    }
+    *steps -= n_steps;
+    return 0;
+}
+
 int regex_match(bool *out, struct regex *r, struct str text, uint64_t *steps, struct err *e)
 {
     const char *p = text.p ? text.p : "", *end = p + text.n;
@@ -216,34 +259,81 @@ int regex_match(bool *out, struct regex *r, struct str text, uint64_t *steps, st
         const char *after = p;
         bool last = p == end;
         c = last ? '\n' : regex_rune(&after, end);
-        struct place at = { .first = first,
-                            .last = last,
-                            .line_first = first || before == '\n',
-                            .line_last = last || c == '\n',
-                            .word_edge = (!first && is_word(before)) != (!last && is_word(c)) };
-
+        struct place at = place_at(first, last, before, c);
         uint64_t n_steps = 0;
 
         /* what came here waits in then, for its assertions ask about this place */
         r->then.n = 0;
         for (uint32_t i = 0; i < r->now.n && !*out; i++)
-            *out = enter(r, &r->then, r->now.dense[i], &at, &n_steps);
-        *out = *out || enter(r, &r->then, r->start, &at, &n_steps);
+            *out = enter(r, &r->then, r->now.dense[i], 0, &at, &n_steps);
+        *out = *out || enter(r, &r->then, r->start, 0, &at, &n_steps);
         if (*out || last)
             return 0;
-        if (n_steps >= *steps) {
-            *steps = 0;
-            return err_set(e, ERR_LIMIT, "the texts are too long for such patterns");
+        if (spend(steps, n_steps, e))
+            return e->code;
+        advance(r, c);
+        before = c;
+        first = false;
+        p = after;
+    }
+}
+
+/* The rune that ends before p. */
+static uint32_t rune_before(const char *begin, const char *p)
+{
+    const char *at = p - 1;
+
+    while (at > begin && p - at < 4 && ((unsigned char)*at & 0xc0) == 0x80)
+        at--;
+    return regex_rune(&at, p);
+}
+
+/* States come into a set in the order in which Perl would try them, so one behind a match is one
+ * that it would not have tried. */
+int regex_find(bool *out, size_t *from, size_t *to, struct regex *r, struct str text, size_t begin,
+               uint64_t *steps, struct err *e)
+{
+    const char *all = text.p ? text.p : "", *end = all + text.n, *p = all + begin;
+    bool first = begin == 0;
+    uint32_t before = first ? '\n' : rune_before(all, p), c;
+
+    if (!r->now.from) {
+        r->now.from = mem_calloc(r->size, sizeof *r->now.from);
+        r->then.from = mem_calloc(r->size, sizeof *r->then.from);
+    }
+    *out = false;
+    r->now.n = 0;
+    for (;;) {
+        const char *after = p;
+        bool last = p == end, hit = false;
+        size_t pos = (size_t)(p - all), hit_from = pos;
+        c = last ? '\n' : regex_rune(&after, end);
+        struct place at = place_at(first, last, before, c);
+        uint64_t n_steps = 0;
+
+        r->then.n = 0;
+        for (uint32_t i = 0; i < r->now.n && !hit; i++) {
+            hit_from = r->now.from[i];
+            hit = enter(r, &r->then, r->now.dense[i], hit_from, &at, &n_steps);
         }
-        *steps -= n_steps;
-        r->now.n = 0;
-        for (uint32_t i = 0; i < r->then.n; i++) {
-            const struct state *s = &r->v[r->then.dense[i]];
-            if (s->op == OP_CLASS && in_class(s, c) && !in_set(&r->now, s->next)) {
-                r->now.at[s->next] = r->now.n;
-                r->now.dense[r->now.n++] = s->next;
-            }
+        if (!hit && !*out) {
+            hit_from = pos;
+            hit = enter(r, &r->then, r->start, pos, &at, &n_steps);
         }
+        if (hit) {
+            *out = true;
+            *from = hit_from;
+            *to = pos;
+        }
+        if (last || (*out && r->then.n == 0))
+            return 0;
+        if (spend(steps, n_steps, e)) {
+            *out = false;
+            return e->code;
+        }
+        advance(r, c);
+        if (*out && r->now.n == 0)
+            return 0;
         before = c;
         first = false;
         p = after;

@@ -1,7 +1,8 @@
 #pragma once
 /*
  * Regex: does a text match a pattern of the RE2 syntax (github.com/google/re2/wiki/Syntax), as Go's
- * regexp reads it. Yes or no only, found anywhere in the text unless the pattern is anchored.
+ * regexp reads it. Found anywhere in the text unless the pattern is anchored; where, for who asks,
+ * but not what its groups hold.
  *
  * The pattern becomes a nondeterministic automaton that is run over the text without backtracking:
  * time is at most (size of the pattern, repeats unrolled) times (length of the text), memory does
@@ -29,5 +30,9 @@ void regex_free(struct regex *r);
  * *out is false. */
 MUST_USE int regex_match(bool *out, struct regex *r, struct str text, uint64_t *steps,
                          struct err *e);
+/* The first match at begin (a place between two runes) or behind it, as Go's FindStringIndex: the
+ * leftmost one, of these the one that Perl would have. Costs and errors as regex_match. */
+MUST_USE int regex_find(bool *out, size_t *from, size_t *to, struct regex *r, struct str text,
+                        size_t begin, uint64_t *steps, struct err *e);
 
 DEFINE_AUTO(regex);

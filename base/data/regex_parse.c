@@ -13,7 +13,7 @@
 struct parser {
     struct arena *a;
     const char *at, *end;
-    bool fold, multi_line, dot_nl; /* (?i) (?m) (?s) */
+    bool fold, multi_line, dot_nl, swap_greed; /* (?i) (?m) (?s) (?U) */
     unsigned depth;
     struct err *e;
 };
@@ -435,7 +435,8 @@ static int group_flags(struct parser *p, const char *from)
         case 's':
             p->dot_nl = on;
             break;
-        case 'U': /* what is preferred does not matter to a yes or no */
+        case 'U':
+            p->swap_greed = on;
             break;
         case '-':
             if (!on)
@@ -487,6 +488,7 @@ static const struct regex_node *group(struct parser *p) /* behind the '(' */
     p->fold = outside.fold;
     p->multi_line = outside.multi_line;
     p->dot_nl = outside.dot_nl;
+    p->swap_greed = outside.swap_greed;
     return n;
 }
 
@@ -646,7 +648,8 @@ static const struct regex_node *repeated(struct parser *p)
         return NULL;
     n = atom(p);
     for (first = p->at; n && (rc = repetition(p, &min, &max)) > 0; from = first) {
-        take(p, '?');
+        bool lazy = take(p, '?') != p->swap_greed;
+
         if (from == first) { /* two in a row */
             fail(p, "invalid nested repetition operator", from, p->at);
             return NULL;
@@ -657,6 +660,7 @@ static const struct regex_node *repeated(struct parser *p)
         r->a = n;
         r->min = min;
         r->max = max;
+        r->lazy = lazy;
         /* what it repeats becomes min copies and a loop, or max copies with a way out of each */
         r->size = max < 0 ? n->size * ((uint64_t)min + 1) + 1
                           : n->size * (uint64_t)max + (uint64_t)(max - min);

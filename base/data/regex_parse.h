@@ -26,6 +26,7 @@ struct regex_node {
     struct regex_range *ranges; /* sorted, apart from each other */
     uint32_t n_ranges;
     int min, max;
+    bool lazy; /* of a repetition: as few as will do */
     const struct regex_node *a, *b;
     unsigned depth;
     uint64_t size; /* states that it becomes, repeats unrolled */

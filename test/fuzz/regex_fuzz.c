@@ -1,5 +1,8 @@
-/* A pattern, up to the first newline, and a text that it is run over. */
+/* A pattern, up to the first newline, and a text that it is run over. What matches is found
+ * somewhere. */
 #include "base/data/regex.h"
+
+#include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -8,10 +11,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     struct str pattern, text;
     struct err e;
     uint64_t steps = REGEX_STEPS_MAX;
-    bool match;
+    bool match, found;
+    size_t from = 0, to = 0;
 
     str_cut(str_n(data, n), '\n', &pattern, &text);
     if (regex_new(&r, pattern, &e))
         return 0;
-    return regex_match(&match, r, text, &steps, &e) && match; /* a match that ran out is none */
+    if (regex_match(&match, r, text, &steps, &e))
+        return match; /* a match that ran out is none */
+    if (regex_find(&found, &from, &to, r, text, 0, &steps, &e))
+        return 0;
+    if (found != match || from > to || to > text.n)
+        abort();
+    return 0;
 }

@@ -189,10 +189,57 @@ static void an_empty_text_needs_no_memory(void **state)
     assert_true(match);
 }
 
+static void a_match_is_where_go_finds_it(void **state)
+{
+    static const struct {
+        const char *pattern, *text;
+        size_t begin;
+        int from, to; /* -1: none */
+    } rows[] = {
+        { "b+", "abbbc", 0, 1, 4 },
+        { "b+?", "abbbc", 0, 1, 2 },
+        { "(?U)b+", "abbbc", 0, 1, 2 },
+        { "(?U)b+?", "abbbc", 0, 1, 4 },
+        { "b{1,2}", "abbbc", 0, 1, 3 },
+        { "b{1,2}?", "abbbc", 0, 1, 2 },
+        { "a|ab", "xab", 0, 1, 2 }, /* the first alternative, not the longest */
+        { "ab|a", "xab", 0, 1, 3 },
+        { "(a|ab)(c|bcd)", "abcd", 0, 0, 4 },
+        { "", "abc", 0, 0, 0 },
+        { "x*", "axx", 0, 0, 0 },
+        { "x*", "axx", 1, 1, 3 },
+        { "^a", "aa", 1, -1, 0 },
+        { "\\bfoo", "a foo", 1, 2, 5 },
+        { "\\bfoo", "afoo", 1, -1, 0 }, /* what is before begin counts */
+        { "c", "ab", 0, -1, 0 },
+        { ".", "\xc3\xa9x", 0, 0, 2 },
+        { "[0-9]+$", "a12b34", 0, 4, 6 },
+        { ".*b", "abab", 0, 0, 4 },
+        { ".*?b", "abab", 0, 0, 2 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        AUTO(regex) struct regex *r = NULL;
+        struct err e = { 0 };
+        uint64_t steps = REGEX_STEPS_MAX;
+        size_t from = 0, to = 0;
+        bool match;
+
+        assert_int_equal(regex_new(&r, str_of(rows[i].pattern), &e), 0);
+        assert_int_equal(
+            regex_find(&match, &from, &to, r, str_of(rows[i].text), rows[i].begin, &steps, &e), 0);
+        if (match != (rows[i].from >= 0) ||
+            (match && ((int)from != rows[i].from || (int)to != rows[i].to)))
+            fail_msg("%s in %s: %d %zu-%zu", rows[i].pattern, rows[i].text, match, from, to);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patterns_match_as_in_go),
+        cmocka_unit_test(a_match_is_where_go_finds_it),
         cmocka_unit_test(what_is_no_pattern_is_told_in_gos_words),
         cmocka_unit_test(large_patterns_are_refused),
         cmocka_unit_test(no_pattern_takes_long),
