@@ -14,12 +14,14 @@ uses_tunnel    := $(base)
 uses_lb        := $(base)
 
 uses_server/store      := $(base)
-uses_server/schema     := $(base)
+uses_server/cel        := $(base)
+uses_server/schema     := server/cel $(base)
 uses_server/ca         := $(base)
 uses_server/auth       := server/ca $(base)
-uses_server/resource   := server/schema server/store $(base)
-uses_server/admission  := server/resource server/schema server/store $(base)
-uses_server/api        := server/admission server/resource server/auth server/ca server/schema server/store tunnel $(base)
+uses_server/resource   := server/schema server/cel server/store $(base)
+uses_server/admission  := server/resource server/schema server/cel server/store $(base)
+uses_server/api        := server/admission server/resource server/auth server/ca server/schema server/cel server/store \
+                          tunnel $(base)
 uses_server/controller := server/api $(uses_server/api)
 uses_server/scheduler  := server/api $(uses_server/api)
 uses_server/boot       := server/controller server/scheduler $(uses_server/controller) lb
@@ -36,4 +38,4 @@ uses_test/lib   := $(base)
 
 folders := agent/boot agent/pod agent/stream agent/node agent/cri \
            server/boot server/controller server/scheduler server/api server/admission server/resource \
-           server/auth server/ca server/schema server/store tunnel lb $(base)
+           server/auth server/ca server/schema server/cel server/store tunnel lb $(base)
