@@ -18,7 +18,7 @@
     { .name = "with-node-id", .type = FLAG_BOOL, .offset = AT(with_node_id), .help = "append a stable id to the node name" }, \
     { .name = "node-label", .type = FLAG_LIST, .offset = AT(node_label), .help = "label of the node, key=value; repeats" }, \
     { .name = "node-taint", .type = FLAG_LIST, .offset = AT(node_taint), .help = "taint at registration, key=value:Effect; repeats" }, \
-    { .name = "node-ip", .alias = 'i', .type = FLAG_LIST_COMMA, .offset = AT(node_ip), .help = "address of the node (default: that of the default route)" }, \
+    { .name = "node-ip", .alias = 'i', .type = FLAG_LIST_COMMA, .offset = AT(node_ip), .help = "address of the node, or one of each IP family (default: that of the default route)" }, \
     { .name = "node-external-ip", .type = FLAG_LIST_COMMA, .offset = AT(node_external_ip), .help = "external address of the node" }, \
     { .name = "node-internal-dns", .type = FLAG_LIST_COMMA, .offset = AT(node_internal_dns), .help = "internal DNS name of the node" }, \
     { .name = "node-external-dns", .type = FLAG_LIST_COMMA, .offset = AT(node_external_dns), .help = "external DNS name of the node" }, \
@@ -63,8 +63,8 @@ const struct flag server_flags[] = {
     { .name = "advertise-address", .type = FLAG_STR, .offset = S(advertise_address), .help = "address published for agents (default: node-external-ip, else node-ip)" },
     { .name = "advertise-port", .type = FLAG_INT, .offset = S(advertise_port), .dflt = "0", .help = "port published for agents (default: https-listen-port)" },
     { .name = "tls-san", .type = FLAG_LIST_COMMA, .offset = S(tls_san), .help = "further name or address in the server's certificate; repeats" },
-    { .name = "cluster-cidr", .type = FLAG_LIST_COMMA, .offset = S(cluster_cidr), .dflt = "10.42.0.0/16", .help = "networks of pods" },
-    { .name = "service-cidr", .type = FLAG_LIST_COMMA, .offset = S(service_cidr), .dflt = "10.43.0.0/16", .help = "networks of services" },
+    { .name = "cluster-cidr", .type = FLAG_LIST_COMMA, .offset = S(cluster_cidr), .help = "networks of pods, one or one of each IP family (default: 10.42.0.0/16; fd00:42::/56 when the first node-ip is IPv6)" },
+    { .name = "service-cidr", .type = FLAG_LIST_COMMA, .offset = S(service_cidr), .help = "networks of services, of the same IP families (default: 10.43.0.0/16; fd00:43::/112 when the first node-ip is IPv6)" },
     { .name = "service-node-port-range", .type = FLAG_STR, .offset = S(service_node_port_range), .dflt = "30000-32767", .help = "ports of NodePort services" },
     { .name = "cluster-dns", .type = FLAG_LIST_COMMA, .offset = S(cluster_dns), .help = "address of the cluster's DNS (default: the tenth of service-cidr)" },
     { .name = "cluster-domain", .type = FLAG_STR, .offset = S(cluster_domain), .dflt = "cluster.local", .help = "DNS domain of the cluster" },

@@ -16,15 +16,15 @@
 
 #include "base/core/log.h"
 #include "base/core/mem.h"
-#include "base/data/cidr.h"
 #include "base/http/server.h"
+#include "base/http/url.h"
 #include "base/io/file.h"
-#include "base/io/host.h"
 #include "base/io/proc.h"
 #include "base/io/tcp.h"
 #include "base/io/tls.h"
 #include "server/api/api.h"
 #include "server/auth/authenticate.h"
+#include "server/boot/addresses.h"
 #include "server/boot/bootstrap_tokens.h"
 #include "server/boot/config_doc.h"
 #include "server/boot/datastore.h"
@@ -43,32 +43,26 @@
 
 #include <arpa/inet.h>
 #include <signal.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #define TOKEN_FILE_WAIT_S 240 /* K3s waits so long for --token-file to appear */
 #define TOKEN_FILE_MAX    4096
 #define CONFIG_DOC_MAX    (256 * 1024)
-#define ADDRESSES_MAX     16
-#define LISTENERS_MAX     4
+#define LISTENERS_MAX     6 /* one address and both loopbacks, two ports each */
 /* Of the process's descriptors, not for clients: store, files, direct dials, a node in the same
  * process with its balancer and containers. An agent holds two (its tunnel, its API connection). */
 #define DESCRIPTORS_KEPT     512
 #define CONNECTIONS_RESERVED 32 /* of the rest, for administrators when the server is full */
 
 struct server {
+    struct server_options options; /* with the networks that were left out */
     const struct server_options *o;
     struct server_events events;
     uv_loop_t loop;
     bool loop_ready;
     uv_async_t stop_async;
 
-    char node_name[HOST_NAME_BYTES];
-    char ips[HOST_IPS_MAX][HOST_IP_BYTES];
-    const char *node_ips[ADDRESSES_MAX];
-    size_t n_node_ips;
-    const char *advertise_ip;
-    char service_ip[46];
+    struct addresses at;
     char *url, *agent_token, *token_in, *agent_token_in;
     struct buf config_doc;
 
@@ -125,58 +119,6 @@ static int read_secret_file(char **out, const char *value, const char *path, str
     return 0;
 }
 
-/* Supervisor and API on ports of their own. */
-static bool is_split(const struct server *s)
-{
-    return s->o->supervisor_port && s->o->supervisor_port != s->o->https_listen_port;
-}
-
-static uint16_t supervisor_port(const struct server *s)
-{
-    return (uint16_t)(is_split(s) ? s->o->supervisor_port : s->o->https_listen_port);
-}
-
-static int resolve_addresses(struct server *s, struct err *e)
-{
-    const struct node_options *n = &s->o->node;
-    size_t n_found = 0;
-    struct cidr c;
-
-    if (n->node_ip.n) {
-        for (size_t i = 0; i < n->node_ip.n && i < ADDRESSES_MAX; i++)
-            s->node_ips[s->n_node_ips++] = n->node_ip.v[i];
-    } else {
-        if (host_default_ips(s->ips, &n_found, e))
-            return (int)e->code;
-        for (size_t i = 0; i < n_found; i++)
-            s->node_ips[s->n_node_ips++] = s->ips[i];
-    }
-    s->advertise_ip = s->o->advertise_address ? s->o->advertise_address
-                      : n->node_external_ip.n ? n->node_external_ip.v[0]
-                                              : s->node_ips[0];
-    if (!s->o->service_cidr.n || !cidr_parse(&c, str_of(s->o->service_cidr.v[0])))
-        return err_set(e, ERR_INVALID, "--service-cidr: \"%s\" is not a network like 10.43.0.0/16",
-                       s->o->service_cidr.n ? s->o->service_cidr.v[0] : "");
-    cidr_nth(s->service_ip, &c, 1);
-    if (s->o->https_listen_port < 1 || s->o->https_listen_port > 65535 ||
-        s->o->advertise_port < 0 || s->o->advertise_port > 65535 || s->o->supervisor_port < 0 ||
-        s->o->supervisor_port > 65535)
-        return err_set(e, ERR_INVALID,
-                       "--https-listen-port, --supervisor-port and --advertise-port: 1 to 65535");
-    if (is_split(s) && !s->o->disable_agent && n->lb_server_port == s->o->https_listen_port + 1)
-        return err_set(e, ERR_INVALID,
-                       "--supervisor-port: this machine's own node balances the API on the port "
-                       "below --lb-server-port, which is the API's own, %lld; choose another "
-                       "--lb-server-port, or 0",
-                       (long long)s->o->https_listen_port);
-    return host_node_name(s->node_name, n->node_name, n->with_node_id, n->node_dir, e);
-}
-
-static uint16_t advertise_port(const struct server *s)
-{
-    return (uint16_t)(s->o->advertise_port ? s->o->advertise_port : s->o->https_listen_port);
-}
-
 static int read_tokens(struct server *s, struct err *e)
 {
     const struct server_options *o = s->o;
@@ -189,7 +131,7 @@ static int read_tokens(struct server *s, struct err *e)
 /* Before any CA is made: what another server of the same datastore made counts. */
 static int open_identity(struct server *s, const char *server_dir, struct err *e)
 {
-    const struct store_etcd_options so = datastore_etcd(s->o, s->node_name);
+    const struct store_etcd_options so = datastore_etcd(s->o, s->at.node_name);
     struct identity_config ic = { .store = &so,
                                   .server_dir = server_dir,
                                   .token = s->token_in,
@@ -221,19 +163,19 @@ static int open_ca(struct server *s, struct err *e)
     }
     struct ca_options co = {
         .data_dir = o->node.data_dir,
-        .node_name = s->node_name,
-        .node_ips = s->node_ips,
-        .n_node_ips = s->n_node_ips,
+        .node_name = s->at.node_name,
+        .node_ips = s->at.node_ips,
+        .n_node_ips = s->at.n_node_ips,
         .node_external_ips = (const char *const *)o->node.node_external_ip.v,
         .n_node_external_ips = o->node.node_external_ip.n,
         .tls_sans = (const char *const *)o->tls_san.v,
         .n_tls_sans = o->tls_san.n,
-        .advertise_ip = s->advertise_ip,
-        .service_ip = s->service_ip,
+        .advertise_ip = s->at.advertise_ip,
+        .service_ip = s->at.service_ip,
         .cluster_domain = o->cluster_domain,
         .bind_address = o->bind_address,
         .https_port = (unsigned)o->https_listen_port,
-        .ipv6 = strchr(s->service_ip, ':') != NULL,
+        .ipv6 = s->at.ipv6,
         .token = s->token_in,
         .agent_token = s->agent_token_in,
         .kubeconfig = o->write_kubeconfig,
@@ -327,9 +269,9 @@ static int make_config_doc(struct server *s, struct err *e)
 {
     struct config_doc d = {
         .o = s->o,
-        .node_name = s->node_name,
-        .advertise_ip = s->advertise_ip,
-        .private_ip = s->node_ips[0],
+        .node_name = s->at.node_name,
+        .advertise_ip = s->at.advertise_ip,
+        .private_ip = s->at.node_ips[0],
         .ipsec_psk = ca_ipsec_psk(s->ca),
         .sans = (const char *const *)s->o->tls_san.v,
         .n_sans = s->o->tls_san.n,
@@ -352,7 +294,7 @@ static void make_why(struct server *s)
     auto_free char *client_ca = str_dup(ca_client_ca(s->ca));
     struct node_why_config wc = {
         .loop = &s->loop,
-        .own_node = s->o->disable_agent ? "" : s->node_name,
+        .own_node = s->o->disable_agent ? "" : s->at.node_name,
         .disabled = strcmp(s->o->egress_selector_mode, "disabled") == 0,
         .client_ca_pem = client_ca,
         .on_news = on_node_news,
@@ -371,7 +313,7 @@ static int make_snapshots(struct server *s, struct err *e)
         .ca = s->ca,
         .dir = o->etcd_snapshot_dir,
         .base = o->etcd_snapshot_name,
-        .node = s->node_name,
+        .node = s->at.node_name,
         .version = o->node.version,
         .schedule = o->etcd_disable_snapshots ? NULL : o->etcd_snapshot_schedule_cron,
         .retention = (size_t)o->etcd_snapshot_retention,
@@ -390,12 +332,13 @@ static int make_api(struct server *s, struct err *e)
     struct tunnel_server_config tc = { .on_node = node_why_on_tunnel };
     struct egress_config ec = {
         .loop = &s->loop,
-        .own_node = s->o->disable_agent ? "" : s->node_name,
+        .own_node = s->o->disable_agent ? "" : s->at.node_name,
         .on_outcome = node_why_on_outcome,
     };
-    auto_free char *advertise = strchr(s->advertise_ip, ':')
-                                    ? mem_printf("[%s]:%u", s->advertise_ip, advertise_port(s))
-                                    : mem_printf("%s:%u", s->advertise_ip, advertise_port(s));
+    auto_buf advertise = BUF(512);
+
+    if (url_join_host_port(&advertise, str_of(s->at.advertise_ip), s->at.advertise_port))
+        return err_set(e, ERR_INVALID, "--advertise-address: the name is too long");
 
     if (tunnel_egress_mode_parse(&ec.mode, str_of(s->o->egress_selector_mode), e))
         return (int)e->code;
@@ -416,7 +359,7 @@ static int make_api(struct server *s, struct err *e)
         .service_cidrs = { s->o->service_cidr.v[0],
                            s->o->service_cidr.n > 1 ? s->o->service_cidr.v[1] : NULL },
         .node_ports = s->o->service_node_port_range,
-        .advertise_host_port = advertise,
+        .advertise_host_port = buf_cstr(&advertise),
         .egress = { egress_dial, egress_dial_address, s->egress, node_why_on_outcome, s->why },
         .kubelet_tls = kubelet_tls,
     };
@@ -444,42 +387,46 @@ static void make_supervisor(struct server *s)
         .n_reserved = CONNECTIONS_RESERVED,
     };
 
-    if (is_split(s))
+    if (addresses_is_split(&s->at))
         hc.n_connections_max /= 2;
 
     supervisor_new(&s->supervisor, &sc);
     http_server_new(&s->http, &s->loop, &hc);
     hc.on_request = on_api_request;
-    if (is_split(s))
+    if (addresses_is_split(&s->at))
         http_server_new(&s->api_http, &s->loop, &hc);
 }
 
 static int listen_on(struct server *s, const char *address, struct err *e)
 {
-    if (tcp_listen(&s->listeners[s->n_listeners], &s->loop, address, supervisor_port(s), on_accept,
-                   s, e))
+    if (tcp_listen(&s->listeners[s->n_listeners], &s->loop, address, s->at.supervisor_port,
+                   on_accept, s, e))
         return (int)e->code;
     s->n_listeners++;
-    if (!is_split(s))
+    if (!addresses_is_split(&s->at))
         return 0;
-    if (tcp_listen(&s->listeners[s->n_listeners], &s->loop, address,
-                   (uint16_t)s->o->https_listen_port, on_accept_api, s, e))
+    if (tcp_listen(&s->listeners[s->n_listeners], &s->loop, address, s->at.api_port, on_accept_api,
+                   s, e))
         return (int)e->code;
     s->n_listeners++;
     return 0;
 }
 
+/* Loopback too, for this machine's node and its kubeconfigs: K3s's ListenWithLoopback. */
 static int open_listeners(struct server *s, struct err *e)
 {
-    const char *bind_address = s->o->bind_address ? s->o->bind_address : "";
-    bool all =
-        !*bind_address || strcmp(bind_address, "0.0.0.0") == 0 || strcmp(bind_address, "::") == 0;
+    static const char *const loopbacks[] = { "127.0.0.1", "::1" };
+    const char *address = s->o->bind_address ? s->o->bind_address : "";
+    struct err ignored;
 
-    if (listen_on(s, bind_address, e))
+    if (listen_on(s, address, e))
         return (int)e->code;
-    if (!all && strcmp(bind_address, "127.0.0.1") != 0)
-        return listen_on(s, "127.0.0.1",
-                         e); /* the node of this machine and its kubeconfig use it */
+    if (!*address || strcmp(address, "0.0.0.0") == 0 || strcmp(address, "::") == 0)
+        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(loopbacks); i++)
+        if (strcmp(address, loopbacks[i]) != 0 && listen_on(s, loopbacks[i], i ? &ignored : e) &&
+            i == 0)
+            return (int)e->code; /* without the other one: a host without IPv6 */
     return 0;
 }
 
@@ -487,18 +434,18 @@ static int build(struct server *s, struct err *e)
 {
     auto_free char *server_dir = mem_printf("%s/server", s->o->node.data_dir);
 
-    if (resolve_addresses(s, e) || datastore_check(s->o, server_dir, e) ||
+    if (addresses_init(&s->at, &s->options, e) || datastore_check(s->o, server_dir, e) ||
         restore_check(s->o, server_dir, e) || read_tokens(s, e) ||
         open_identity(s, server_dir, e) || open_ca(s, e) || read_agent_token(s, e) ||
         make_config_doc(s, e))
         return (int)e->code;
-    s->url = mem_printf("https://127.0.0.1:%u", supervisor_port(s));
+    s->url = mem_printf("https://127.0.0.1:%u", s->at.supervisor_port);
     uv_loop_init(&s->loop);
     s->loop_ready = true;
     uv_async_init(&s->loop, &s->stop_async, on_stop_async);
     s->stop_async.data = s;
     if (server_certs_new(&s->certs, &s->loop, s->ca, e) ||
-        datastore_open(&s->store, &s->loop, s->o, server_dir, s->node_name, e) ||
+        datastore_open(&s->store, &s->loop, s->o, server_dir, s->at.node_name, e) ||
         make_snapshots(s, e) || make_api(s, e))
         return (int)e->code;
     make_supervisor(s);
@@ -583,33 +530,26 @@ void server_stop(struct server *s)
 
 static void start_loops(struct server *s)
 {
-    struct cidr c;
-    char dns[INET6_ADDRSTRLEN] = "";
-
-    if (s->o->cluster_dns.n)
-        snprintf(dns, sizeof dns, "%s", s->o->cluster_dns.v[0]);
-    else if (cidr_parse(&c, str_of(s->o->service_cidr.v[0])))
-        cidr_nth(dns, &c, 10);
     const struct controllers_config cc = {
         .loop = &s->loop,
         .api = s->api,
         .why = node_why_reason,
         .on_lease = node_why_on_lease,
         .node_arg = s->why,
-        .advertise_ip = s->advertise_ip,
-        .advertise_port = advertise_port(s),
-        .service_port = (uint16_t)s->o->https_listen_port,
-        .cluster_cidr = s->o->cluster_cidr.v[0],
-        .service_ip = s->service_ip,
-        .cluster_dns = dns,
+        .advertise_ip = s->at.advertise_ip,
+        .advertise_port = s->at.advertise_port,
+        .service_port = s->at.api_port,
+        .cluster_cidr = s->at.pod_networks,
+        .service_ip = s->at.service_ip,
+        .cluster_dns = s->at.dns_ip,
         .cluster_domain = s->o->cluster_domain,
         .server_ca_pem = ca_cacerts(s->ca),
-        .own_node = s->o->disable_agent ? "" : s->node_name,
+        .own_node = s->o->disable_agent ? "" : s->at.node_name,
         .disable_ccm = s->o->disable_cloud_controller,
     };
     auto_free char *id = datastore_is_shared(s->o) ? server_id(s->o->node.data_dir) : NULL;
     const struct loops_config lc = { .controllers = cc,
-                                     .node = s->node_name,
+                                     .node = s->at.node_name,
                                      .server_id = id,
                                      .shared = datastore_is_shared(s->o),
                                      .no_scheduler = s->o->disable_scheduler };
@@ -638,8 +578,8 @@ static void on_api_started(void *arg, const struct err *e)
     node_why_start(s->why, s->api);
     start_loops(s);
     server_certs_start(s->certs);
-    log_info("server is ready", kv("port", s->o->https_listen_port), kv("node", s->node_name),
-             kv("advertise", s->advertise_ip));
+    log_info("server is ready", kv("port", s->o->https_listen_port), kv("node", s->at.node_name),
+             kv("advertise", s->at.advertise_ip));
     if (s->events.on_ready)
         s->events.on_ready(s->events.arg);
 }
@@ -656,7 +596,8 @@ int server_new(struct server **out, const struct server_options *o,
 {
     struct server *s = mem_alloc(sizeof *s);
 
-    s->o = o;
+    s->options = *o;
+    s->o = &s->options;
     s->events = *events;
     if (build(s, e)) {
         struct err keep = *e; /* the teardown may log, but must not change the reason */

@@ -23,7 +23,8 @@ struct controllers_config { /* texts are copied; the rest is borrowed */
     const char *advertise_ip; /* what the `kubernetes` endpoints say of this server */
     uint16_t advertise_port;
     uint16_t service_port;    /* targetPort of the `kubernetes` Service: https-listen-port */
-    const char *cluster_cidr; /* pod networks of nodes are cut from it, /24 (IPv6: /64) each */
+    /* Pod networks of nodes are cut from it, /24 (IPv6: /64) each; two have a comma between. */
+    const char *cluster_cidr;
     const char *service_ip;   /* of the `kubernetes` Service: first address of the service CIDR */
     const char *cluster_dns, *cluster_domain; /* ConfigMap kube-system/cluster-dns */
     struct str server_ca_pem;                 /* ConfigMap kube-root-ca.crt of each namespace */
