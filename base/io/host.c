@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -121,6 +122,31 @@ static void default_interface(char out[IF_NAMESIZE])
         fclose(f);
 }
 
+/* The same of the IPv6 default route (net/ipv6/route.c rt6_info_route: Destination Length Source
+ * Length Gateway Metric RefCnt Use Flags Iface, numbers in hex). */
+static void default_interface6(char out[IF_NAMESIZE])
+{
+    FILE *f = fopen("/proc/net/ipv6_route", "re");
+    unsigned long best = ~0UL;
+    char line[256];
+
+    out[0] = '\0';
+    while (f && fgets(line, sizeof line, f)) {
+        char dest[33], name[IF_NAMESIZE];
+        unsigned long metric;
+        unsigned bits, flags;
+        if (sscanf(line, "%32s %x %*s %*s %*s %lx %*x %*x %x %15s", dest, &bits, &metric, &flags,
+                   name) == 5 &&
+            bits == 0 && strspn(dest, "0") == 32 && (flags & RTF_UP) && !(flags & RTF_REJECT) &&
+            metric < best) {
+            best = metric;
+            memcpy(out, name, sizeof name);
+        }
+    }
+    if (f)
+        fclose(f);
+}
+
 static bool is_global(const struct sockaddr *a, char text[HOST_IP_BYTES])
 {
     if (a->sa_family == AF_INET) {
@@ -145,6 +171,8 @@ int host_default_ips(char out[HOST_IPS_MAX][HOST_IP_BYTES], size_t *n_out, struc
     size_t n = 0;
 
     default_interface(name);
+    if (!name[0])
+        default_interface6(name);
     if (getifaddrs(&all))
         return err_sys(e, errno, "list the host's addresses");
     for (size_t f = 0; f < HOST_IPS_MAX; f++)

@@ -23,9 +23,10 @@ MUST_USE int host_node_name(char out[HOST_NAME_BYTES], const char *wanted, bool 
                             const char *node_dir, struct err *e);
 
 /*
- * The addresses by which others know this node: of the interface of the default route, the first
- * global IPv4 and then the first global IPv6. Without a default route: of the first interface that
- * has one. n_out counts them; ERR_NOT_FOUND when the machine has no address but loopback.
+ * The addresses by which others know this node: of the interface of the default route, the IPv4 one
+ * or else the IPv6 one, the first global IPv4 and then the first global IPv6. Without a default
+ * route: of the first interface that has one. n_out counts them; ERR_NOT_FOUND when the machine has
+ * no address but loopback.
  */
 #define HOST_IPS_MAX 2
 MUST_USE int host_default_ips(char out[HOST_IPS_MAX][HOST_IP_BYTES], size_t *n_out, struct err *e);
