@@ -96,7 +96,10 @@ static void on_node_state(void *arg, enum node_state st)
 static void on_own_node(void *arg, json_t *object)
 {
     struct agent *a = arg;
-    const char *cidr = json_str_at(object, "spec.podCIDR", NULL);
+    const json_t *cidrs = json_at(object, "spec.podCIDRs"), *cidr;
+    auto_buf text = BUF(256);
+    size_t i;
+    int r = 0;
     struct err e;
 
     if (a->stopping)
@@ -105,10 +108,14 @@ static void on_own_node(void *arg, json_t *object)
         node_seen(a->node, object);
     if (a->reach)
         reach_seen(a->reach, object);
-    if (!cidr)
+    json_array_foreach(cidrs, i, cidr) r |=
+        buf_addf(&text, "%s%s", i ? "," : "", json_string_value(cidr));
+    if (!text.n) /* a server that knows of one family */
+        r |= buf_adds(&text, json_str_at(object, "spec.podCIDR", ""));
+    if (r || !text.n)
         return;
-    if (runtime_set_pod_cidr(a->runtime, cidr, &e))
-        log_error("pod network not usable", kv("cidr", cidr), kv("err", e.text));
+    if (runtime_set_pod_cidr(a->runtime, buf_cstr(&text), &e))
+        log_error("pod network not usable", kv("cidr", buf_cstr(&text)), kv("err", e.text));
 }
 
 static void on_own_node_update(void *arg, json_t *before, json_t *object)

@@ -1,11 +1,14 @@
 #include "agent/boot/cluster_config.h"
 
+#include "base/core/mem.h"
 #include "base/data/base64.h"
 #include "base/data/json.h"
 #include "tunnel/authorizer.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
+
+#define NODE_IPS_MAX 16
 
 static void copy_text(char *out, size_t n, const json_t *doc, const char *key)
 {
@@ -46,22 +49,39 @@ static int add_cidr(struct cluster_config *c, const json_t *range, struct err *e
     return 0;
 }
 
-static int read_egress(struct cluster_config *c, const json_t *doc, struct err *e)
+static int read_ranges(struct cluster_config *c, const json_t *doc, struct err *e)
 {
-    const char *text = json_str_at(doc, "EgressSelectorMode", "");
     const json_t *ranges = json_object_get(doc, "ClusterIPRanges"), *range;
-    enum tunnel_egress_mode mode = TUNNEL_EGRESS_AGENT;
     size_t i;
 
-    if (*text && tunnel_egress_mode_parse(&mode, str_of(text), e))
-        return e->code;
-    snprintf(c->egress_mode, sizeof c->egress_mode, "%s", *text ? text : "agent");
-    if (mode != TUNNEL_EGRESS_CLUSTER)
-        return 0;
     if (!json_array_size(ranges)) /* servers before dual-stack knew one */
         return add_cidr(c, json_object_get(doc, "ClusterIPRange"), e);
     json_array_foreach(ranges, i, range) if (add_cidr(c, range, e)) return e->code;
     return 0;
+}
+
+static int read_egress(struct cluster_config *c, const json_t *doc, struct err *e)
+{
+    const char *text = json_str_at(doc, "EgressSelectorMode", "");
+    enum tunnel_egress_mode mode = TUNNEL_EGRESS_AGENT;
+
+    if (*text && tunnel_egress_mode_parse(&mode, str_of(text), e))
+        return e->code;
+    snprintf(c->egress_mode, sizeof c->egress_mode, "%s", *text ? text : "agent");
+    return mode == TUNNEL_EGRESS_CLUSTER ? read_ranges(c, doc, e) : 0;
+}
+
+/* Not what the tunnels go by, so what cannot be read is left out. */
+static void read_families(struct cluster_config *c, const json_t *doc)
+{
+    auto_free struct cluster_config *of_doc = mem_alloc(sizeof *of_doc);
+    const char *texts[CLUSTER_CIDRS_MAX];
+    struct err ignored;
+
+    err_ignore(read_ranges(of_doc, doc, &ignored));
+    for (size_t i = 0; i < of_doc->n_cluster_cidrs; i++)
+        texts[i] = of_doc->cluster_cidrs[i];
+    families_of(&c->pods, texts, of_doc->n_cluster_cidrs);
 }
 
 int cluster_config_parse(struct cluster_config *out, struct str body, struct err *e)
@@ -90,7 +110,31 @@ int cluster_config_parse(struct cluster_config *out, struct str body, struct err
     copy_text(c.cluster_domain, sizeof c.cluster_domain, doc, "ClusterDomain");
     if (read_egress(&c, doc, e))
         return err_wrap(e, "the cluster's config");
+    read_families(&c, doc);
     c.disable_ccm = json_bool_at(doc, "DisableCCM", false);
     *out = c;
     return 0;
+}
+
+int cluster_config_fits(const struct cluster_config *c, const char *node_ips, struct err *e)
+{
+    struct str rest = str_of(node_ips), one;
+    char *texts[NODE_IPS_MAX] = { NULL };
+    struct families node;
+    bool fits;
+    size_t n = 0;
+
+    while (rest.n && n < NODE_IPS_MAX) {
+        str_cut(rest, ',', &one, &rest);
+        texts[n++] = str_dup(one);
+    }
+    families_of(&node, (const char *const *)texts, n);
+    fits = families_has_all(&node, &c->pods);
+    for (size_t i = 0; i < n; i++)
+        free(texts[i]);
+    return fits ? 0
+                : err_set(e, ERR_INVALID,
+                          "cluster-cidr: %.80s and node-ip: %.120s, must share the same IP version "
+                          "(IPv4, IPv6 or dual-stack)",
+                          c->pods.text, node.text);
 }

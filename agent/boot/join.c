@@ -368,7 +368,10 @@ static int take(struct join *j, struct str body, struct err *e)
         }
         return token_check_ca(&j->token, hash, e);
     case JOIN_CONFIG:
-        return cluster_config_parse(&j->config, body, e);
+        return cluster_config_parse(&j->config, body, e) ||
+                       cluster_config_fits(&j->config, j->c.node_ips, e)
+                   ? (int)e->code
+                   : 0;
     case JOIN_CLIENT_CA:
     case JOIN_SERVER_CA:
         return credentials_set_ca(j->c.credentials, j->state == JOIN_SERVER_CA, body, e);

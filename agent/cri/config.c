@@ -59,24 +59,38 @@ int config_containerd(struct buf *b, const struct config_containerd *c)
     return 0;
 }
 
-int config_cni(struct buf *b, const char *cidr, const char *bridge, const char *lease_dir,
-               struct err *e)
+static int add_network(json_t *ranges, json_t *routes, struct str cidr, struct err *e)
 {
-    json_auto_t *conf = NULL;
     struct cidr c;
 
-    if (!cidr_parse(&c, str_of(cidr)))
-        return err_set(e, ERR_INVALID, "pod network \"%s\": not an address prefix", cidr);
-    conf =
-        json_pack("{s:s, s:s, s:[{s:s, s:s, s:b, s:b, s:b, s:{s:s, s:s, s:[[{s:s}]], s:[{s:s}]}},"
-                  " {s:s, s:{s:b}, s:b}]}",
-                  "cniVersion", "0.4.0", "name", "coracle", "plugins",                  /* */
-                  "type", "bridge", "bridge", bridge, "isGateway", 1, "ipMasq", 1,      /* */
-                  "hairpinMode", 1, "ipam", "type", "host-local", "dataDir", lease_dir, /* */
-                  "ranges", "subnet", cidr, "routes", "dst",
-                  c.family == AF_INET6 ? "::/0" : "0.0.0.0/0", /* */
-                  "type", "portmap", "capabilities", "portMappings", 1, "snat", 1);
+    if (!cidr_parse(&c, cidr))
+        return err_set(e, ERR_INVALID, "pod network \"%.*s\": not an address prefix",
+                       (int)MIN(cidr.n, (size_t)60), cidr.p);
+    json_array_append_new(ranges, json_pack("[{s:s%}]", "subnet", cidr.p, cidr.n));
+    json_array_append_new(routes,
+                          json_pack("{s:s}", "dst", c.family == AF_INET6 ? "::/0" : "0.0.0.0/0"));
+    return 0;
+}
+
+int config_cni(struct buf *b, const char *cidrs, const char *bridge, const char *lease_dir,
+               struct err *e)
+{
+    json_auto_t *conf = NULL, *ranges = json_array(), *routes = json_array();
+    struct str rest = str_of(cidrs), one;
+
+    do {
+        str_cut(rest, ',', &one, &rest);
+        if (add_network(ranges, routes, one, e))
+            return (int)e->code;
+    } while (rest.n);
+    conf = json_pack("{s:s, s:s, s:[{s:s, s:s, s:b, s:b, s:b, s:{s:s, s:s, s:O, s:O}},"
+                     " {s:s, s:{s:b}, s:b}]}",
+                     "cniVersion", "0.4.0", "name", "coracle", "plugins",                  /* */
+                     "type", "bridge", "bridge", bridge, "isGateway", 1, "ipMasq", 1,      /* */
+                     "hairpinMode", 1, "ipam", "type", "host-local", "dataDir", lease_dir, /* */
+                     "ranges", ranges, "routes", routes,                                   /* */
+                     "type", "portmap", "capabilities", "portMappings", 1, "snat", 1);
     if (!conf || json_write_indented(b, conf, 2) || buf_addc(b, '\n'))
-        return err_set(e, ERR_LIMIT, "network configuration for %s", cidr);
+        return err_set(e, ERR_LIMIT, "network configuration for %s", cidrs);
     return 0;
 }

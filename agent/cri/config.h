@@ -16,7 +16,8 @@ struct config_containerd {
 /* containerd's config.toml, version 2 (containerd 1.6, docs/cri/config.md). ERR_LIMIT. */
 MUST_USE int config_containerd(struct buf *b, const struct config_containerd *c);
 
-/* The network of the pods: Debian's bridge plugin with addresses of cidr and forwarding of host
- * ports (CNI spec 0.4.0). ERR_INVALID: cidr is no IPv4 or IPv6 prefix. */
-MUST_USE int config_cni(struct buf *b, const char *cidr, const char *bridge, const char *lease_dir,
+/* The network of the pods: Debian's bridge plugin with an address of each network of cidrs
+ * ("10.42.0.0/24,fd00:42::/64" or one) and forwarding of host ports (CNI spec 0.4.0). ERR_INVALID:
+ * one is no IPv4 or IPv6 prefix. */
+MUST_USE int config_cni(struct buf *b, const char *cidrs, const char *bridge, const char *lease_dir,
                         struct err *e);

@@ -527,24 +527,24 @@ int runtime_start(struct runtime **out, const struct runtime_config *c, struct e
 
 /* ---- the pod network ---- */
 
-int runtime_set_pod_cidr(struct runtime *r, const char *cidr, struct err *e)
+int runtime_set_pod_cidr(struct runtime *r, const char *cidrs, struct err *e)
 {
     auto_buf text = BUF(CONFIG_MAX);
 
-    if (r->pod_cidr && strcmp(r->pod_cidr, cidr) == 0)
+    if (r->pod_cidr && strcmp(r->pod_cidr, cidrs) == 0)
         return 0;
-    if (config_cni(&text, cidr, r->bridge, r->lease_dir, e))
+    if (config_cni(&text, cidrs, r->bridge, r->lease_dir, e))
         return e->code;
     if (r->external) {
         /* Its own configuration holds; some runtimes have a template that waits for this. */
         if (r->state == RUNNING)
-            cri_update_runtime_config(r->cri, cidr, on_network_told, r);
+            cri_update_runtime_config(r->cri, cidrs, on_network_told, r);
     } else if (file_mkdirs_for(r->cni_conf_path, 0755, e) ||
                file_write_if_changed(r->cni_conf_path, buf_str(&text), 0644, NULL, e)) {
         return err_wrap(e, "pod network");
     }
     free(r->pod_cidr);
-    r->pod_cidr = mem_strdup(cidr);
+    r->pod_cidr = mem_strdup(cidrs);
     if (r->state == RUNNING && !r->ready && !r->call && !r->closing) {
         r->not_ready_ms = NOT_READY_MS; /* containerd sees the file at once: ask it soon */
         timer_start_ms(&r->timer, CNI_SEEN_MS, on_timer, r);

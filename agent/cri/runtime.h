@@ -43,9 +43,9 @@ struct cri *runtime_cri(const struct runtime *r);
 /* Are archives of <data_dir>/agent/images still on their way in? */
 bool runtime_is_importing(const struct runtime *r);
 
-/* The node's pod network, "10.42.0.0/24": writes the CNI configuration. Again with the same is
- * free. ERR_INVALID: not an IPv4 or IPv6 prefix. */
-MUST_USE int runtime_set_pod_cidr(struct runtime *r, const char *cidr, struct err *e);
+/* The node's pod network, "10.42.0.0/24", or one of each family with a comma between: writes the
+ * CNI configuration. Again with the same is free. ERR_INVALID: not an IPv4 or IPv6 prefix. */
+MUST_USE int runtime_set_pod_cidr(struct runtime *r, const char *cidrs, struct err *e);
 
 /* Stops our child; pods keep running, or are stopped and removed first (stop_pods). Then done is
  * called, later, and it is gone. */

@@ -22,6 +22,7 @@
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/data/time.h"
+#include "base/kube/families.h"
 #include "base/kube/metadata.h"
 
 #include <stdio.h>
@@ -208,13 +209,17 @@ static void on_addresses(void *arg, const struct cri_sandbox *v, size_t n, const
 {
     struct pod_op *op = arg;
     struct pod *p = op->pod;
+    const char *shown[2];
+    size_t n_shown;
 
     if (!e && n) {
         for (size_t i = 0; i < p->n_ips; i++)
             free(p->ips[i]);
         p->n_ips = 0;
-        for (size_t i = 0; i < v->n_ips && i < ARRAY_LEN(p->ips); i++)
-            p->ips[p->n_ips++] = mem_strdup(v->ips[i]);
+        n_shown = families_pick(shown, v->ips, v->n_ips,
+                                p->node->n_host_ips && strchr(p->node->host_ips[0], ':'));
+        for (size_t i = 0; i < n_shown; i++)
+            p->ips[p->n_ips++] = mem_strdup(shown[i]);
         free(p->ip_of);
         p->ip_of = mem_strdup(op->id);
     } else if (e && e->code != ERR_CANCELED) {

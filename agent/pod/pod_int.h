@@ -58,7 +58,7 @@ struct pod {
     char *to_remove;              /* id of a container that is two runs old */
     char *to_remove_log;
     char *ip_of; /* sandbox whose addresses these are */
-    char *ips[4];
+    char *ips[2];
     size_t n_ips;
 
     struct list ops; /* calls of the runtime that run: struct pod_op */

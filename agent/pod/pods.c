@@ -16,6 +16,7 @@
 #include "base/data/json.h"
 #include "base/io/file.h"
 #include "base/io/timer.h"
+#include "base/kube/families.h"
 #include "base/kube/informer.h"
 #include "base/kube/metadata.h"
 
@@ -377,21 +378,24 @@ void pods_start(struct pods **out, const struct pods_config *c)
     struct informer_config ic = { .client = c->client,
                                   .path = "/api/v1/pods",
                                   .field_selector = selector };
-    const char **ips;
+    const char **ips, *shown[2];
+    size_t n_shown;
 
     p->c = *c;
     p->arena = ARENA(SIZE_MAX);
     p->look_arena = ARENA(SIZE_MAX);
     p->pods = map_new();
     read_dns(p);
-    ips = arena_calloc(&p->arena, c->n_host_ips, sizeof *ips);
-    for (size_t i = 0; i < c->n_host_ips; i++)
-        ips[i] = keep_config(p, c->host_ips[i]);
+    n_shown = families_pick(shown, c->host_ips, c->n_host_ips,
+                            c->n_host_ips && strchr(c->host_ips[0], ':'));
+    ips = arena_calloc(&p->arena, n_shown, sizeof *ips);
+    for (size_t i = 0; i < n_shown; i++)
+        ips[i] = keep_config(p, shown[i]);
     p->node.loop = c->loop;
     p->node.client = c->client;
     p->node.runtime = c->runtime;
     p->node.host_ips = ips;
-    p->node.n_host_ips = c->n_host_ips;
+    p->node.n_host_ips = n_shown;
     p->node.state_dir =
         keep_config(p, c->state_dir && *c->state_dir ? c->state_dir : "/var/lib/kubelet/pods");
     p->node.log_root = keep_config(p, c->log_root && *c->log_root ? c->log_root : "/var/log/pods");

@@ -16,7 +16,8 @@ struct pods_config {
     struct kube_client *client; /* kubelet's identity; borrowed */
     struct runtime *runtime;    /* borrowed; the owner calls pods_kick from its on_change */
     const char *node_name;
-    const char *const *host_ips; /* the node's addresses, the first is hostIP */
+    const char *const *host_ips; /* the node's addresses; the first, and the first of the other
+                                  * family, are shown as hostIPs */
     size_t n_host_ips;
     const char *state_dir;      /* emptyDir and the like; NULL: /var/lib/kubelet/pods */
     const char *log_root;       /* NULL: /var/log/pods */

@@ -38,3 +38,24 @@ bool families_has_all(const struct families *f, const struct families *needed)
 {
     return (f->v4 || !needed->v4) && (f->v6 || !needed->v6);
 }
+
+static const char *first_of(const char *const *ips, size_t n, bool v6)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((strchr(ips[i], ':') != NULL) == v6)
+            return ips[i];
+    return NULL;
+}
+
+size_t families_pick(const char *out[2], const char *const *ips, size_t n, bool first_v6)
+{
+    size_t n_out = 0;
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *ip = first_of(ips, n, i == 0 ? first_v6 : !first_v6);
+
+        if (ip)
+            out[n_out++] = ip;
+    }
+    return n_out;
+}

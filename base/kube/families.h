@@ -16,5 +16,8 @@ struct families {
 void families_of(struct families *out, const char *const *texts, size_t n);
 bool families_dual(const struct families *f);
 bool families_same(const struct families *a, const struct families *b); /* primary one too */
+/* What a pod or a node is shown by (kubelet's sortPodIPs, component-helpers GetNodeHostIPs): the
+ * first address of each family, that of first_v6's family in front. Borrowed; returns how many. */
+size_t families_pick(const char *out[2], const char *const *ips, size_t n, bool first_v6);
 /* f lacks none of those that needed has. */
 bool families_has_all(const struct families *f, const struct families *needed);

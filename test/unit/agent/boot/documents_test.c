@@ -129,6 +129,47 @@ static void networks_of_pods_are_read_where_the_mode_needs_them(void **state)
     }
 }
 
+/* pkg/agent/run.go: a node needs every family of the pods; in which order does not matter. */
+static void a_node_has_the_families_of_the_pods(void **state)
+{
+#define FOUR "{\"IP\":\"10.42.0.0\",\"Mask\":\"//8AAA==\"}"
+#define SIX  "{\"IP\":\"fd00:42::\",\"Mask\":\"/////////wAAAAAAAAAAAA==\"}"
+    static const struct {
+        const char *ranges, *node_ips, *want; /* NULL: it fits */
+    } rows[] = {
+        { FOUR, "192.0.2.1", NULL },
+        { FOUR, "fd00::1,192.0.2.1", NULL },
+        { SIX, "fd00::1", NULL },
+        { FOUR "," SIX, "fd00::1,192.0.2.1", NULL },
+        { FOUR "," SIX, "192.0.2.1",
+          "cluster-cidr: [10.42.0.0/16 fd00:42::/56] and node-ip: [192.0.2.1], must share the same "
+          "IP version (IPv4, IPv6 or dual-stack)" },
+        { SIX, "192.0.2.1",
+          "cluster-cidr: [fd00:42::/56] and node-ip: [192.0.2.1], must share the same IP version "
+          "(IPv4, IPv6 or dual-stack)" },
+        { FOUR, "fd00::1",
+          "cluster-cidr: [10.42.0.0/16] and node-ip: [fd00::1], must share the same IP version "
+          "(IPv4, IPv6 or dual-stack)" },
+        { "", "fd00::1", NULL }, /* a server that does not say */
+        { "17", "fd00::1", NULL },
+    };
+#undef FOUR
+#undef SIX
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_buf text = BUF(1024);
+        struct cluster_config c;
+        struct err e = { 0 };
+
+        assert_int_equal(buf_addf(&text, "{\"ClusterIPRanges\":[%s]}", rows[i].ranges), 0);
+        assert_int_equal(cluster_config_parse(&c, buf_str(&text), &e), 0);
+        int r = cluster_config_fits(&c, rows[i].node_ips, &e);
+        if (r != (rows[i].want ? ERR_INVALID : 0) || (r && strcmp(e.text, rows[i].want) != 0))
+            fail_msg("row %zu: %s", i, e.text);
+    }
+}
+
 static void a_slice_gives_the_addresses_that_are_ready(void **state)
 {
     static const struct {
@@ -254,6 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_cluster_config_of_each_generation_is_read),
         cmocka_unit_test(networks_of_pods_are_read_where_the_mode_needs_them),
+        cmocka_unit_test(a_node_has_the_families_of_the_pods),
         cmocka_unit_test(a_slice_gives_the_addresses_that_are_ready),
         cmocka_unit_test(the_status_says_where_it_stands_and_what_to_do),
         cmocka_unit_test(the_balancer_is_a_table),

@@ -2,6 +2,7 @@
 
 #include "agent/cri/config.h"
 #include "agent/cri/request.h"
+#include "base/data/json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -107,7 +108,7 @@ static void pod_network_must_be_a_prefix(void **state)
         { "10.42.0.0", ERR_INVALID },  { "10.42.0.0/33", ERR_INVALID },
         { "fd00::/129", ERR_INVALID }, { "/24", ERR_INVALID },
         { "", ERR_INVALID },           { "10.42.0/24", ERR_INVALID },
-        { "a\"b/24", ERR_INVALID },
+        { "a\"b/24", ERR_INVALID },    { "10.42.0.0/24,x", ERR_INVALID },
     };
 
     (void)state;
@@ -118,6 +119,23 @@ static void pod_network_must_be_a_prefix(void **state)
         assert_int_equal(config_cni(&b, rows[i].cidr, "cni0", "/run/x", &e), rows[i].code);
         assert_true(rows[i].code ? !b.n : strstr(b.p, rows[i].cidr) != NULL);
     }
+}
+
+static void pods_have_an_address_of_each_network(void **state)
+{
+    auto_buf b = BUF(4096);
+    json_auto_t *conf = NULL;
+    struct err e;
+
+    (void)state;
+    assert_int_equal(config_cni(&b, "10.42.0.0/24,fd00:42::/64", "cni0", "/run/x", &e), 0);
+    assert_int_equal(json_parse(&conf, buf_str(&b), &e), 0);
+#define IPAM "plugins[0].ipam."
+    assert_string_equal(json_str_at(conf, IPAM "ranges[0][0].subnet", ""), "10.42.0.0/24");
+    assert_string_equal(json_str_at(conf, IPAM "ranges[1][0].subnet", ""), "fd00:42::/64");
+    assert_string_equal(json_str_at(conf, IPAM "routes[0].dst", ""), "0.0.0.0/0");
+    assert_string_equal(json_str_at(conf, IPAM "routes[1].dst", ""), "::/0");
+#undef IPAM
 }
 
 static void paths_cannot_leave_their_string_in_the_configuration(void **state)
@@ -144,6 +162,7 @@ int main(void)
         cmocka_unit_test(answers_are_read_or_refused),
         cmocka_unit_test(list_that_would_need_too_much_memory_is_refused),
         cmocka_unit_test(create_request_holds_its_parts),
+        cmocka_unit_test(pods_have_an_address_of_each_network),
         cmocka_unit_test(pod_network_must_be_a_prefix),
         cmocka_unit_test(paths_cannot_leave_their_string_in_the_configuration),
     };

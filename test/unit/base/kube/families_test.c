@@ -71,11 +71,42 @@ static void what_one_needs_the_other_has(void **state)
     assert_false(families_dual(&f6));
 }
 
+static void one_address_of_each_family_is_shown(void **state)
+{
+    static const struct {
+        const char *ips[4], *want;
+        bool first_v6;
+    } rows[] = {
+        { { "10.0.0.1", "fd00::1" }, "10.0.0.1 fd00::1", false },
+        { { "10.0.0.1", "fd00::1" }, "fd00::1 10.0.0.1", true },
+        { { "fd00::1", "fd00::2", "10.0.0.1" }, "10.0.0.1 fd00::1", false },
+        { { "10.0.0.1", "10.0.0.2" }, "10.0.0.1", true },
+        { { NULL }, "", false },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *out[2];
+        char got[64] = "";
+        size_t n = 0;
+
+        while (rows[i].ips[n])
+            n++;
+        n = families_pick(out, rows[i].ips, n, rows[i].first_v6);
+        for (size_t k = 0; k < n; k++) {
+            strcat(got, k ? " " : "");
+            strcat(got, out[k]);
+        }
+        assert_string_equal(got, rows[i].want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(families_are_told_from_texts),
         cmocka_unit_test(a_long_list_is_cut),
+        cmocka_unit_test(one_address_of_each_family_is_shown),
         cmocka_unit_test(what_one_needs_the_other_has),
     };
 
