@@ -188,14 +188,15 @@ static void sqlite_write(void *impl, struct store_write *w)
     list_push(&q->fresh, &w->link);
 }
 
+/* Signals come after the unlock: who is woken would only wait for the mutex then. */
 static void sqlite_flush(void *impl)
 {
     struct sqlite *q = impl;
 
     uv_mutex_lock(&q->m);
     list_move_all(&q->writes, &q->fresh);
-    uv_cond_signal(&q->to_writer);
     uv_mutex_unlock(&q->m);
+    uv_cond_signal(&q->to_writer);
 }
 
 static void sqlite_read(void *impl, struct store_read *r)
@@ -204,8 +205,8 @@ static void sqlite_read(void *impl, struct store_read *r)
 
     uv_mutex_lock(&q->m);
     list_push(&q->reads, &r->link);
-    uv_cond_signal(&q->to_readers);
     uv_mutex_unlock(&q->m);
+    uv_cond_signal(&q->to_readers);
 }
 
 static void sqlite_compact(void *impl, struct store_task *t)
@@ -214,8 +215,8 @@ static void sqlite_compact(void *impl, struct store_task *t)
 
     uv_mutex_lock(&q->m);
     list_push(&q->tasks, &t->link);
-    uv_cond_signal(&q->to_writer);
     uv_mutex_unlock(&q->m);
+    uv_cond_signal(&q->to_writer);
 }
 
 static int64_t sqlite_compacted(const void *impl)
