@@ -20,9 +20,20 @@ void arena_deinit(struct arena *a)
         struct arena_block *b = a->blocks;
 
         a->blocks = b->next;
-        free(b);
+        if (b != a->lent)
+            free(b);
     }
+    a->lent = NULL;
     a->n_bytes = 0;
+}
+
+void arena_lend(struct arena *a, void *mem, size_t n_bytes)
+{
+    struct arena_block *b = mem;
+
+    assert(!a->blocks && n_bytes > sizeof *b);
+    *b = (struct arena_block){ .n_bytes = n_bytes - sizeof *b };
+    a->blocks = a->lent = b;
 }
 
 void *arena_calloc(struct arena *a, size_t n, size_t size_bytes)
@@ -47,6 +58,8 @@ void *arena_calloc(struct arena *a, size_t n, size_t size_bytes)
         a->blocks = b;
     }
     p = b->data + b->n_used;
+    if (b == a->lent)
+        memset(p, 0, want);
     b->n_used += want;
     a->n_bytes += want;
     return p;

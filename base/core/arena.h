@@ -11,7 +11,7 @@
 struct arena {
     size_t max_bytes; /* of all allocations together */
     size_t n_bytes;
-    struct arena_block *blocks;
+    struct arena_block *blocks, *lent;
 };
 
 #define ARENA(max) ((struct arena){ .max_bytes = (max) })
@@ -20,6 +20,9 @@ struct arena {
 #define auto_arena      __attribute__((cleanup(arena_deinit))) struct arena
 
 void arena_deinit(struct arena *a);
+/* Before the first allocation: mem, aligned as malloc's, is used before the heap is (where a block
+ * costs more than most arenas put into it), and stays the caller's. */
+void arena_lend(struct arena *a, void *mem, size_t n_bytes);
 /* Zeroed; NULL past the maximum. n is a number of things of size_bytes each. */
 void *arena_calloc(struct arena *a, size_t n, size_t size_bytes);
 

@@ -105,6 +105,24 @@ int buf_addf(struct buf *b, const char *fmt, ...)
     return r;
 }
 
+int buf_join(struct buf *b, ...)
+{
+    size_t before = b->n;
+    const char *s;
+    va_list ap;
+    int rc = 0;
+
+    va_start(ap, b);
+    while (!rc && (s = va_arg(ap, const char *)))
+        rc = buf_adds(b, s);
+    va_end(ap);
+    if (rc && b->p) {
+        b->n = before;
+        b->p[b->n] = '\0';
+    }
+    return rc;
+}
+
 void buf_drop(struct buf *b, size_t n)
 {
     if (!n)

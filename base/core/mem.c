@@ -77,6 +77,27 @@ char *mem_printf(const char *fmt, ...)
     return s;
 }
 
+char *mem_join(const char *first, ...)
+{
+    size_t n = strlen(first), at = n;
+    const char *s;
+    va_list ap;
+    char *out;
+
+    va_start(ap, first);
+    while ((s = va_arg(ap, const char *)))
+        n += strlen(s);
+    va_end(ap);
+    out = check(malloc(n + 1));
+    memcpy(out, first, at);
+    va_start(ap, first);
+    while ((s = va_arg(ap, const char *)))
+        at += (size_t)(stpcpy(out + at, s) - (out + at));
+    va_end(ap);
+    out[n] = '\0';
+    return out;
+}
+
 void mem_trim(void)
 {
     FILE *f = fopen("/proc/self/maps", "re");

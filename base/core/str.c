@@ -2,6 +2,7 @@
 
 #include "base/core/mem.h"
 
+#include <stdarg.h>
 #include <strings.h>
 
 bool str_eq_nocase(struct str a, struct str b)
@@ -88,6 +89,23 @@ bool str_to_i64(struct str s, int64_t *out)
 char *str_dup(struct str s)
 {
     return mem_strndup(s.p, s.n);
+}
+
+size_t str_join(char *out, size_t room, ...)
+{
+    size_t n = 0;
+    const char *s;
+    va_list ap;
+
+    va_start(ap, room);
+    while ((s = va_arg(ap, const char *))) {
+        size_t more = MIN(strlen(s), room - 1 - n);
+        memcpy(out + n, s, more);
+        n += more;
+    }
+    va_end(ap);
+    out[n] = '\0';
+    return n;
 }
 
 void str_hex(char *out, const void *p, size_t n)

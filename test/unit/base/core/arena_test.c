@@ -26,6 +26,28 @@ static void memory_is_zeroed_aligned_and_ones_own(void **state)
     }
 }
 
+static void lent_memory_is_used_first(void **state)
+{
+    _Alignas(max_align_t) char room[256];
+    auto_arena a = ARENA_UNBOUNDED;
+
+    (void)state;
+    for (int turn = 0; turn < 2; turn++) {
+        memset(room, 'x', sizeof room);
+        arena_lend(&a, room, sizeof room);
+        char *p = arena_alloc(&a, 100), *q = arena_alloc(&a, 1000), *r = arena_alloc(&a, 100);
+        assert_true(p >= room && p + 100 <= room + sizeof room);
+        assert_false(q >= room && q < room + sizeof room);
+        for (size_t i = 0; i < 100; i++)
+            assert_true(p[i] == 0 && r[i] == 0);
+        memset(p, 'y', 100);
+        memset(q, 'y', 1000);
+        arena_deinit(&a); /* and starts over on the heap, or with what is lent then */
+        assert_string_equal(arena_strndup(&a, "heap", 4), "heap");
+        arena_deinit(&a);
+    }
+}
+
 static void a_piece_may_be_larger_than_a_block(void **state)
 {
     auto_arena a = ARENA_UNBOUNDED;
@@ -54,6 +76,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_is_zeroed_aligned_and_ones_own),
+        cmocka_unit_test(lent_memory_is_used_first),
         cmocka_unit_test(a_piece_may_be_larger_than_a_block),
         cmocka_unit_test(past_its_maximum_there_is_nothing),
     };
