@@ -23,12 +23,17 @@
  */
 MUST_USE int json_parse(json_t **out, struct str text, struct err *e);
 MUST_USE int json_parse_strict(json_t **out, struct str text, struct err *e);
+/* As json_parse; *repeats: some object has a key twice. */
+MUST_USE int json_parse_noting(json_t **out, struct str text, bool *repeats, struct err *e);
 json_t *json_from(const char *text); /* for texts of our own; NULL: it is no JSON */
 
 /* Compact text at the end of b; sorted: by the bytes of the keys, at all depths. ERR_LIMIT past b's
  * maximum, or when j is a circle; then b is what it was. NULL is ERR_LIMIT too. */
 MUST_USE int json_write(struct buf *b, const json_t *j);
 MUST_USE int json_write_sorted(struct buf *b, const json_t *j);
+/* An object's members as json_write has them between the brackets, without those named in but,
+ * which ends with NULL. */
+MUST_USE int json_write_members(struct buf *b, const json_t *object, const char *const *but);
 MUST_USE int json_write_indented(struct buf *b, const json_t *j, unsigned spaces);
 char *json_text(const json_t *j); /* heap string, yours; "null" for NULL */
 char *json_text_sorted(const json_t *j);

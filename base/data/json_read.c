@@ -23,7 +23,8 @@ enum {
 struct reader {
     const char *begin, *p, *end;
     size_t n_values;
-    bool unique; /* a key that stands twice is an error */
+    bool unique;  /* a key that stands twice is an error */
+    bool repeats; /* there was one */
     struct buf scratch;
     struct err *e;
 };
@@ -319,9 +320,10 @@ static int read_member(struct reader *r, json_t *o, unsigned depth)
     if (!v)
         return r->e->code;
     json_object_setn_new_nocheck(o, key.p, key.n, v);
-    if (r->unique && json_object_size(o) == n)
-        return fail(r, at, "duplicate object key");
-    return 0;
+    if (json_object_size(o) > n)
+        return 0;
+    r->repeats = true;
+    return r->unique ? fail(r, at, "duplicate object key") : 0;
 }
 
 static int read_members(struct reader *r, json_t *o, unsigned depth)
@@ -416,7 +418,7 @@ static json_t *read_value(struct reader *r, unsigned depth)
     }
 }
 
-static int parse(json_t **out, struct str text, bool unique, struct err *e)
+static int parse(json_t **out, struct str text, bool unique, bool *repeats, struct err *e)
 {
     struct reader r = { .begin = text.p, .p = text.p, .unique = unique, .e = e };
     json_t *v;
@@ -438,17 +440,27 @@ static int parse(json_t **out, struct str text, bool unique, struct err *e)
     if (!v)
         return e->code;
     *out = v;
+    *repeats = r.repeats;
     return 0;
 }
 
 int json_parse(json_t **out, struct str text, struct err *e)
 {
-    return parse(out, text, false, e);
+    bool ignored;
+
+    return parse(out, text, false, &ignored, e);
 }
 
 int json_parse_strict(json_t **out, struct str text, struct err *e)
 {
-    return parse(out, text, true, e);
+    bool ignored;
+
+    return parse(out, text, true, &ignored, e);
+}
+
+int json_parse_noting(json_t **out, struct str text, bool *repeats, struct err *e)
+{
+    return parse(out, text, false, repeats, e);
 }
 
 json_t *json_from(const char *text)

@@ -15,6 +15,7 @@ enum {
     WRITE_DEPTH_MAX = 10 * JSON_DEPTH_MAX, /* ours are put together of parsed ones; not a circle */
     I64_BYTES = 20,
     REAL_BYTES = 32,
+    TEXT_BYTES = 500, /* to begin with */
     REAL_DIGITS = 17, /* enough to read the same double again */
 };
 
@@ -62,21 +63,18 @@ static int put_escape(struct buf *b, unsigned char c)
 
 static int put_string(struct buf *b, const char *p, size_t n)
 {
-    const char *end = p + n, *stop;
+    const char *end = p + n, *stop = json_run_end(p, end, false);
 
     if (!room(b, n + 2)) /* it is no shorter, escaped */
         return ERR_LIMIT;
     b->p[b->n++] = '"';
-    for (;;) {
-        stop = json_run_end(p, end, false);
-        if (put(b, p, (size_t)(stop - p)))
-            return ERR_LIMIT;
-        if (stop == end)
-            return put_char(b, '"');
-        if (put_escape(b, (unsigned char)*stop))
+    while (stop < end) {
+        if (put(b, p, (size_t)(stop - p)) || put_escape(b, (unsigned char)*stop))
             return ERR_LIMIT;
         p = stop + 1;
+        stop = json_run_end(p, end, false);
     }
+    return put(b, p, (size_t)(end - p)) || put_char(b, '"') ? ERR_LIMIT : 0;
 }
 
 static int put_integer(struct buf *b, json_int_t v)
@@ -224,21 +222,46 @@ static int put_value(const struct writer *w, const json_t *v, unsigned depth)
 
 /* ---- the doors ---- */
 
+/* All or nothing, and terminated. */
+static int written(struct buf *b, size_t before, int rc)
+{
+    if (rc)
+        b->n = before;
+    if (b->p)
+        b->p[b->n] = '\0';
+    return rc;
+}
+
 static int write_value(const struct writer *w, const json_t *j)
 {
     size_t before = w->b->n;
-    int rc = put_value(w, j, 0);
 
-    if (rc)
-        w->b->n = before;
-    if (w->b->p)
-        w->b->p[w->b->n] = '\0';
-    return rc;
+    return written(w->b, before, put_value(w, j, 0));
 }
 
 int json_write(struct buf *b, const json_t *j)
 {
     return write_value(&(struct writer){ .b = b }, j);
+}
+
+static bool listed(const char *const *names, const char *name)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+int json_write_members(struct buf *b, const json_t *o, const char *const *but)
+{
+    struct writer w = { .b = b };
+    size_t before = b->n;
+    int rc = 0;
+
+    for (void *it = json_object_iter((json_t *)o); it && !rc;
+         it = json_object_iter_next((json_t *)o, it))
+        if (!listed(but, json_object_iter_key(it)))
+            rc = put_member(&w, it, b->n == before, 1);
+    return written(b, before, rc);
 }
 
 int json_write_sorted(struct buf *b, const json_t *j)
@@ -255,6 +278,7 @@ char *json_text(const json_t *j)
 {
     auto_buf b = BUF(SIZE_MAX / 2);
 
+    err_ignore(buf_reserve(&b, TEXT_BYTES)); /* spares most of the growing */
     return json_write(&b, j) ? mem_strdup("null") : buf_take(&b);
 }
 

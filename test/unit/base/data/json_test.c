@@ -412,6 +412,50 @@ static void lines_and_order(void **state)
     assert_string_equal(sorted, "{\"a\":{\"y\":null,\"z\":[]},\"ab\":0,\"b\":[1,{}]}");
 }
 
+static void members_are_written_without_those_named(void **state)
+{
+    static const char *const none[] = { NULL }, *const ends[] = { "a", "d", NULL },
+                             *const all[] = { "d", "b", "a", "c", NULL };
+    json_auto_t *j = NULL;
+    auto_buf b = BUF(64);
+    struct err e;
+    (void)state;
+
+    assert_int_equal(json_parse(&j, STR("{\"a\":1,\"b\":{\"a\":2},\"c\":[],\"d\":0}"), &e), 0);
+    assert_int_equal(buf_adds(&b, "."), 0);
+    assert_int_equal(json_write_members(&b, j, all), 0);
+    assert_int_equal(json_write_members(&b, NULL, none), 0);
+    assert_string_equal(buf_cstr(&b), ".");
+    assert_int_equal(json_write_members(&b, j, ends), 0);
+    assert_string_equal(buf_cstr(&b), ".\"b\":{\"a\":2},\"c\":[]");
+    buf_clear(&b);
+    assert_int_equal(json_write_members(&b, j, none), 0);
+    assert_string_equal(buf_cstr(&b), "\"a\":1,\"b\":{\"a\":2},\"c\":[],\"d\":0");
+}
+
+static void keys_that_repeat_are_noted(void **state)
+{
+    static const struct {
+        const char *text;
+        bool repeats;
+    } rows[] = {
+        { "{\"a\":1,\"b\":{\"a\":1}}", false },
+        { "[{\"a\":1},{\"a\":1}]", false },
+        { "{\"a\":1,\"a\":1}", true },
+        { "[{\"b\":{\"a\":1,\"c\":0,\"\\u0061\":1}},{}]", true },
+    };
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        json_auto_t *j = NULL;
+        bool repeats = !rows[i].repeats;
+        struct err e;
+
+        assert_int_equal(json_parse_noting(&j, str_of(rows[i].text), &repeats, &e), 0);
+        assert_int_equal(repeats, rows[i].repeats);
+    }
+}
+
 static void writing_is_all_or_nothing(void **state)
 {
     static const char text[] = "{\"a\":[1,-20,\"x\\ny\",1.5,true,false,null,{}]}";
@@ -452,6 +496,8 @@ int main(void)
         cmocka_unit_test(values_have_a_maximum),
         cmocka_unit_test(strings_of_all_lengths_come_back),
         cmocka_unit_test(lines_and_order),
+        cmocka_unit_test(members_are_written_without_those_named),
+        cmocka_unit_test(keys_that_repeat_are_noted),
         cmocka_unit_test(writing_is_all_or_nothing),
     };
 
