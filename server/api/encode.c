@@ -9,27 +9,29 @@
 
 #include <inttypes.h>
 
+enum { STORED_BYTES = 2000 }; /* to begin with; most objects have less */
+
 char *encode_stored(const struct schema_kind *k, const json_t *given)
 {
     json_auto_t *converted = k->convert ? json_deep_copy(given) : NULL;
     const json_t *obj = converted ? converted : given;
-    json_auto_t *out = json_object();
-    json_t *meta = json_copy(json_object_get(obj, "metadata")); /* shallow: keeps the order */
+    static const char *const front[] = { "kind", "apiVersion", "metadata", NULL };
+    static const char *const never[] = { "resourceVersion", "selfLink", NULL };
+    auto_buf b = BUF(SIZE_MAX / 2); /* of what a request brought: bounded */
     char api[SCHEMA_API_VERSION_MAX];
-    const char *key;
-    json_t *v;
 
     if (converted)
         k->convert->to_stored(k, converted);
-    json_object_del(meta, "resourceVersion");
-    json_object_del(meta, "selfLink");
-    json_object_set_new(out, "kind", json_string(k->kind));
-    json_object_set_new(out, "apiVersion", json_string(schema_stored_version(k, api)));
-    json_object_set_new(out, "metadata", meta);
-    json_object_foreach((json_t *)obj, key,
-                        v) if (strcmp(key, "kind") != 0 && strcmp(key, "apiVersion") != 0 &&
-                               strcmp(key, "metadata") != 0) json_object_set(out, key, v);
-    return json_text(out);
+    if (buf_reserve(&b, STORED_BYTES) ||
+        buf_join(&b, "{\"kind\":\"", k->kind, "\",\"apiVersion\":\"", schema_stored_version(k, api),
+                 "\",\"metadata\":{", NULL) ||
+        json_write_members(&b, json_object_get(obj, "metadata"), never) || buf_adds(&b, "},"))
+        return mem_strdup("null");
+    size_t n = b.n;
+    if (json_write_members(&b, obj, front))
+        return mem_strdup("null");
+    b.n -= b.n == n; /* the comma */
+    return buf_addc(&b, '}') ? mem_strdup("null") : buf_take(&b);
 }
 
 /* What is behind "metadata":{ of a stored value. */
@@ -59,12 +61,11 @@ static int splice(struct buf *b, const struct schema_kind *k, bool front, struct
 
     if (behind_front(&rest, value, e))
         return e->code;
-    if (front ? buf_addf(b, "{\"kind\":\"%s\",\"apiVersion\":\"%s\",", k->kind,
-                         schema_api_version(k, api))
-              : buf_addc(b, '{'))
+    if (front ? buf_join(b, "{\"kind\":\"", k->kind, "\",\"apiVersion\":\"",
+                         schema_api_version(k, api), "\",\"metadata\":{", NULL)
+              : buf_adds(b, "{\"metadata\":{"))
         return limit(e);
-    if (buf_adds(b, "\"metadata\":{") ||
-        (rev && buf_addf(b, "\"resourceVersion\":\"%" PRId64 "\",", rev)) || buf_add_str(b, rest))
+    if ((rev && buf_addf(b, "\"resourceVersion\":\"%" PRId64 "\",", rev)) || buf_add_str(b, rest))
         return limit(e);
     return 0;
 }

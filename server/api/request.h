@@ -137,6 +137,7 @@ struct api_req {
     char *key;
     char *name;   /* generated, or the URL's or the object's */
     json_t *in;   /* the decoded body */
+    bool repeats; /* the body has a key twice */
     json_t *opts; /* DeleteOptions */
     struct decode_notes notes;
     struct store_obj *old;

@@ -68,10 +68,9 @@ void tally_free(struct tally *m)
 
 int tally_labels(struct buf *b, const struct tally_request *r)
 {
-    return buf_addf(b,
-                    "component=\"apiserver\",group=\"%s\",resource=\"%s\",scope=\"%s\","
-                    "subresource=\"%s\",verb=\"%s\",version=\"%s\"",
-                    r->group, r->resource, r->scope, r->subresource, r->verb, r->version);
+    return buf_join(b, "component=\"apiserver\",group=\"", r->group, "\",resource=\"", r->resource,
+                    "\",scope=\"", r->scope, "\",subresource=\"", r->subresource, "\",verb=\"",
+                    r->verb, "\",version=\"", r->version, "\"", NULL);
 }
 
 static void *entry(struct map *m, struct str labels, size_t bytes)
@@ -124,7 +123,8 @@ void tally_count(struct tally *m, const struct tally_request *r, int code, uint6
     double took_s = (double)took_ns / 1e9;
     struct series *s;
 
-    if (tally_labels(&labels, r) || buf_addf(&labels, ",dry_run=\"%s\"", r->dry_run ? "All" : ""))
+    if (tally_labels(&labels, r) ||
+        buf_join(&labels, ",dry_run=\"", r->dry_run ? "All" : "", "\"", NULL))
         return; /* kinds and subresources are short */
     s = entry(m->series, buf_str(&labels), sizeof *s);
     count_code(s, code);
@@ -144,7 +144,8 @@ void tally_watch_event(struct tally *m, const char *group, const char *version, 
     auto_buf labels = BUF(LABELS_MAX);
     struct events *ev;
 
-    if (buf_addf(&labels, "group=\"%s\",kind=\"%s\",version=\"%s\"", group, kind, version))
+    if (buf_join(&labels, "group=\"", group, "\",kind=\"", kind, "\",version=\"", version, "\"",
+                 NULL))
         return;
     ev = entry(m->events, buf_str(&labels), sizeof *ev);
     ev->n++;

@@ -13,7 +13,7 @@
 /* The body as a document in r->in. t: the type that it holds, for protobuf. */
 bool write_body(struct api_req *r, const struct schema_type *t, bool required);
 bool write_patch_body(struct api_req *r); /* a patch, not an apply */
-/* The text of the body that duplicate fields are searched in. */
+/* The text of the body that duplicate fields are searched in; empty when its reader saw none. */
 struct str write_raw_json(const struct api_req *r);
 /* Decodes doc (r->in, or what a patch made) as a k; fills in or checks apiVersion and kind. */
 bool write_decode(struct api_req *r, const struct schema_kind *k, json_t *doc, struct str raw);

@@ -21,7 +21,7 @@ bool write_body(struct api_req *r, const struct schema_type *t, bool required)
         return true;
     switch (r->content_type) {
     case CONTENT_JSON:
-        rc = json_parse(&r->in, buf_str(&r->body), &e);
+        rc = json_parse_noting(&r->in, buf_str(&r->body), &r->repeats, &e);
         break;
     case CONTENT_YAML:
         rc = yaml_parse(&r->in, buf_str(&r->body), &e);
@@ -52,7 +52,7 @@ bool write_body(struct api_req *r, const struct schema_type *t, bool required)
 
 struct str write_raw_json(const struct api_req *r)
 {
-    return r->content_type == CONTENT_JSON ? buf_str(&r->body) : (struct str){ 0 };
+    return r->content_type == CONTENT_JSON && r->repeats ? buf_str(&r->body) : (struct str){ 0 };
 }
 
 /* Fills in or checks apiVersion and kind. False: answered. */

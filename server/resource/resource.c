@@ -42,14 +42,10 @@ bool resource_is_home(const struct schema_kind *k)
 
 char *resource_prefix(const struct schema_kind *k, const char *ns)
 {
-    const char *group = place_of(k);
-
-    return mem_printf("/registry/%s/%s/%s%s", group, k->plural, ns, *ns ? "/" : "");
+    return mem_join("/registry/", place_of(k), "/", k->plural, "/", ns, *ns ? "/" : "", NULL);
 }
 
 char *resource_key(const struct schema_kind *k, const char *ns, const char *name)
 {
-    auto_free char *prefix = resource_prefix(k, ns);
-
-    return mem_printf("%s%s", prefix, name);
+    return mem_join("/registry/", place_of(k), "/", k->plural, "/", ns, *ns ? "/" : "", name, NULL);
 }

@@ -241,7 +241,7 @@ int crd_decode(const struct crd_node *root, json_t *obj, struct str raw, enum de
     size_t before = notes->n;
 
     if (c.notes && raw.n)
-        decode_duplicates(obj, raw, c.notes);
+        decode_duplicates(raw, c.notes);
     write_numbers_whole(obj);
     crd_drop_nulls(root, obj);
     if (coerce(&c, root, obj, true, NULL))

@@ -390,34 +390,6 @@ static int struct_value(struct walk *w, const struct field_path *p, const struct
 
 /* ---- duplicate fields ---- */
 
-static size_t count_members(const json_t *v)
-{
-    const char *key;
-    json_t *item;
-    size_t i, n = json_object_size(v);
-
-    json_object_foreach((json_t *)v, key, item) n += count_members(item);
-    json_array_foreach(v, i, item) n += count_members(item);
-    return n;
-}
-
-/* Colons outside of strings: one for each member that was written. */
-static size_t count_colons(struct str raw)
-{
-    size_t n = 0;
-    bool in_string = false;
-
-    for (size_t i = 0; i < raw.n; i++) {
-        if (in_string && raw.p[i] == '\\')
-            i++;
-        else if (raw.p[i] == '"')
-            in_string = !in_string;
-        else if (raw.p[i] == ':' && !in_string)
-            n++;
-    }
-    return n;
-}
-
 struct scan { /* over text that is known to be JSON */
     struct str rest;
     struct decode_notes *notes;
@@ -505,12 +477,11 @@ int decode_strict_error(const struct decode_notes *n, struct err *e)
     return err_set(e, ERR_INVALID, "strict decoding error: %s", buf_cstr(&b));
 }
 
-void decode_duplicates(const json_t *obj, struct str raw, struct decode_notes *notes)
+void decode_duplicates(struct str raw, struct decode_notes *notes)
 {
     struct scan s = { .rest = raw, .notes = notes };
 
-    if (count_colons(raw) != count_members(obj))
-        scan_value(&s, NULL, 0);
+    scan_value(&s, NULL, 0);
 }
 
 int decode_part(const struct schema_type *t, json_t *v, const struct field_path *p,
@@ -530,7 +501,7 @@ int decode_value(const struct schema_type *t, json_t *obj, struct str raw, enum 
     if (!json_is_object(obj))
         return wrong_type(&w, NULL, t, t, obj);
     if (w.notes && raw.n)
-        decode_duplicates(obj, raw, notes);
+        decode_duplicates(raw, notes);
     if (struct_value(&w, NULL, t, obj))
         return e->code;
     if (mode == DECODE_STRICT && notes->n > before)

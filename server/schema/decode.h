@@ -31,10 +31,10 @@ void decode_notes_add(struct decode_notes *n, const char *fmt, ...) PRINTF_FMT(2
 
 /*
  * obj is changed in place. raw is the JSON text it came from, searched for duplicate fields (empty:
- * not searched, e.g. YAML, whose reader refuses them, or a patch's result).
- * ERR_INVALID: a value has the wrong type (e: "json: cannot unmarshal ..."), or DECODE_STRICT found
- * something (e: `strict decoding error: unknown field "spec.foo", ...`). The API answers 400 with
- * decode_bad_request's text. obj may be half cleaned then.
+ * not searched: json_parse_noting saw none, or YAML, whose reader refuses them, or a patch's
+ * result). ERR_INVALID: a value has the wrong type (e: "json: cannot unmarshal ..."), or
+ * DECODE_STRICT found something (e: `strict decoding error: unknown field "spec.foo", ...`). The
+ * API answers 400 with decode_bad_request's text. obj may be half cleaned then.
  */
 MUST_USE int decode_object(const struct schema_kind *k, json_t *obj, struct str raw,
                            enum decode_mode mode, struct decode_notes *notes, struct err *e);

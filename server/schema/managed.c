@@ -13,9 +13,13 @@
 #include "server/schema/managed_list.h"
 
 #include <ctype.h>
+#include <stdalign.h>
+#include <stddef.h>
 
 #define KUBECTL      "kubectl" /* the manager whose applies keep kubectl's annotation up to date */
 #define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
+
+#define ROOM_BYTES 6144 /* most writes need no more */
 
 #define ANNOTATIONS_MAX_BYTES (256 * 1024) /* apimachinery/pkg/api/validation, objectmeta.go */
 
@@ -37,12 +41,16 @@ struct write {
     const struct managed_by *by;
     char api_version[SCHEMA_API_VERSION_MAX];
     struct managed_list list;
+    alignas(max_align_t) char room[ROOM_BYTES]; /* the arena's first */
 };
 
 static void write_init(struct write *w, const struct schema_kind *k, const struct managed_by *by)
 {
-    *w = (struct write){ .a = ARENA_UNBOUNDED, .kind = k, .by = by };
-    w->list.a = &w->a;
+    w->a = ARENA_UNBOUNDED;
+    arena_lend(&w->a, w->room, sizeof w->room);
+    w->kind = k;
+    w->by = by;
+    w->list = (struct managed_list){ .a = &w->a };
     schema_api_version(k, w->api_version);
 }
 

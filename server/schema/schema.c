@@ -25,9 +25,14 @@ static struct str make_key(char out[KEY_MAX], struct str group, struct str versi
 {
     if (group.n + version.n + name.n + 2 >= KEY_MAX)
         return STR("");
-    int n = snprintf(out, KEY_MAX, STR_FMT "/" STR_FMT "%c" STR_FMT, STR_ARG(group),
-                     STR_ARG(version), sign, STR_ARG(name));
-    return str_n(out, (size_t)n);
+    char *p = out;
+
+    p = mempcpy(p, group.p, group.n);
+    *p++ = '/';
+    p = mempcpy(p, version.p, version.n);
+    *p++ = sign;
+    p = mempcpy(p, name.p, name.n);
+    return str_n(out, (size_t)(p - out));
 }
 
 static struct str key_of(char out[KEY_MAX], const struct schema_kind *k, bool by_kind)
@@ -225,7 +230,7 @@ const char *schema_verb_name(unsigned bit_index)
 
 const char *schema_api_version(const struct schema_kind *k, char *out)
 {
-    snprintf(out, SCHEMA_API_VERSION_MAX, "%s%s%s", k->group, k->group[0] ? "/" : "", k->version);
+    str_join(out, SCHEMA_API_VERSION_MAX, k->group, k->group[0] ? "/" : "", k->version, NULL);
     return out;
 }
 
@@ -243,7 +248,7 @@ const char *schema_stored_version(const struct schema_kind *k, char *out)
 
     if (!k->convert)
         return schema_api_version(k, out);
-    snprintf(out, SCHEMA_API_VERSION_MAX, "%s%s%s", group, *group ? "/" : "", k->storage_version);
+    str_join(out, SCHEMA_API_VERSION_MAX, group, *group ? "/" : "", k->storage_version, NULL);
     return out;
 }
 

@@ -96,7 +96,8 @@ static bool is_go_struct(enum schema_shape s)
 
 const json_t *typed_go_field(struct typed_zeros *z, const struct schema_field *f, const json_t *v)
 {
-    const json_t *have = json_object_get(v, f->name);
+    /* of an object that is new, one side of all comparisons is empty */
+    const json_t *have = json_object_size(v) ? json_object_get(v, f->name) : NULL;
 
     if (have)
         return have;
