@@ -140,6 +140,7 @@ struct api_req {
     bool repeats; /* the body has a key twice */
     json_t *opts; /* DeleteOptions */
     struct decode_notes notes;
+    size_t n_read_notes; /* of these, what reading the body gave; the others are of r->obj */
     struct store_obj *old;
     json_t *old_doc;
     json_t *obj;           /* what is written, or was deleted */

@@ -13,6 +13,7 @@
 #include "server/api/claims.h"
 #include "server/api/request.h"
 #include "server/api/write.h"
+#include "server/resource/pod_warnings.h"
 #include "server/resource/service_claims.h"
 #include "server/schema/defaults.h"
 #include "server/schema/validate.h"
@@ -225,6 +226,15 @@ static bool allocate(struct api_req *r, json_t *obj, const json_t *old)
     return r->took;
 }
 
+/* What a client should know of r->obj. */
+static void warn_of(struct api_req *r, const json_t *old)
+{
+    decode_notes_cut(&r->notes, r->n_read_notes); /* of an object that lost a race */
+    if (r->hooks->warn)
+        r->hooks->warn(r->obj, &r->notes);
+    pod_warnings(r->kind, r->obj, old, &r->notes);
+}
+
 /* A client may not choose it: what is left is what upstream writes of an empty one. */
 static void reset_status(const struct api_req *r, json_t *obj)
 {
@@ -302,8 +312,7 @@ static void create_build(struct api_req *r)
             req_invalid(r, r->name, &fe);
         return;
     }
-    if (r->hooks->warn)
-        r->hooks->warn(obj, &r->notes);
+    warn_of(r, NULL);
     free(r->key);
     r->key = resource_key(r->kind, req_ns(r), r->name);
     r->text = encode_stored(r->kind, obj);
@@ -453,8 +462,8 @@ static void update_build(struct api_req *r, json_t *obj_take)
             req_invalid(r, r->name, &fe);
         return;
     }
-    if (!r->sub && r->hooks->warn)
-        r->hooks->warn(obj, &r->notes);
+    if (!r->sub)
+        warn_of(r, r->old_doc);
     managed_settle(obj, r->old_doc);
     r->text = encode_stored(r->kind, obj);
     r->ok_code = 200;

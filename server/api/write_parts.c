@@ -105,6 +105,7 @@ bool write_decode(struct api_req *r, const struct schema_kind *k, json_t *doc, s
         req_status(r, status_new(STATUS_BAD_REQUEST, "%s", text));
         return false;
     }
+    r->n_read_notes = r->notes.n;
     return true;
 }
 

@@ -33,6 +33,12 @@ void decode_notes_deinit(struct decode_notes *n)
     *n = (struct decode_notes){ 0 };
 }
 
+void decode_notes_cut(struct decode_notes *n, size_t to)
+{
+    while (n->n > to)
+        free(n->v[--n->n]);
+}
+
 void decode_notes_add(struct decode_notes *n, const char *fmt, ...)
 {
     va_list ap;

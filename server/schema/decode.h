@@ -28,6 +28,7 @@ struct decode_notes {
 void decode_notes_deinit(struct decode_notes *n);
 /* Past DECODE_NOTES_MAX nothing is added. */
 void decode_notes_add(struct decode_notes *n, const char *fmt, ...) PRINTF_FMT(2, 3);
+void decode_notes_cut(struct decode_notes *n, size_t to); /* forgets the later ones */
 
 /*
  * obj is changed in place. raw is the JSON text it came from, searched for duplicate fields (empty:

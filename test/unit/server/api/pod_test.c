@@ -122,6 +122,22 @@ static void a_claims_sources_say_the_same(void **state)
            201, "spec.dataSourceRef.name", "a");
 }
 
+static void what_is_hardly_meant_is_told(void **state)
+{
+    auto_answer made = make("odd", ",'terminationGracePeriodSeconds':-1");
+    auto_answer labelled = call("PATCH", PODS "/odd", "{'metadata':{'labels':{'a':'b'}}}");
+    auto_answer fine = make("even", "");
+
+    (void)state;
+    assert_int_equal(made.code, 201);
+    assert_string_equal(made.warning,
+                        "299 - \"spec.terminationGracePeriodSeconds: must be >= 0; negative values "
+                        "are invalid and will be treated as 1\"");
+    assert_int_equal(labelled.code, 200);
+    assert_string_equal(labelled.warning, "");
+    assert_string_equal(fine.warning, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +146,7 @@ int main(void)
         cmocka_unit_test(ephemeral_containers_come_by_their_subresource),
         cmocka_unit_test(a_status_has_both_forms_of_an_address),
         cmocka_unit_test(a_claims_sources_say_the_same),
+        cmocka_unit_test(what_is_hardly_meant_is_told),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
