@@ -2,12 +2,12 @@
 
 HOSTCC ?= cc
 
-# ---- the API schema: tables from server/schema/*.kube --------------------------------------------
+# ---- the API schema: tables from server/schema/*.kube, descriptions from server/schema/text ------
 
-schema_kube := $(sort $(wildcard server/schema/*.kube))
+schema_kube := $(sort $(wildcard server/schema/*.kube)) $(sort $(wildcard server/schema/text/*.txt))
 
 $(BUILD)/host/schemac: $(wildcard tools/schemac*.c) tools/schemac.h
-	$(call say,HOSTCC,$@)mkdir -p $(@D) && $(HOSTCC) -std=gnu17 -D_GNU_SOURCE -I. -O1 -Wall -Wextra -o $@ $(filter %.c,$^)
+	$(call say,HOSTCC,$@)mkdir -p $(@D) && $(HOSTCC) -std=gnu17 -D_GNU_SOURCE -I. -O1 -Wall -Wextra -o $@ $(filter %.c,$^) -lz
 
 $(BUILD)/gen/schema_tables.c: $(BUILD)/host/schemac $(schema_kube)
 	$(call say,SCHEMA,$@)mkdir -p $(@D) && $(BUILD)/host/schemac $@ $(schema_kube)

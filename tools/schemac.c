@@ -1,12 +1,12 @@
 /*
  * schemac: compiles server/schema/<group>.kube into the constant tables of server/schema/schema.h.
  *
- *     schemac OUT.c FILE.kube...
+ *     schemac OUT.c FILE.kube... FILE.txt...
  *
- * The language is described at the top of server/schema/meta.kube. Three passes: read every file
- * into blocks; resolve type names and flatten embedded types; print. Errors read "file:line: what",
- * all of them are shown, and nothing is written then. It runs on the build machine and uses libc
- * only.
+ * The languages are described at the top of server/schema/meta.kube and text/meta.txt. Three
+ * passes: read every file into blocks; resolve type names, flatten embedded types and give each
+ * type and field its description; print. Errors read "file:line: what", all of them are shown, and
+ * nothing is written then. It runs on the build machine and uses libc and zlib only.
  */
 #include "tools/schemac.h"
 
@@ -109,6 +109,8 @@ static void put_types(const struct compiler *c, FILE *o)
         fprintf(o, "    { .name = \"%s\", .type = &T[%d], .flags = %s%s, .number = %u", f->name,
                 f->type, f->flags ? f->flags : "0",
                 f->granular ? "" : atomic_flag(&c->types[f->type]), f->number);
+        if (f->text_number)
+            fprintf(o, ", .text = %u", f->text_number);
         if (f->list_type)
             fprintf(o, ", .list_type = %s", f->list_type);
         if (f->format)
@@ -128,7 +130,8 @@ static void put_types(const struct compiler *c, FILE *o)
     fputs("};\n", o);
     for (size_t i = 0; i < c->n_types; i++)
         if (c->types[i].item >= 0)
-            fprintf(o, "static const struct schema_field I%zu = { .type = &T[%d], .flags = 0%s };\n",
+            fprintf(o,
+                    "static const struct schema_field I%zu = { .type = &T[%d], .flags = 0%s };\n",
                     i, c->types[i].item, atomic_flag(&c->types[c->types[i].item]));
     for (size_t i = 0; i < c->n_types; i++)
         put_numbers(c, i, o, true);
@@ -138,6 +141,8 @@ static void put_types(const struct compiler *c, FILE *o)
         bool named = t->item < 0 && t->gv[0];
         fprintf(o, "    { .name = \"%s\", .group_version = \"%s\", .shape = %s",
                 named ? t->name : "", t->gv, t->shape);
+        if (t->text_number)
+            fprintf(o, ", .text = %u", t->text_number);
         if (t->item >= 0)
             fprintf(o, ", .item = &I%zu", i);
         if (t->n_flat)
@@ -239,17 +244,26 @@ static int compile(const struct source *s, size_t n, FILE *out, FILE *errors)
     for (const struct word *w = schemac_base_types; w->word; w++)
         *PUSH(&c, c.types, c.n_types) =
             (struct type){ .name = w->word, .gv = "", .shape = w->c, .item = -1 };
-    for (size_t i = 0; i < n; i++)
-        schemac_read(&c, s[i].file, s[i].text);
+    for (size_t i = 0; i < n; i++) {
+        const char *dot = strrchr(s[i].file, '.');
+        if (dot && strcmp(dot, ".txt") == 0)
+            schemac_describe_read(&c, s[i].file, s[i].text);
+        else
+            schemac_read(&c, s[i].file, s[i].text);
+    }
     if (!c.n_errors)
         schemac_resolve(&c);
+    if (!c.n_errors)
+        schemac_describe(&c);
     if (!c.n_errors) {
         fputs("/* Made by tools/schemac from the .kube files of server/schema: change those "
               "instead. */\n"
               "#include \"server/schema/convert.h\"\n"
               "#include \"server/schema/tables.h\"\n\n",
               out);
+        schemac_describe_number(&c);
         put_types(&c, out);
+        schemac_describe_put(&c, out);
         put_kinds(&c, out);
     } else if (c.n_errors > ERRORS_MAX) {
         fprintf(errors, "and %u more errors\n", c.n_errors - ERRORS_MAX);
@@ -275,7 +289,7 @@ static char *read_file(const char *path)
 int main(int argc, char **argv)
 {
     if (argc < 3) {
-        fputs("usage: schemac OUT.c FILE.kube...\n", stderr);
+        fputs("usage: schemac OUT.c FILE.kube... FILE.txt...\n", stderr);
         return 2;
     }
     size_t n = (size_t)argc - 2;

@@ -1,8 +1,8 @@
 #pragma once
 /*
  * schemac's inside: what was read from the .kube files (schemac_read.c), how names become indices
- * (schemac_resolve.c); schemac.c writes the tables. A run's memory is freed as a whole by
- * schemac_free.
+ * (schemac_resolve.c), what describes them (schemac_describe.c); schemac.c writes the tables. A
+ * run's memory is freed as a whole by schemac_free.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +29,8 @@ struct field {
     const char *list_type, *format, *merge_key, *deflt;
     const char **keys;
     int type; /* index into types, after resolve */
+    const char *text;
+    unsigned text_number;
 };
 
 struct group {
@@ -49,6 +51,9 @@ struct type {
     const char **variants;
     int item; /* type index of the items, -1 */
     size_t first_flat, n_flat;
+    const struct about *about;
+    const char *text;
+    unsigned text_number;
 };
 
 struct sub {
@@ -87,6 +92,10 @@ struct compiler {
     size_t n_kinds;
     struct field *flat; /* every struct's fields with embedded ones, sorted by name */
     size_t n_flat;
+    struct about *abouts; /* what the .txt files say */
+    size_t n_abouts;
+    const char **texts; /* by number, from 1: without those that are there already */
+    size_t n_texts;
 };
 
 struct word { /* a word of the language and what it is in C */
@@ -109,3 +118,14 @@ void schemac_free(struct compiler *c);
 /* source is changed. */
 void schemac_read(struct compiler *c, const char *file, char *source);
 void schemac_resolve(struct compiler *c);
+/* A type's index, -1: there is none. find_in looks in one group only, "" has the base types;
+ * find_type where a name in a file of g may lie. */
+int schemac_find_in(const struct compiler *c, const char *gv, const char *name);
+int schemac_find_type(const struct compiler *c, const struct group *g, const char *name);
+
+/* Descriptions: read a .txt file (source is changed); after schemac_resolve, give each type and
+ * field its own and complain of those that have none; number them; print them, packed. */
+void schemac_describe_read(struct compiler *c, const char *file, char *source);
+void schemac_describe(struct compiler *c);
+void schemac_describe_number(struct compiler *c);
+void schemac_describe_put(struct compiler *c, FILE *out);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int find_in(const struct compiler *c, const char *gv, const char *name)
+int schemac_find_in(const struct compiler *c, const char *gv, const char *name)
 {
     for (size_t i = 0; i < c->n_types; i++)
         if (strcmp(c->types[i].gv, gv) == 0 && strcmp(c->types[i].name, name) == 0)
@@ -12,15 +12,15 @@ static int find_in(const struct compiler *c, const char *gv, const char *name)
     return -1;
 }
 
-static int find_type(struct compiler *c, const struct group *g, const char *name)
+int schemac_find_type(const struct compiler *c, const struct group *g, const char *name)
 {
-    int i = find_in(c, "", name); /* base types and anonymous ones */
+    int i = schemac_find_in(c, "", name); /* base types and anonymous ones */
 
     if (i < 0)
-        i = find_in(c, g->gv, name);
+        i = schemac_find_in(c, g->gv, name);
     for (size_t u = 0; i < 0 && u < g->n_uses; u++)
-        i = find_in(c, g->uses[u], name);
-    return i < 0 ? find_in(c, "meta/v1", name) : i;
+        i = schemac_find_in(c, g->uses[u], name);
+    return i < 0 ? schemac_find_in(c, "meta/v1", name) : i;
 }
 
 /* A type's index for "T", "[T]" or "{T}"; -1 with an error said. */
@@ -38,7 +38,7 @@ static int resolve_text(struct compiler *c, struct where at, const struct group 
         if (item < 0)
             return -1;
         const char *key = schemac_text(c, "%c%d%c", s[0], item, close);
-        int have = find_in(c, "", key);
+        int have = schemac_find_in(c, "", key);
         if (have >= 0)
             return have;
         struct type *t = PUSH(c, c->types, c->n_types);
@@ -49,7 +49,7 @@ static int resolve_text(struct compiler *c, struct where at, const struct group 
                             .item = item };
         return (int)c->n_types - 1;
     }
-    int i = find_type(c, g, s);
+    int i = schemac_find_type(c, g, s);
     if (i < 0)
         schemac_complain(c, at, "unknown type \"%s\"", s);
     return i;
@@ -156,7 +156,7 @@ void schemac_resolve(struct compiler *c)
     }
     for (size_t i = 0; i < c->n_kinds; i++) {
         struct kind *k = &c->kinds[i];
-        k->type = find_in(c, k->group->gv, k->kind);
+        k->type = schemac_find_in(c, k->group->gv, k->kind);
         if (k->type < 0 || !shape_is(c, k->type, "SCHEMA_STRUCT"))
             schemac_complain(c, k->at, "kind %s has no object or type of that name", k->kind);
     }

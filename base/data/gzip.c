@@ -69,3 +69,32 @@ int gzip_add(struct gzip *z, struct str piece, bool last, struct buf *out)
     } while (piece.n);
     return 0;
 }
+
+int gzip_unpack(struct str packed, struct buf *out, struct err *e)
+{
+    z_stream z = { .zalloc = take, .zfree = give };
+    int rc;
+
+    if (packed.n > INPUT_MAX)
+        return err_set(e, ERR_LIMIT, "unpack gzip: more than %u bytes", INPUT_MAX);
+    rc = inflateInit2(&z, GZIP_WINDOW);
+    assert(rc == Z_OK); /* as above */
+    z.next_in = (Bytef *)packed.p;
+    z.avail_in = (uInt)packed.n;
+    do {
+        size_t room = MIN(out->max - out->n, (size_t)ROOM_BYTES); /* none: the end may still come */
+        if (buf_reserve(out, room))
+            break;
+        z.next_out = (Bytef *)out->p + out->n;
+        z.avail_out = (uInt)room;
+        rc = inflate(&z, Z_NO_FLUSH);
+        out->n += room - z.avail_out;
+        out->p[out->n] = '\0';
+    } while (rc == Z_OK);
+    inflateEnd(&z);
+    if (rc != Z_STREAM_END && out->n == out->max)
+        return err_set(e, ERR_LIMIT, "unpack gzip: more than %zu bytes come out", out->max);
+    if (rc != Z_STREAM_END || z.avail_in)
+        return err_set(e, ERR_INVALID, "unpack gzip: not one whole stream");
+    return 0;
+}

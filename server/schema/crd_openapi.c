@@ -55,21 +55,14 @@ static void to_v2(json_t *s)
         to_v2(additional);
 }
 
-json_t *crd_openapi_schema(const struct crd_version *v, json_t *metadata_take, bool v2)
+json_t *crd_openapi_schema(const struct crd_version *v, json_t *head, bool v2)
 {
-    static const char *const texts[] = {
-        "apiVersion",
-        "APIVersion defines the versioned schema of this representation of an object.",
-        "kind",
-        "Kind is a string value representing the REST resource this object represents.",
-    };
     json_t *s = json_deep_copy(v->schema), *properties;
     bool open = flag(s, "x-kubernetes-preserve-unknown-fields");
 
     if (v2)
         to_v2(s);
     if (v2 && open) { /* kubectl would take the few fields named for all there are */
-        json_decref(metadata_take);
         json_decref(s);
         return json_pack("{s:s}", "type", "object");
     }
@@ -78,9 +71,6 @@ json_t *crd_openapi_schema(const struct crd_version *v, json_t *metadata_take, b
         properties = json_object();
         json_object_set_new(s, "properties", properties);
     }
-    for (size_t i = 0; i < 4; i += 2)
-        json_object_set_new(properties, texts[i],
-                            json_pack("{s:s, s:s}", "description", texts[i + 1], "type", "string"));
-    json_object_set_new(properties, "metadata", metadata_take);
+    json_object_update(properties, head);
     return s;
 }

@@ -69,12 +69,19 @@ static const char *patch_strategy(unsigned flags)
     return merge && retain ? "merge,retainKeys" : merge ? "merge" : retain ? "retainKeys" : NULL;
 }
 
+static void describe(const struct openapi_writer *w, json_t *s, unsigned text)
+{
+    if (text)
+        json_object_set_new(s, "description", json_string(texts_get(w->texts, text)));
+}
+
 static json_t *field_schema(struct openapi_writer *w, const struct schema_field *f)
 {
     static const char *const list_types[] = { "atomic", "set", "map" };
     json_t *s = openapi_schema_of(w, f->type), *extra = json_object();
     const char *strategy = patch_strategy(f->flags);
 
+    describe(w, extra, f->text);
     if (f->type->shape == SCHEMA_LIST)
         json_object_set_new(extra, "x-kubernetes-list-type", json_string(list_types[f->list_type]));
     else if (f->flags & SCHEMA_ATOMIC)
@@ -102,6 +109,7 @@ static json_t *struct_schema(struct openapi_writer *w, const struct schema_type 
     json_t *properties = json_object(), *required = json_array();
     json_t *s = json_pack("{s:s}", "type", "object");
 
+    describe(w, s, t->text);
     for (size_t i = 0; i < t->n_fields; i++) {
         json_object_set_new(properties, t->fields[i].name, field_schema(w, &t->fields[i]));
         /* what is only refused when empty is optional upstream */
@@ -124,7 +132,7 @@ static json_t *scalar(const char *type, const char *format)
 }
 
 /* Types with a form of their own that upstream gives a name; tools show it. */
-static json_t *named_scalar(struct openapi_writer *w, enum schema_shape shape)
+static json_t *named_scalar(struct openapi_writer *w, const struct schema_type *t)
 {
     static const struct {
         enum schema_shape shape;
@@ -144,12 +152,14 @@ static json_t *named_scalar(struct openapi_writer *w, enum schema_shape shape)
     char name[OPENAPI_NAME_MAX];
     size_t i = 0;
 
-    while (rows[i].shape != shape)
+    while (rows[i].shape != t->shape)
         i++;
     snprintf(name, sizeof name, "io.k8s.apimachinery.pkg.%s", rows[i].name);
-    if (!json_object_get(w->schemas, name))
-        json_object_set_new(w->schemas, name,
-                            json_from(w->v2 || !rows[i].v3 ? rows[i].v2 : rows[i].v3));
+    if (!json_object_get(w->schemas, name)) {
+        json_t *s = json_from(w->v2 || !rows[i].v3 ? rows[i].v2 : rows[i].v3);
+        describe(w, s, t->text);
+        json_object_set_new(w->schemas, name, s);
+    }
     return openapi_ref(w, name);
 }
 
@@ -180,7 +190,7 @@ json_t *openapi_schema_of(struct openapi_writer *w, const struct schema_type *t)
     case SCHEMA_INT_OR_STRING:
     case SCHEMA_TIME:
     case SCHEMA_MICROTIME:
-        return named_scalar(w, t->shape);
+        return named_scalar(w, t);
     case SCHEMA_ANY: /* kubectl's templates fail over an empty schema */
         return json_pack("{s:b}", "x-kubernetes-preserve-unknown-fields", 1);
     case SCHEMA_OBJECT:
@@ -211,17 +221,34 @@ json_t *openapi_gvk(const struct schema_kind *k, const char *suffix)
                      json_sprintf("%s%s", k->kind, suffix));
 }
 
+/* A list of the objects whose schema has that name; head: what every object has. */
+static json_t *list_schema(struct openapi_writer *w, const struct schema_kind *k, const char *name,
+                           json_t *head)
+{
+    const struct schema_type *list_meta = schema_builtin_type("meta/v1", "ListMeta");
+    const struct schema_field meta = { .name = "metadata",
+                                       .type = list_meta,
+                                       .text = list_meta->text };
+
+    return json_pack(
+        "{s:s, s:o, s:[s], s:{s:O, s:O, s:o, s:{s:s, s:s, s:o}}, s:[o]}", "type", "object",
+        "description", json_sprintf("A list of %s objects.", k->kind), "required", "items",
+        "properties", "apiVersion", json_object_get(head, "apiVersion"), "kind",
+        json_object_get(head, "kind"), "metadata", field_schema(w, &meta), "items", "description",
+        "The objects, ordered by namespace and name.", "type", "array", "items",
+        openapi_ref(w, name), "x-kubernetes-group-version-kind", openapi_gvk(k, "List"));
+}
+
 static void add_kind(struct openapi_writer *w, const struct schema_kind *k)
 {
     char name[OPENAPI_NAME_MAX], list_name[OPENAPI_NAME_MAX];
-    const struct schema_type *list_meta = schema_builtin_type("meta/v1", "ListMeta");
-    json_t *list, *meta;
+    json_auto_t *bare = struct_schema(w, schema_builtin_type("meta/v1", "PartialObjectMetadata"));
+    json_t *head = json_object_get(bare, "properties");
 
     openapi_kind_name(name, k, "");
     openapi_kind_name(list_name, k, "List");
     if (k->custom) {
-        meta = openapi_schema_of(w, schema_builtin_type("meta/v1", "ObjectMeta"));
-        json_object_set_new(w->schemas, name, crd_openapi_schema(k->custom, meta, w->v2));
+        json_object_set_new(w->schemas, name, crd_openapi_schema(k->custom, head, w->v2));
     } else {
         json_decref(openapi_schema_of(w, k->type)); /* it is among the schemas now */
     }
@@ -229,18 +256,16 @@ static void add_kind(struct openapi_writer *w, const struct schema_kind *k)
                         json_pack("[o]", openapi_gvk(k, "")));
     if (!(k->verbs & SCHEMA_LIST_VERB))
         return;
-    list = json_pack("{s:s, s:[s], s:{s:o, s:o, s:o, s:{s:s, s:o}}, s:[o]}", "type", "object",
-                     "required", "items", "properties", "apiVersion", scalar("string", NULL),
-                     "kind", scalar("string", NULL), "metadata", openapi_schema_of(w, list_meta),
-                     "items", "type", "array", "items", openapi_ref(w, name),
-                     "x-kubernetes-group-version-kind", openapi_gvk(k, "List"));
-    json_object_set_new(w->schemas, list_name, list);
+    json_object_set_new(w->schemas, list_name, list_schema(w, k, name, head));
 }
 
 json_t *openapi_v3(const struct schema *s, struct str group, struct str version,
                    const char *git_version)
 {
-    struct openapi_writer w = { .ref = "#/components/schemas/", .schemas = json_object() };
+    AUTO(texts) struct texts *texts = texts_new();
+    struct openapi_writer w = { .ref = "#/components/schemas/",
+                                .schemas = json_object(),
+                                .texts = texts };
     json_t *paths = json_object();
     size_t n;
     const struct schema_kind *const *k = schema_kinds(s, &n);
@@ -258,7 +283,10 @@ json_t *openapi_v3(const struct schema *s, struct str group, struct str version,
 
 json_t *openapi_v2(const struct schema *s, const char *git_version)
 {
-    struct openapi_writer w = { .ref = "#/definitions/", .v2 = true, .schemas = json_object() };
+    AUTO(texts) struct texts *texts = texts_new();
+    struct openapi_writer w = {
+        .ref = "#/definitions/", .v2 = true, .schemas = json_object(), .texts = texts
+    };
     json_t *paths = json_object();
     size_t n;
     const struct schema_kind *const *k = schema_kinds(s, &n);

@@ -1,6 +1,7 @@
 #pragma once
 /* Openapi's inside: what the files openapi*.c share. */
 #include "server/schema/openapi.h"
+#include "server/schema/texts.h"
 
 enum { OPENAPI_NAME_MAX = 512 };
 
@@ -8,6 +9,7 @@ struct openapi_writer {
     const char *ref; /* what stands in front of a name in "$ref" */
     bool v2;
     json_t *schemas; /* by name; also what has been seen */
+    const struct texts *texts;
 };
 
 /* "io.k8s.api.core.v1.PodList", "com.example.v1.Toy": upstream's names, for clients keep them. */

@@ -28,6 +28,7 @@ enum { /* the one field of a wrapper message: Definitions, Properties, TypeItem,
 enum { /* message Schema */
        SCHEMA_PB_REF = 1,
        SCHEMA_PB_FORMAT = 2,
+       SCHEMA_PB_DESCRIPTION = 4,
        SCHEMA_PB_REQUIRED = 19,
        SCHEMA_PB_ADDITIONAL = 21,
        SCHEMA_PB_TYPE = 22,
@@ -102,7 +103,8 @@ static int schema(struct buf *b, const json_t *s)
     size_t i;
 
     if (text(b, SCHEMA_PB_REF, json_object_get(s, "$ref")) ||
-        text(b, SCHEMA_PB_FORMAT, json_object_get(s, "format")))
+        text(b, SCHEMA_PB_FORMAT, json_object_get(s, "format")) ||
+        text(b, SCHEMA_PB_DESCRIPTION, json_object_get(s, "description")))
         return ERR_LIMIT;
     json_array_foreach(json_object_get(s, "required"), i, v)
     {

@@ -76,6 +76,7 @@ struct schema_field {
     uint8_t list_type; /* enum schema_list_type, for lists */
     uint8_t format;    /* enum schema_format, of the value or of a list's items */
     uint16_t number;   /* protobuf; 0: not on that wire */
+    uint16_t text;     /* what OpenAPI says of it, see texts.h; 0: nothing */
     uint16_t embed[2]; /* numbers of the messages it lies in on the protobuf wire (Go embedding);
                           0: none */
     const char *merge_key;        /* strategic merge patch; NULL */
@@ -92,6 +93,7 @@ struct schema_type {
     const struct schema_field *fields; /* STRUCT: sorted by name */
     uint16_t n_fields;
     uint16_t n_by_number;
+    uint16_t text;             /* like a field's */
     const uint16_t *by_number; /* STRUCT: the fields on the protobuf wire, in its order */
     const char *const
         *variants;         /* STRING: the allowed values, sorted, NULL-terminated; NULL: any */

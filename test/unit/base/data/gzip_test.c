@@ -90,12 +90,44 @@ static void a_full_buffer_is_an_error(void **state)
     assert_int_equal(gzip_add(z, str_n(text, TEXT_BYTES), true, &out), ERR_LIMIT);
 }
 
+static void what_was_packed_unpacks(void **state)
+{
+    AUTO(gzip) struct gzip *z = gzip_new();
+    auto_buf packed = BUF(2 * TEXT_BYTES), exact = BUF(TEXT_BYTES), less = BUF(TEXT_BYTES - 1);
+    struct err e = { 0 };
+
+    (void)state;
+    assert_int_equal(gzip_add(z, str_n(text, TEXT_BYTES), true, &packed), 0);
+    assert_int_equal(gzip_unpack(buf_str(&packed), &exact, &e), 0);
+    assert_int_equal(exact.n, TEXT_BYTES);
+    assert_memory_equal(exact.p, text, TEXT_BYTES);
+    assert_int_equal(gzip_unpack(buf_str(&packed), &less, &e), ERR_LIMIT);
+}
+
+static void what_is_no_whole_stream_is_refused(void **state)
+{
+    AUTO(gzip) struct gzip *z = gzip_new();
+    auto_buf packed = BUF(2 * TEXT_BYTES);
+    struct err e = { 0 };
+
+    (void)state;
+    assert_int_equal(gzip_add(z, str_n(text, 5000), true, &packed), 0);
+    size_t whole = packed.n;
+    assert_int_equal(buf_addc(&packed, 'x'), 0);
+    for (size_t n = 0; n <= whole + 1; n++) {
+        auto_buf out = BUF(TEXT_BYTES);
+        assert_int_equal(gzip_unpack(str_n(packed.p, n), &out, &e), n == whole ? 0 : ERR_INVALID);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_of_any_size_unpack_to_the_same),
         cmocka_unit_test(nothing_is_a_stream_too),
         cmocka_unit_test(a_full_buffer_is_an_error),
+        cmocka_unit_test(what_was_packed_unpacks),
+        cmocka_unit_test(what_is_no_whole_stream_is_refused),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

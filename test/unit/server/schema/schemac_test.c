@@ -11,6 +11,7 @@ int schemac_main(int argc, char **argv);
 #undef main
 #include "tools/schemac_read.c"
 #include "tools/schemac_resolve.c"
+#include "tools/schemac_describe.c"
 
 #define HEAD "group core/v1\ntype ObjectMeta\n    name 1 string\n"
 
@@ -64,6 +65,84 @@ static const struct {
       NULL },
 };
 
+#define LONG_TEXT                                                                                  \
+    "The quick brown fox jumps over the lazy dog, and then it does so again and once more after "  \
+    "that, until the dog is no longer lazy, the fox no longer quick and the line of text that "    \
+    "tells of all this has become so long that nobody wants to read it to its end, which is what " \
+    "the limit is about, after all is said."
+#define TABLE                                                                                      \
+    "group meta/v1\n"                                                                              \
+    "object PartialObjectMetadata\n"                                                               \
+    "type ObjectMeta\n    name 1 string\n"                                                         \
+    "group core/v1\n"                                                                              \
+    "enum E A B\n"                                                                                 \
+    "type Inner\n    a 1 E\n    b 2 string\n"                                                      \
+    "type Outer\n    + 1 Inner\n    c 2 [Inner]\n"                                                 \
+    "object Pod\n    spec 2 Outer\n"
+#define META                                                                                       \
+    "group meta/v1\n"                                                                              \
+    "quantity: An amount.\n"                                                                       \
+    "PartialObjectMetadata: Any object.\n"                                                         \
+    "    apiVersion: Its version.\n    kind: Its kind.\n    metadata: All the rest.\n"             \
+    "ObjectMeta: What all have.\n    name: What it is called.\n"
+#define CORE                                                                                       \
+    META "group core/v1\n"                                                                         \
+         "Inner: What lies inside.\n    a: The first.\n    b: The second.\n"                       \
+         "Pod: A group of containers.\n    spec: What is wanted.\n"
+
+static const struct {
+    const char *texts;
+    const char *error; /* of the file x.txt, beside the table x.kube; NULL: compiles */
+} description_rows[] = {
+    { CORE "Outer: What lies\n        outside.\n    c: A list.\n# the end\n", NULL },
+    { CORE "Outer: Text.\n    like Inner\n    c: A list.\n    b: Another.\n", NULL },
+    { CORE "Outer: Text.\n    c: A list.\n    like meta/v1.ObjectMeta\n", NULL },
+    { CORE, "x.kube:10: type Outer has no description\n" },
+    { CORE "Outer: Text.\n", "x.kube:12: field Outer.c has no description\n" },
+    { "Inner: Text.\n", "x.txt:1: \"Inner: Text.\" before the first group\n" },
+    { "group core/v1\n    a: Text.\n", "x.txt:2: an indented line outside of a type\n" },
+    { "group core/v1\nInner\n", "x.txt:2: want: TYPE: TEXT\n" },
+    { CORE "Outer: Text.\n    c: A list.\n    a b: Text.\n", "x.txt:17: want: FIELD: TEXT\n" },
+    { CORE "Outer: Text.\n    c: A list.\n    z: Text.\n", "x.txt:17: Outer has no field z\n" },
+    { CORE "Outer: Text.\n    c: A list.\nNone: Text.\n",
+      "x.txt:17: core/v1 has no type None with fields\n" },
+    { CORE "Outer: Text.\n    c: A list.\nE: Text.\n",
+      "x.txt:17: core/v1 has no type E with fields\n" },
+    { CORE "Outer: Text.\n    c: A list.\n    c: A list.\n",
+      "x.txt:17: Outer.c is described already, in line 16\n" },
+    { CORE "Outer: Text.\n    c: A list.\nOuter: Text.\n",
+      "x.txt:17: Outer is described already, in x.txt:15\n" },
+    { CORE "Outer: Text.\n    c: A list.\n    like None\n",
+      "x.txt:15: Outer is like None, which is no type\n" },
+    { CORE "Outer: Text\n    c: A list.\n", "x.txt:15: Outer: does not end with a period\n" },
+    { CORE "Outer: Text.\n    c:\n", "x.txt:16: c: does not end with a period\n" },
+    { CORE "Outer: Text.\n    c: C.\n", "x.txt:16: c: says no more than its name\n" },
+    { CORE "Outer: Text.\n    c: A\tlist.\n", "x.txt:16: c: a byte that is no printable ASCII\n" },
+    { CORE "Outer: Text.\n    c: " LONG_TEXT "\n",
+      "x.txt:16: c: 310 characters, the most are 300\n" },
+};
+
+static void each_type_and_field_needs_a_fair_description(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof description_rows / sizeof description_rows[0]; i++) {
+        char *table = strdup(TABLE), *texts = strdup(description_rows[i].texts), *said = NULL;
+        char *printed = NULL;
+        size_t said_n, printed_n;
+        FILE *errors = open_memstream(&said, &said_n), *out = open_memstream(&printed, &printed_n);
+        const struct source s[] = { { "x.kube", table }, { "x.txt", texts } };
+        int r = compile(s, 2, out, errors);
+        fclose(out);
+        fclose(errors);
+        assert_string_equal(said, description_rows[i].error ? description_rows[i].error : "");
+        assert_int_equal(r, description_rows[i].error != NULL);
+        free(table);
+        free(texts);
+        free(said);
+        free(printed);
+    }
+}
+
 static void errors_name_file_and_line(void **state)
 {
     (void)state;
@@ -106,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(errors_name_file_and_line),
+        cmocka_unit_test(each_type_and_field_needs_a_fair_description),
         cmocka_unit_test(a_bad_file_leaves_the_output_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
