@@ -220,14 +220,6 @@ static void check_likes(struct compiler *c, const struct about *a)
             schemac_complain(c, a->at, "%s is like %s, which is no type", a->name, a->likes[i]);
 }
 
-static bool described(const struct compiler *c, const char *gv)
-{
-    for (size_t i = 0; i < c->n_abouts; i++)
-        if (strcmp(c->abouts[i].gv, gv) == 0)
-            return true;
-    return false;
-}
-
 void schemac_describe(struct compiler *c)
 {
     if (!c->n_abouts)
@@ -238,7 +230,7 @@ void schemac_describe(struct compiler *c)
         check_likes(c, &c->abouts[i]);
     for (size_t i = 0; i < c->n_types; i++) {
         const struct type *t = &c->types[i];
-        if (!t->gv[0] || t->variants || !described(c, t->gv))
+        if (!t->gv[0] || t->variants)
             continue;
         if (!t->about)
             schemac_complain(c, t->at, "type %s has no description", t->name);
