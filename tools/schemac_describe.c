@@ -220,6 +220,20 @@ static void check_likes(struct compiler *c, const struct about *a)
             schemac_complain(c, a->at, "%s is like %s, which is no type", a->name, a->likes[i]);
 }
 
+/* A field's text, which kubectl shows before that of its type (or of its items' type). */
+static void check_field_text(struct compiler *c, const struct type *t, const struct field *f)
+{
+    const struct type *of = &c->types[f->type];
+
+    while (of->item >= 0)
+        of = &c->types[of->item];
+    if (!f->text)
+        schemac_complain(c, f->at, "field %s.%s has no description", t->name, f->name);
+    else if (of->text && strcmp(f->text, of->text) == 0)
+        schemac_complain(c, f->at, "the description of %s.%s is that of its type", t->name,
+                         f->name);
+}
+
 void schemac_describe(struct compiler *c)
 {
     if (!c->n_abouts)
@@ -237,8 +251,7 @@ void schemac_describe(struct compiler *c)
         for (size_t j = 0; t->about && j < t->n_flat; j++) {
             struct field *f = &c->flat[t->first_flat + j];
             f->text = text_of(c, t, f->name, 0);
-            if (!f->text)
-                schemac_complain(c, f->at, "field %s.%s has no description", t->name, f->name);
+            check_field_text(c, t, f);
         }
     }
 }

@@ -75,6 +75,16 @@ static void describe(const struct openapi_writer *w, json_t *s, unsigned text)
         json_object_set_new(s, "description", json_string(texts_get(w->texts, text)));
 }
 
+/* s with what extra says beside it. v3 lets nothing stand beside "$ref". */
+static json_t *beside(const struct openapi_writer *w, json_t *s_take, json_t *extra_take)
+{
+    if (json_object_get(s_take, "$ref") && json_object_size(extra_take) && !w->v2)
+        s_take = json_pack("{s:[o]}", "allOf", s_take);
+    json_object_update(s_take, extra_take);
+    json_decref(extra_take);
+    return s_take;
+}
+
 static json_t *field_schema(struct openapi_writer *w, const struct schema_field *f)
 {
     static const char *const list_types[] = { "atomic", "set", "map" };
@@ -96,12 +106,7 @@ static json_t *field_schema(struct openapi_writer *w, const struct schema_field 
         json_object_set_new(extra, "enum", list_of_texts(f->variants));
     if (f->deflt && !w->v2)
         json_object_set_new(extra, "default", json_from(f->deflt));
-    /* v3 lets nothing stand beside "$ref" */
-    if (json_object_get(s, "$ref") && json_object_size(extra) && !w->v2)
-        s = json_pack("{s:[o]}", "allOf", s);
-    json_object_update(s, extra);
-    json_decref(extra);
-    return s;
+    return beside(w, s, extra);
 }
 
 static json_t *struct_schema(struct openapi_writer *w, const struct schema_type *t)
@@ -225,16 +230,16 @@ json_t *openapi_gvk(const struct schema_kind *k, const char *suffix)
 static json_t *list_schema(struct openapi_writer *w, const struct schema_kind *k, const char *name,
                            json_t *head)
 {
-    const struct schema_type *list_meta = schema_builtin_type("meta/v1", "ListMeta");
-    const struct schema_field meta = { .name = "metadata",
-                                       .type = list_meta,
-                                       .text = list_meta->text };
+    json_t *meta =
+        beside(w, openapi_schema_of(w, schema_builtin_type("meta/v1", "ListMeta")),
+               json_pack("{s:s}", "description",
+                         "Version of the list and, for a page, where the next one begins."));
 
     return json_pack(
         "{s:s, s:o, s:[s], s:{s:O, s:O, s:o, s:{s:s, s:s, s:o}}, s:[o]}", "type", "object",
         "description", json_sprintf("A list of %s objects.", k->kind), "required", "items",
         "properties", "apiVersion", json_object_get(head, "apiVersion"), "kind",
-        json_object_get(head, "kind"), "metadata", field_schema(w, &meta), "items", "description",
+        json_object_get(head, "kind"), "metadata", meta, "items", "description",
         "The objects, ordered by namespace and name.", "type", "array", "items",
         openapi_ref(w, name), "x-kubernetes-group-version-kind", openapi_gvk(k, "List"));
 }

@@ -99,6 +99,8 @@ static const struct {
     { CORE "Outer: Text.\n    c: A list.\n    like meta/v1.ObjectMeta\n", NULL },
     { CORE, "x.kube:10: type Outer has no description\n" },
     { CORE "Outer: Text.\n", "x.kube:12: field Outer.c has no description\n" },
+    { CORE "Outer: Text.\n    c: What lies inside.\n",
+      "x.kube:12: the description of Outer.c is that of its type\n" },
     { "Inner: Text.\n", "x.txt:1: \"Inner: Text.\" before the first group\n" },
     { "group core/v1\n    a: Text.\n", "x.txt:2: an indented line outside of a type\n" },
     { "group core/v1\nInner\n", "x.txt:2: want: TYPE: TEXT\n" },

@@ -316,6 +316,64 @@ static void openapi_describes_every_version(void **state)
     assert_non_null(json_object_get(json_object_get(v2, "definitions"), "io.k8s.api.core.v1.Node"));
 }
 
+/* How many fields there are, all of them described. */
+static size_t expect_described(json_t *schemas)
+{
+    size_t n = 0;
+    const char *type, *field;
+    json_t *s, *f;
+
+    json_object_foreach(schemas, type, s)
+    {
+        if (!json_str_at(s, "description", NULL))
+            fail_msg("%s has no description", type);
+        json_object_foreach(json_object_get(s, "properties"), field, f)
+        {
+            if (!json_str_at(f, "description", NULL))
+                fail_msg("%s.%s has no description", type, field);
+            n++;
+        }
+    }
+    return n;
+}
+
+static void every_type_and_field_is_described(void **state)
+{
+    static const char pull[] = "Always (ask the registry at each start)";
+    AUTO(schema) struct schema *s = schema_new();
+    AUTO(discovery) struct discovery *d = discovery_new(s, "x", "v1.32.0");
+    json_auto_t *index = document(d, "/openapi/v3", ""), *v2 = document(d, "/openapi/v2", "");
+    json_t *schemas = json_object_get(v2, "definitions"), *probe;
+    const char *name;
+    json_t *at;
+    (void)state;
+
+    assert_true(expect_described(schemas) > 2000);
+    json_object_foreach(json_object_get(index, "paths"), name, at)
+    {
+        const char *url = json_str_at(at, "serverRelativeURL", ""), *hash = strchr(url, '?');
+        struct discovery_doc doc;
+        assert_non_null(hash);
+        auto_free char *path = mem_printf("%.*s", (int)(hash - url), url);
+        json_auto_t *v3 = document(d, path, "");
+        assert_true(expect_described(json_at(v3, "components.schemas")) > 10);
+        assert_true(discovery_get(d, str_of(path), STR(""), &doc));
+        assert_true(discovery_hash_is(&doc, str_of(hash + strlen("?hash="))));
+    }
+    /* a field that is a type has both texts, its own and the type's */
+    json_auto_t *core = document(d, "/openapi/v3/api/v1", "");
+    schemas = json_at(core, "components.schemas");
+    probe = json_at(json_object_get(schemas, "io.k8s.api.core.v1.Container"),
+                    "properties.livenessProbe");
+    assert_string_equal(json_str_at(probe, "allOf[0].$ref", ""),
+                        "#/components/schemas/io.k8s.api.core.v1.Probe");
+    assert_non_null(strstr(json_str_at(probe, "description", ""), "restarts the container"));
+    struct discovery_doc pb;
+    assert_true(
+        discovery_get(d, STR("/openapi/v2"), STR("a/com.github.proto-openapi.spec.v2@v1.0"), &pb));
+    assert_non_null(memmem(pb.body.p, pb.body.n, pull, sizeof pull - 1));
+}
+
 /* kubectl 1.20 reads nothing else; protoc decodes it in the same way (gnostic's field numbers). */
 static void openapi_v2_comes_as_protobuf_when_only_that_is_read(void **state)
 {
@@ -352,6 +410,7 @@ int main(void)
         cmocka_unit_test(groups_come_in_upstreams_order),
         cmocka_unit_test(discovery_aggregates_when_asked),
         cmocka_unit_test(openapi_describes_every_version),
+        cmocka_unit_test(every_type_and_field_is_described),
         cmocka_unit_test(openapi_v2_comes_as_protobuf_when_only_that_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
