@@ -306,11 +306,21 @@ void api_check_set(struct api *a, const char *name, bool ok, bool live)
     list_push(&a->checks, &c->link);
 }
 
-bool api_is_ready(const struct api *a)
+/* Every informer has had its first list. Once that was so it stays so: those of kinds that are
+ * defined later make no server unready. */
+bool api_is_informed(struct api *a)
 {
-    if (!a->serving || a->closing)
+    if (!a->serving)
         return false;
-    list_each (x, &((struct api *)a)->checks, struct check, link)
+    a->informed = a->informed || local_watches_are_synced(a);
+    return a->informed;
+}
+
+bool api_is_ready(struct api *a)
+{
+    if (!a->serving || a->closing || !api_is_informed(a))
+        return false;
+    list_each (x, &a->checks, struct check, link)
         if (!x->ok)
             return false;
     return true;
@@ -321,8 +331,10 @@ void api_checks_walk(struct api *a, bool live, api_check_fn fn, void *arg)
     struct err e;
 
     fn(arg, "ping", NULL);
-    if (!live)
+    if (!live) {
         fn(arg, "start", a->serving && !a->closing ? NULL : "not ready");
+        fn(arg, "informer-sync", api_is_informed(a) ? NULL : "not ready");
+    }
     list_each (x, &a->checks, struct check, link)
         if (!live || x->live)
             fn(arg, x->name, x->ok ? NULL : "not ready");

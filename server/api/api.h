@@ -68,7 +68,10 @@ void api_handle(struct api *a, struct http_req *r);
 /* A named line of /readyz (and of /livez where live is true), for the parts that the owner runs;
  * the name is copied. */
 void api_check_set(struct api *a, const char *name, bool ok, bool live);
-bool api_is_ready(const struct api *a);
+bool api_is_ready(struct api *a);
+/* What is started beside the API (tokens, egress, controllers) has heard of all objects once; a
+ * line of /readyz (upstream's name of it is informer-sync). */
+bool api_is_informed(struct api *a);
 
 /* The kinds that are served now; borrowed. */
 const struct schema *api_schema(const struct api *a);

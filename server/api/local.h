@@ -82,6 +82,8 @@ void local_watch_start(struct local_watch **out, struct api *a, const struct loc
 const json_t *local_watch_get(const struct local_watch *w, const char *ns, const char *name);
 size_t local_watch_len(const struct local_watch *w);
 bool local_watch_is_synced(const struct local_watch *w);
+/* Those of the whole API that are not stopped. */
+bool local_watches_are_synced(const struct api *a);
 /* Every cached object once; return false to stop. */
 void local_watch_each(const struct local_watch *w, bool (*fn)(void *arg, const json_t *obj),
                       void *arg);

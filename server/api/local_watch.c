@@ -331,6 +331,14 @@ bool local_watch_is_synced(const struct local_watch *w)
     return w->synced;
 }
 
+bool local_watches_are_synced(const struct api *a)
+{
+    list_each (w, &((struct api *)a)->watches, struct local_watch, link)
+        if (!w->synced && !w->stopped)
+            return false;
+    return true;
+}
+
 void local_watch_each(const struct local_watch *w, bool (*fn)(void *arg, const json_t *obj),
                       void *arg)
 {

@@ -294,7 +294,7 @@ struct api {
     struct map *nodes;                   /* "node:port" -> struct node_link (connect_kubelet.c) */
     struct tls_client_config *proxy_tls; /* connect_proxy.c; NULL until it is needed */
     struct list checks;
-    bool serving;
+    bool serving, informed; /* api_is_informed */
     struct customs *customs;        /* custom.h */
     struct charges *charges;        /* charge.h */
     struct local_watch *pods_watch; /* feeds graph */

@@ -103,6 +103,8 @@ void harness_open(struct harness *h, const struct api_egress *egress)
                                        .proto = HTTP_H1,
                                        .n_connections_max = 512 };
     http_endpoint_new(&h->client, &h->loop, &ec);
+    while (!api_is_informed(h->api))
+        uv_run(&h->loop, UV_RUN_ONCE);
 }
 
 void harness_close(struct harness *h)

@@ -235,8 +235,12 @@ static void informers_follow_their_kind(void **state)
 
     (void)state;
     change("POST", CM, "{\"metadata\":{\"name\":\"i1\",\"labels\":{\"inf\":\"\"}}}");
+    assert_true(local_watches_are_synced(h.api));
     local_watch_start(&w, h.api, &ref, &opts, &events, &s);
+    assert_false(local_watches_are_synced(h.api));
+    assert_true(api_is_informed(h.api)); /* one that comes later takes nothing back */
     harness_wait(&h, &s.done);
+    assert_true(local_watches_are_synced(h.api));
     assert_int_equal(s.added, 1);
     assert_non_null(local_watch_get(w, "default", "i1"));
     s.done = false;

@@ -137,6 +137,8 @@ void harness_open(struct harness *h, enum tunnel_egress_mode mode)
     authn_add(h->authn, bootstrap_tokens_check, h->bootstrap);
     egress_start(h->egress, h->api);
     node_why_start(h->why, h->api);
+    while (!api_is_informed(h->api)) /* from here on a change is heard with its answer */
+        uv_run(&h->loop, UV_RUN_ONCE);
 }
 
 void harness_start_supervisor(struct harness *h)
