@@ -1,5 +1,7 @@
 #include "test/unit/lb/rig.h"
 
+#include "test/lib/port.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -81,7 +83,7 @@ static void on_connection(uv_stream_t *l, int status)
 
 void server_start(struct server *s, uv_loop_t *loop, const char *name)
 {
-    server_start_at(s, loop, name, "127.0.0.1", 0);
+    server_start_at(s, loop, name, "127.0.0.1", port_reserve()); /* some come back there */
 }
 
 void server_start_at(struct server *s, uv_loop_t *loop, const char *name, const char *ip,

@@ -7,6 +7,7 @@
 #include "base/io/tls.h"
 #include "base/kube/node_report.h"
 #include "server/boot/node_verdict.h"
+#include "test/lib/port.h"
 #include "tunnel/client.h"
 
 #include <stdio.h>
@@ -53,8 +54,9 @@ static void open_kubelet(const char *name)
                                            ca_client_ca(h.ca), NULL, &e),
                      0);
     http_server_new(&kubelet, &h.loop, &hc);
+    if (!kubelet_port)
+        kubelet_port = port_reserve(); /* it comes back there */
     assert_int_equal(tcp_listen(&port, &h.loop, "127.0.0.1", kubelet_port, on_accept, NULL, &e), 0);
-    kubelet_port = listener_port(port);
     kubelet_status = 200;
 }
 

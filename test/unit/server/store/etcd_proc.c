@@ -1,5 +1,9 @@
 #include "test/unit/server/store/etcd_proc.h"
 
+#include "base/core/err.h"
+#include "base/core/mem.h"
+#include "test/lib/port.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_MS 30000
+#define START_MS 60000
 
 bool etcd_is_installed(void)
 {
@@ -27,18 +31,14 @@ static void die(const char *what)
     abort();
 }
 
-/* Free a moment ago; nobody else on this machine hands it out again at once. */
-static unsigned free_port(void)
+/* With the end of its log, which goes with the test's folder. */
+static void die_of(const struct etcd_member *m)
 {
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t n = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    auto_free char *command = mem_printf("tail -n 20 %s/log >&2", m->dir);
 
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof a) ||
-        getsockname(fd, (struct sockaddr *)&a, &n))
-        die("port");
-    close(fd);
-    return ntohs(a.sin_port);
+    fprintf(stderr, "etcd for the test did not start:\n");
+    err_ignore(system(command));
+    abort();
 }
 
 static bool answers(unsigned port)
@@ -131,10 +131,8 @@ void etcd_member_start(struct etcd_procs *p, size_t i)
 
     etcd_member_begin(p, i);
     for (int ms = 0; !answers(m->client_port); ms += 10) {
-        if (waitpid(m->pid, &status, WNOHANG) == m->pid || ms > START_MS) {
-            fprintf(stderr, "etcd did not start, see %s/log\n", m->dir);
-            abort();
-        }
+        if (waitpid(m->pid, &status, WNOHANG) == m->pid || ms > START_MS)
+            die_of(m);
         usleep(10 * 1000);
     }
 }
@@ -148,8 +146,8 @@ void etcd_procs_start(struct etcd_procs *p, const char *place, size_t n)
         snprintf(p->v[i].dir, sizeof p->v[i].dir, "%s/m%zu", place, i);
         if (mkdir(p->v[i].dir, 0700) && errno != EEXIST)
             die(p->v[i].dir);
-        p->v[i].client_port = free_port();
-        p->v[i].peer_port = free_port();
+        p->v[i].client_port = port_reserve();
+        p->v[i].peer_port = port_reserve();
         len +=
             (size_t)snprintf(p->endpoints + len, sizeof p->endpoints - len, "%s%s://127.0.0.1:%u",
                              i ? "," : "", p->tls ? "https" : "http", p->v[i].client_port);

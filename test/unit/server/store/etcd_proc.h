@@ -1,6 +1,7 @@
 #pragma once
 /*
- * Etcd_proc: real members of etcd on random loopback ports, children of the test that die with it.
+ * Etcd_proc: real members of etcd on loopback ports of their own (test/lib/port.h), children of the test that
+ * die with it.
  */
 #include <stdbool.h>
 #include <stddef.h>
