@@ -4,6 +4,7 @@
  */
 #include "base/core/mem.h"
 #include "base/data/json.h"
+#include "server/schema/go_text.h"
 #include "server/schema/typed_walk.h"
 
 #include <string.h>
@@ -40,59 +41,12 @@ static void problem(struct check *c, const char *fmt, ...)
     err_ignore(buf_addf(c->out, "\n  %s", buf_cstr(&line))); /* out is cut at its limit */
 }
 
-/* ---- values as Go prints them ---- */
-
-static int go_print(struct buf *b, const json_t *v, bool sharp)
-{
-    const char *key, *sep = "";
-    json_t *child;
-    void *next;
-    size_t i;
-
-    switch (json_typeof(v)) {
-    case JSON_STRING:
-        return buf_addf(b, sharp ? "\"%s\"" : "%s", json_string_value(v));
-    case JSON_INTEGER:
-        return buf_addf(b, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
-    case JSON_REAL:
-        return buf_addf(b, "%.15g", json_real_value(v));
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return buf_adds(b, json_is_true(v) ? "true" : "false");
-    case JSON_NULL:
-        return buf_adds(b, "<nil>");
-    case JSON_ARRAY:
-        if (buf_adds(b, sharp ? "[]interface {}{" : "["))
-            return ERR_LIMIT;
-        json_array_foreach(v, i, child)
-        {
-            if (buf_adds(b, sep) || go_print(b, child, sharp))
-                return ERR_LIMIT;
-            sep = sharp ? ", " : " ";
-        }
-        return buf_addc(b, sharp ? '}' : ']');
-    case JSON_OBJECT:
-        break;
-    }
-    auto_free char *text = json_text_sorted(v); /* Go prints maps sorted by key */
-    json_auto_t *sorted = json_from(text);
-    if (buf_adds(b, sharp ? "map[string]interface {}{" : "map["))
-        return ERR_LIMIT;
-    json_object_foreach_safe(sorted, next, key, child)
-    {
-        if (buf_addf(b, sharp ? "%s\"%s\":" : "%s%s:", sep, key) || go_print(b, child, sharp))
-            return ERR_LIMIT;
-        sep = sharp ? ", " : " ";
-    }
-    return buf_addc(b, sharp ? '}' : ']');
-}
-
 /* "&{x}", or "&value.valueUnstructured{Value:x}" */
 static void expected(struct check *c, const char *what, const json_t *v, bool sharp)
 {
     auto_buf b = BUF(8 * 1024);
 
-    if (buf_adds(&b, sharp ? "&value.valueUnstructured{Value:" : "&{") || go_print(&b, v, sharp) ||
+    if (buf_adds(&b, sharp ? "&value.valueUnstructured{Value:" : "&{") || go_text(&b, v, sharp) ||
         buf_addc(&b, '}')) {
         buf_clear(&b);
         err_ignore(buf_adds(&b, "a value too long to be shown"));
