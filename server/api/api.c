@@ -38,19 +38,18 @@ static void http_sink_reply(struct api_req *r, int code, const char *content_typ
     http_reply(r->http, code, content_type, body, extra, n_extra);
 }
 
-static void http_sink_start(struct api_req *r, int code, const char *content_type)
+static void http_sink_start(struct api_req *r, int code, const char *content_type,
+                            const struct http_header *extra, size_t n_extra)
 {
-    auto_buf deprecation = BUF(DEPRECATION_MAX_BYTES);
-    struct http_header h[4];
-    size_t n = 0;
+    struct http_header h[REPLY_HEADERS_MAX + 3] = { { STR("Content-Type"), str_of(content_type) } };
+    size_t n = 1;
 
-    h[n++] = (struct http_header){ STR("Content-Type"), str_of(content_type) };
-    if (reply_deprecation(r, &deprecation))
-        h[n++] = (struct http_header){ STR("Warning"), buf_str(&deprecation) };
     if (r->gzip) {
         h[n++] = (struct http_header){ STR("Content-Encoding"), STR("gzip") };
         h[n++] = (struct http_header){ STR("Vary"), STR("Accept-Encoding") };
     }
+    for (size_t i = 0; i < MIN(n_extra, (size_t)REPLY_HEADERS_MAX); i++)
+        h[n++] = extra[i];
     http_reply_start(r->http, code, h, n, -1);
 }
 
@@ -179,11 +178,14 @@ static void local_sink_reply(struct api_req *r, int code, const char *content_ty
 }
 
 /* Local callers ask for nothing that streams: lists come in one piece, watches are local_watch. */
-static void local_sink_start(struct api_req *r, int code, const char *content_type)
+static void local_sink_start(struct api_req *r, int code, const char *content_type,
+                             const struct http_header *extra, size_t n_extra)
 {
     (void)r;
     (void)code;
     (void)content_type;
+    (void)extra;
+    (void)n_extra;
 }
 
 static void local_sink_write(struct api_req *r, struct str bytes)

@@ -42,7 +42,7 @@ static bool from_body(struct api_req *r, const struct schema_type *t)
     }
     json_object_del(r->opts, "kind");
     json_object_del(r->opts, "apiVersion");
-    if (decode_value(t, r->opts, (struct str){ 0 }, DECODE_WARN, &r->notes, &e)) {
+    if (decode_value(t, r->opts, (struct str){ 0 }, DECODE_IGNORE, &r->notes, &e)) {
         req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
         return false;
     }

@@ -42,7 +42,10 @@ void reply_deinit(struct api_req *r)
     pack_end(r);
 }
 
-/* ---- one piece ---- */
+/* ---- warnings ---- */
+
+#define WARNINGS_MAX       32
+#define WARNINGS_MAX_BYTES (64 * 1024)
 
 /* RFC 7234 5.5, code 299. 1 when it was added. JSON's quotes are HTTP's too, but it lets one byte
  * through that no header may have. */
@@ -61,19 +64,41 @@ static size_t add_warning(struct buf *b, const char *note, size_t *end)
     return 1;
 }
 
-bool reply_deprecation(const struct api_req *r, struct buf *text)
+/* A client that asks for something that nothing will do is told so. */
+static bool warns_inert(const struct api_req *r, int code)
 {
-    size_t end;
-
-    return r->kind && r->kind->deprecated && add_warning(text, r->kind->deprecated, &end);
+    return r->kind->inert && !r->sub && code < 300 &&
+           (r->verb == VERB_CREATE || r->verb == VERB_UPDATE || r->verb == VERB_PATCH);
 }
+
+/* What a client is warned of is in the head of whatever it is answered: an object, a list, a watch
+ * or an error (apiserver/pkg/warning). Borrows from b. */
+static size_t warnings_of(const struct api_req *r, int code, struct buf *b,
+                          struct http_header out[WARNINGS_MAX])
+{
+    size_t n = 0, ends[WARNINGS_MAX];
+
+    if (!r->kind)
+        return 0;
+    for (size_t i = 0; i < r->notes.n && n < WARNINGS_MAX; i++)
+        n += add_warning(b, r->notes.v[i], &ends[n]);
+    if (r->kind->deprecated && n < WARNINGS_MAX)
+        n += add_warning(b, r->kind->deprecated, &ends[n]);
+    if (warns_inert(r, code) && n < WARNINGS_MAX)
+        n += add_warning(b, r->kind->inert, &ends[n]);
+    for (size_t i = 0, at = 0; i < n; at = ends[i++])
+        out[i] = (struct http_header){ STR("Warning"), str_n(b->p + at, ends[i] - at) };
+    return n;
+}
+
+/* ---- one piece ---- */
 
 static void hand_over(struct api_req *r, int code, const char *content_type, struct str body,
                       const struct http_header *extra, size_t n_extra)
 {
-    auto_buf packed = BUF(API_ANSWER_MAX_BYTES), deprecation = BUF(DEPRECATION_MAX_BYTES);
-    struct http_header all[REPLY_HEADERS_MAX + 3];
-    size_t n = MIN(n_extra, (size_t)REPLY_HEADERS_MAX);
+    auto_buf packed = BUF(API_ANSWER_MAX_BYTES), warnings = BUF(WARNINGS_MAX_BYTES);
+    struct http_header all[WARNINGS_MAX + REPLY_HEADERS_MAX + 2];
+    size_t n;
 
     charge_leave(r);
     r->state = REQ_DONE; /* from any state: an answer ends them all */
@@ -81,10 +106,9 @@ static void hand_over(struct api_req *r, int code, const char *content_type, str
         return;
     r->answered = true;
     r->sent_bytes = body.n;
-    for (size_t i = 0; i < n; i++)
-        all[i] = extra[i];
-    if (reply_deprecation(r, &deprecation))
-        all[n++] = (struct http_header){ STR("Warning"), buf_str(&deprecation) };
+    n = warnings_of(r, code, &warnings, all);
+    for (size_t i = 0; i < MIN(n_extra, (size_t)REPLY_HEADERS_MAX); i++)
+        all[n++] = extra[i];
     if (body.n > GZIP_FROM_BYTES && pack_start(r)) {
         if (!gzip_add(r->gzip, body, true, &packed)) {
             body = buf_str(&packed);
@@ -149,13 +173,22 @@ static void send_piece(struct api_req *r, struct str piece, bool last)
     }
 }
 
+void reply_start(struct api_req *r)
+{
+    auto_buf warnings = BUF(WARNINGS_MAX_BYTES);
+    struct http_header head[WARNINGS_MAX];
+    size_t n = warnings_of(r, 200, &warnings, head);
+
+    r->answered = true;
+    r->sink->start(r, 200, req_media_type(r), head, n);
+}
+
 void reply_piece(struct api_req *r, struct str piece)
 {
     if (!r->answered) {
         if (piece.n > GZIP_FROM_BYTES)
             pack_start(r);
-        r->sink->start(r, 200, req_media_type(r));
-        r->answered = true;
+        reply_start(r);
     }
     send_piece(r, piece, false);
 }
@@ -294,21 +327,9 @@ const char *req_media_type(const struct api_req *r)
                               : "application/vnd.kubernetes.protobuf";
 }
 
-#define WARNINGS_MAX 32
-_Static_assert(WARNINGS_MAX <= REPLY_HEADERS_MAX, "all of them are sent");
-
-/* A client that asks for something that nothing will do is told so. */
-static bool warns_inert(const struct api_req *r)
-{
-    return r->kind->inert && !r->sub &&
-           (r->verb == VERB_CREATE || r->verb == VERB_UPDATE || r->verb == VERB_PATCH);
-}
-
 void req_object(struct api_req *r, int code, struct str value, int64_t rev)
 {
-    auto_buf b = BUF(API_ANSWER_MAX_BYTES), warnings = BUF(64 * 1024);
-    struct http_header extra[WARNINGS_MAX];
-    size_t n = 0, ends[WARNINGS_MAX];
+    auto_buf b = BUF(API_ANSWER_MAX_BYTES);
     struct encode_form f = req_form(r);
     struct err e;
 
@@ -318,11 +339,5 @@ void req_object(struct api_req *r, int code, struct str value, int64_t rev)
         req_err(r, &e);
         return;
     }
-    for (size_t i = 0; i < r->notes.n && n < WARNINGS_MAX; i++)
-        n += add_warning(&warnings, r->notes.v[i], &ends[n]);
-    if (warns_inert(r) && n < WARNINGS_MAX)
-        n += add_warning(&warnings, r->kind->inert, &ends[n]);
-    for (size_t i = 0, at = 0; i < n; at = ends[i++])
-        extra[i] = (struct http_header){ STR("Warning"), str_n(warnings.p + at, ends[i] - at) };
-    reply_doc(r, code, &b, extra, n);
+    reply_doc(r, code, &b, NULL, 0);
 }

@@ -76,7 +76,8 @@ struct api_req;
 struct req_sink {
     void (*reply)(struct api_req *r, int code, const char *content_type, struct str body,
                   const struct http_header *extra, size_t n_extra);
-    void (*start)(struct api_req *r, int code, const char *content_type);
+    void (*start)(struct api_req *r, int code, const char *content_type,
+                  const struct http_header *extra, size_t n_extra);
     void (*write)(struct api_req *r, struct str bytes);
     size_t (*queued)(struct api_req *r);
     void (*end)(struct api_req *r);
@@ -208,11 +209,10 @@ void reply_text(struct api_req *r, int code, const char *content_type, struct st
 /* JSON, or what the client wants instead: indented, YAML. */
 void reply_json(struct api_req *r, int code, struct str json, const struct http_header *extra,
                 size_t n_extra);
-/* The Warning that every answer about a deprecated kind has. False: it is none. */
-#define DEPRECATION_MAX_BYTES 2048
-bool reply_deprecation(const struct api_req *r, struct buf *text);
 /* It wants something else than the bytes that encode makes, so an answer must be whole. */
 bool reply_is_dressed(const struct api_req *r);
+/* The head of a 200 whose body comes in pieces. */
+void reply_start(struct api_req *r);
 /* A long answer, 200: pieces as encode makes them, and the last one, which may be the only one. */
 void reply_piece(struct api_req *r, struct str piece);
 void reply_last(struct api_req *r, struct str piece);

@@ -322,8 +322,7 @@ static void start(struct api_req *r)
     timeout_s = p->has_timeout ? MIN(MAX(p->timeout_s, (int64_t)0), TIMEOUT_MAX_S)
                                : TIMEOUT_MIN_S + (int64_t)rand_below(TIMEOUT_MIN_S);
     timer_start_ms(&w->timer, (uint64_t)timeout_s * 1000, on_timeout, r);
-    r->answered = true;
-    r->sink->start(r, 200, req_media_type(r)); /* at once: clients wait for the head */
+    reply_start(r); /* at once: clients wait for the head */
     if (p->has_send_initial_events ? p->send_initial_events : p->resource_version == 0) {
         req_move(r, REQ_LIST);
         r->n_pending++;

@@ -117,8 +117,22 @@ static void users_of_a_deprecated_version_are_warned(void **state)
     (void)state;
     make("d", "D", "'deprecated':true,'deprecationWarning':'use something else'," PLAIN);
     expect("POST", "/apis/example.com/v1/ds", "{'metadata':{'name':'x'}}", 201);
-    auto_answer a = ask(&h, "GET", "/apis/example.com/v1/ds/x", NULL);
-    assert_string_equal(a.warning, "299 - \"use something else\"");
+    static const struct {
+        const char *method, *target, *accept;
+        int code;
+    } rows[] = {
+        { "GET", "/apis/example.com/v1/ds/x", NULL, 200 },
+        { "GET", "/apis/example.com/v1/ds/none", NULL, 404 },
+        { "GET", "/apis/example.com/v1/ds", NULL, 200 },
+        { "GET", "/apis/example.com/v1/ds", "application/json;as=Table;v=v1;g=meta.k8s.io", 200 },
+        { "GET", "/apis/example.com/v1/ds?watch=1&timeoutSeconds=1", NULL, 200 },
+        { "DELETE", "/apis/example.com/v1/ds/x", NULL, 200 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_answer a = ask_of(rows[i].method, rows[i].target, NULL, rows[i].accept, NULL);
+        assert_int_equal(a.code, rows[i].code);
+        assert_string_equal(a.warning, "299 - \"use something else\"");
+    }
 }
 
 static void a_status_counts_into_the_generation_only_where_it_is_no_subresource(void **state)
