@@ -37,25 +37,34 @@ static void tolerate(json_t *spec, const char *taint)
                                     "effect", "NoExecute", "tolerationSeconds", TOLERATION_S));
 }
 
+/* The account, and the old name of the same field. An update that leaves it out keeps it: with the
+ * plugin upstream refuses that, without it (as its own tests of kubectl run) there is none. */
+static void account(const struct admission *a, json_t *spec)
+{
+    const json_t *was = json_object_get(a->old, "spec");
+    const char *name = json_str_at(spec, "serviceAccountName", "");
+
+    if (!*name)
+        name = json_str_at(spec, "serviceAccount", "");
+    if (!*name)
+        name = admission_creates(a) ? "default" : json_str_at(was, "serviceAccountName", "");
+    if (*name && !*meta_annotation(a->obj, "kubernetes.io/config.mirror"))
+        json_object_set_new(spec, "serviceAccountName", json_string(name));
+    if (*json_str_at(spec, "serviceAccountName", ""))
+        json_object_set(spec, "serviceAccount", json_object_get(spec, "serviceAccountName"));
+}
+
 int pod_defaults_mutate(const struct admission *a, struct err *e)
 {
     json_t *spec;
 
     (void)e;
-    if (!admission_is(a, "", "pods") || !admission_creates(a))
+    if (!admission_is(a, "", "pods") || !a->obj)
         return 0;
     spec = json_object_get(a->obj, "spec");
     if (!json_is_object(spec))
         return 0; /* validation says so in its words */
-    if (!*meta_annotation(a->obj, "kubernetes.io/config.mirror")) {
-        const char *name = json_str_at(spec, "serviceAccountName", "");
-
-        if (!*name)
-            name = json_str_at(spec, "serviceAccount", "default");
-        json_object_set_new(spec, "serviceAccountName", json_string(*name ? name : "default"));
-    }
-    if (*json_str_at(spec, "serviceAccountName", "")) /* the old name of the same field */
-        json_object_set(spec, "serviceAccount", json_object_get(spec, "serviceAccountName"));
+    account(a, spec);
     tolerate(spec, "node.kubernetes.io/not-ready");
     tolerate(spec, "node.kubernetes.io/unreachable");
     return 0;

@@ -80,16 +80,40 @@ static void one_class_is_the_default(void **state)
     json_decref(w.kinds[ADMISSION_PRIORITY_CLASSES]);
 }
 
-static void an_update_keeps_the_priority(void **state)
+/* So that the manifest that made a pod may replace it. */
+static void an_update_that_leaves_out_what_was_filled_in_keeps_it(void **state)
+{
+    static const char *const made[] = { "{'spec':{}}", "{'spec':{'serviceAccountName':'robot'}}",
+                                        "{'spec':{'tolerations':[{'key':'a'}]}}" };
+    struct world w = { .kinds[ADMISSION_PRIORITY_CLASSES] =
+                           json_of("[{'metadata':{'name':'d'},'value':9,'globalDefault':true,"
+                                   "'preemptionPolicy':'Never'}]") };
+    struct err e;
+    (void)state;
+
+    for (size_t i = 0; i < ARRAY_LEN(made); i++) {
+        json_auto_t *old = json_of(made[i]), *now = json_of(made[i]);
+
+        assert_string_equal(admit(&w, "v1", "Pod", "create", old, NULL, &e), "");
+        json_object_set(json_object_get(now, "spec"), "priorityClassName",
+                        json_at(old, "spec.priorityClassName"));
+        assert_string_equal(admit(&w, "v1", "Pod", "update", now, old, &e), "");
+        assert_true(json_equal(now, old));
+    }
+    json_decref(w.kinds[ADMISSION_PRIORITY_CLASSES]);
+}
+
+static void an_update_names_another_account(void **state)
 {
     struct world w = { 0 };
-    json_auto_t *old = json_of("{'spec':{'priority':9,'preemptionPolicy':'Never'}}");
-    json_auto_t *now = json_of("{'spec':{}}");
+    json_auto_t *old = json_of("{'spec':{'serviceAccountName':'a','serviceAccount':'a'}}");
+    json_auto_t *now = json_of("{'spec':{'serviceAccountName':'b'}}");
     struct err e;
     (void)state;
 
     assert_string_equal(admit(&w, "v1", "Pod", "update", now, old, &e), "");
-    assert_true(json_equal(now, old));
+    assert_string_equal(json_str_at(now, "spec.serviceAccountName", ""), "b");
+    assert_string_equal(json_str_at(now, "spec.serviceAccount", ""), "b");
 }
 
 static void the_newest_default_class_is_taken(void **state)
@@ -292,7 +316,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pods_class_becomes_its_priority),
         cmocka_unit_test(one_class_is_the_default),
-        cmocka_unit_test(an_update_keeps_the_priority),
+        cmocka_unit_test(an_update_that_leaves_out_what_was_filled_in_keeps_it),
+        cmocka_unit_test(an_update_names_another_account),
         cmocka_unit_test(the_newest_default_class_is_taken),
         cmocka_unit_test(a_runtime_class_shapes_the_pod),
         cmocka_unit_test(limit_ranges_fill_in_amounts),
