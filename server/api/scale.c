@@ -176,8 +176,8 @@ static json_t *updated(struct api_req *r)
         json_auto_t *was = scale_of(r, r->old_doc);
 
         scale = was ? write_patched(r, sk.type, was) : NULL;
-        if (!scale || !write_decode(r, &sk, scale, (struct str){ 0 }) ||
-            !write_check_namespace(r, scale) || !write_check_name(r, scale))
+        if (!scale || !write_decode_patched(r, &sk, scale) || !write_check_namespace(r, scale) ||
+            !write_check_name(r, scale))
             return NULL;
     } else {
         scale = json_incref(r->in);

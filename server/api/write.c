@@ -527,7 +527,7 @@ static void update_apply(struct api_req *r)
         obj = write_patched(r, r->kind->type, r->old_doc);
         if (!obj)
             return;
-        if (!write_decode(r, r->kind, obj, (struct str){ 0 })) {
+        if (!write_decode_patched(r, r->kind, obj)) {
             json_decref(obj);
             return;
         }

@@ -15,8 +15,10 @@ bool write_body(struct api_req *r, const struct schema_type *t, bool required);
 bool write_patch_body(struct api_req *r); /* a patch, not an apply */
 /* The text of the body that duplicate fields are searched in; empty when its reader saw none. */
 struct str write_raw_json(const struct api_req *r);
-/* Decodes doc (r->in, or what a patch made) as a k; fills in or checks apiVersion and kind. */
+/* Decodes doc as a k; fills in or checks apiVersion and kind. */
 bool write_decode(struct api_req *r, const struct schema_kind *k, json_t *doc, struct str raw);
+/* The same for what a patch left (write_patched): 422 and about the patch when it is no k. */
+bool write_decode_patched(struct api_req *r, const struct schema_kind *k, json_t *doc);
 /* The document's namespace and name are the URL's; r->name is set. */
 bool write_check_namespace(struct api_req *r, json_t *doc);
 bool write_check_name(struct api_req *r, const json_t *doc);

@@ -10,7 +10,44 @@
 #include "server/api/admission_feed.h"
 #include "server/api/proto.h"
 #include "server/api/write.h"
+#include "server/schema/go_text.h"
 #include "server/schema/strategic.h"
+
+#define SUMMARY_BYTES 30
+
+/* The first bytes of what could not be read: as they are where they look like JSON, else in hex
+ * (apiserver/pkg/endpoints/handlers/rest.go, summarizeData). */
+static void summary(struct buf *b, struct str body)
+{
+    struct str head = str_n(body.p, MIN(body.n, (size_t)SUMMARY_BYTES));
+
+    if (!body.n)
+        err_ignore(buf_adds(b, "<empty>"));
+    else if (head.p[0] == '{')
+        err_ignore(buf_add_str(b, head));
+    else
+        for (size_t i = 0; i < head.n; i++)
+            err_ignore(buf_addf(b, "%02x", (unsigned char)head.p[i]));
+    if (head.n < body.n)
+        err_ignore(buf_adds(b, " ..."));
+}
+
+/* A body that says neither its kind nor its version. */
+static void unrecognized(struct api_req *r, const struct schema_type *t, const char *why)
+{
+    auto_buf head = BUF(SUMMARY_BYTES * 2 + 16);
+
+    summary(&head, buf_str(&r->body));
+    req_status(r, status_new(STATUS_BAD_REQUEST,
+                             "the object provided is unrecognized (must be of type %s): %s%s (%s)",
+                             t && t->name[0] ? t->name
+                             : r->kind       ? r->kind->kind
+                                             : "object",
+                             r->content_type == CONTENT_JSON
+                                 ? "couldn't get version/kind; json parse error: "
+                                 : "",
+                             why, buf_cstr(&head)));
+}
 
 bool write_body(struct api_req *r, const struct schema_type *t, bool required)
 {
@@ -39,15 +76,14 @@ bool write_body(struct api_req *r, const struct schema_type *t, bool required)
                                  "application/vnd.kubernetes.protobuf"));
         return false;
     }
-    if (rc) {
-        req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
-        return false;
+    if (rc == 0 && !json_is_object(r->in)) {
+        rc = err_set(&e, ERR_INVALID, "it is not an object");
+        json_decref(r->in);
+        r->in = NULL;
     }
-    if (!json_is_object(r->in)) {
-        req_status(r, status_new(STATUS_BAD_REQUEST, "the body of the request is not an object"));
-        return false;
-    }
-    return true;
+    if (rc)
+        unrecognized(r, t, e.text);
+    return rc == 0;
 }
 
 struct str write_raw_json(const struct api_req *r)
@@ -78,13 +114,13 @@ static bool check_kind(struct api_req *r, json_t *doc, const char *api_version, 
     return true;
 }
 
-bool write_decode(struct api_req *r, const struct schema_kind *k, json_t *doc, struct str raw)
+/* What every decoding of a write begins with. False: answered. */
+static bool decode_start(struct api_req *r, const struct schema_kind *k, json_t *doc,
+                         enum decode_mode *mode)
 {
     char api[SCHEMA_API_VERSION_MAX];
-    enum decode_mode mode;
-    struct err e;
 
-    if (!decode_mode_of(&mode, str_of(r->params.field_validation))) {
+    if (!decode_mode_of(mode, str_of(r->params.field_validation))) {
         req_status(r, status_new(STATUS_BAD_REQUEST,
                                  "fieldValidation: Unsupported value: \"%s\": supported values: "
                                  "\"Ignore\", \"Strict\", \"Warn\"",
@@ -98,15 +134,58 @@ bool write_decode(struct api_req *r, const struct schema_kind *k, json_t *doc, s
     if (json_is_array(managed) && json_array_size(managed) == 0)
         json_array_append_new(managed, json_object());
     decode_notes_deinit(&r->notes);
-    r->notes = (struct decode_notes){ 0 };
+    return true;
+}
+
+bool write_decode(struct api_req *r, const struct schema_kind *k, json_t *doc, struct str raw)
+{
+    enum decode_mode mode;
+    struct err e;
+
+    if (!decode_start(r, k, doc, &mode))
+        return false;
     if (decode_object(k, doc, raw, mode, &r->notes, &e)) {
         auto_free char *text = decode_bad_request(k, &e);
 
+        decode_notes_deinit(&r->notes); /* an error, no warnings */
         req_status(r, status_new(STATUS_BAD_REQUEST, "%s", text));
         return false;
     }
     r->n_read_notes = r->notes.n;
     return true;
+}
+
+/* 422 without a kind or a name, about the patch (strategic) or the object that it makes
+ * (apiserver/pkg/endpoints/handlers/patch.go). */
+static void bad_patch(struct api_req *r, const json_t *made, const char *why)
+{
+    bool strategic = r->content_type == CONTENT_STRATEGIC_PATCH;
+    auto_free char *json = strategic ? NULL : json_text_sorted(made);
+    auto_buf text = BUF(API_ANSWER_MAX_BYTES);
+    auto_field_errors fe = { 0 };
+
+    if (strategic)
+        err_ignore(go_text(&text, r->in, false)); /* cut: nobody reads that far */
+    field_invalid(&fe, FIELD_AT(NULL, "patch"), json ? json : buf_cstr(&text), why);
+    req_invalid_as(r, "", "", "", &fe);
+}
+
+bool write_decode_patched(struct api_req *r, const struct schema_kind *k, json_t *doc)
+{
+    enum decode_mode mode;
+    struct err e;
+    int rc;
+
+    if (!decode_start(r, k, doc, &mode))
+        return false;
+    rc = r->content_type == CONTENT_STRATEGIC_PATCH
+             ? decode_map(k->type, doc, mode, &r->notes, &e)
+             : decode_object(k, doc, (struct str){ 0 }, mode, &r->notes, &e);
+    if (rc) {
+        decode_notes_deinit(&r->notes);
+        bad_patch(r, doc, e.text);
+    }
+    return rc == 0;
 }
 
 bool write_check_namespace(struct api_req *r, json_t *doc)

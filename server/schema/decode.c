@@ -23,6 +23,7 @@
 struct walk {
     struct decode_notes *notes; /* NULL: nothing is noted */
     struct err *e;
+    bool from_map; /* not from JSON text: upstream's errors have other words then */
 };
 
 void decode_notes_deinit(struct decode_notes *n)
@@ -112,6 +113,35 @@ static int go_path(struct buf *b, const struct field_path *p)
     return p->name ? buf_addf(b, "%s%s", b->n ? "." : "", p->name) : 0;
 }
 
+/* apimachinery/pkg/runtime/converter.go, fromUnstructured: no place is told. */
+static int wrong_in_map(struct walk *w, const struct schema_type *t, const json_t *v)
+{
+    static const char *const kinds[] = {
+        [JSON_OBJECT] = "map",    [JSON_ARRAY] = "slice",  [JSON_STRING] = "string",
+        [JSON_INTEGER] = "int64", [JSON_REAL] = "float64", [JSON_TRUE] = "bool",
+        [JSON_FALSE] = "bool",    [JSON_NULL] = "invalid"
+    };
+    const char *from = kinds[json_typeof(v)];
+    auto_buf name = BUF(256);
+
+    err_ignore(go_name(&name, t));
+    switch (t->shape) {
+    case SCHEMA_MAP:
+    case SCHEMA_OBJECT:
+        return err_set(w->e, ERR_INVALID, "cannot restore map from %s", from);
+    case SCHEMA_LIST:
+    case SCHEMA_BYTES:
+        return err_set(w->e, ERR_INVALID, "cannot restore slice from %s", from);
+    case SCHEMA_STRUCT:
+        return err_set(w->e, ERR_INVALID, "cannot restore struct from: %s", from);
+    default: /* Go converts a number to any number and to a string, and is then asked not to */
+        return json_is_number(v) && t->shape != SCHEMA_BOOL &&
+                       (json_is_integer(v) || t->shape != SCHEMA_STRING)
+                   ? err_set(w->e, ERR_INVALID, "cannot convert %s to %s", from, buf_cstr(&name))
+                   : err_set(w->e, ERR_INVALID, "unrecognized type: %s", buf_cstr(&name));
+    }
+}
+
 static int wrong_type(struct walk *w, const struct field_path *p, const struct schema_type *owner,
                       const struct schema_type *t, const json_t *v)
 {
@@ -123,6 +153,8 @@ static int wrong_type(struct walk *w, const struct field_path *p, const struct s
     auto_buf path = BUF(512), name = BUF(256);
     char number[40] = "";
 
+    if (w->from_map)
+        return wrong_in_map(w, t, v);
     err_ignore(go_path(&path, p)); /* cut: the text is cut at 255 bytes anyhow */
     err_ignore(go_name(&name, t));
     if (json_is_real(v))
@@ -498,10 +530,10 @@ int decode_part(const struct schema_type *t, json_t *v, const struct field_path 
     return json_is_object(v) ? struct_value(&w, p, t, v) : wrong_type(&w, p, t, t, v);
 }
 
-int decode_value(const struct schema_type *t, json_t *obj, struct str raw, enum decode_mode mode,
-                 struct decode_notes *notes, struct err *e)
+static int whole(const struct schema_type *t, json_t *obj, struct str raw, bool from_map,
+                 enum decode_mode mode, struct decode_notes *notes, struct err *e)
 {
-    struct walk w = { .notes = mode == DECODE_IGNORE ? NULL : notes, .e = e };
+    struct walk w = { mode == DECODE_IGNORE ? NULL : notes, e, from_map };
     size_t before = notes->n;
 
     if (!json_is_object(obj))
@@ -513,6 +545,18 @@ int decode_value(const struct schema_type *t, json_t *obj, struct str raw, enum 
     if (mode == DECODE_STRICT && notes->n > before)
         return decode_strict_error(notes, e);
     return 0;
+}
+
+int decode_value(const struct schema_type *t, json_t *obj, struct str raw, enum decode_mode mode,
+                 struct decode_notes *notes, struct err *e)
+{
+    return whole(t, obj, raw, false, mode, notes, e);
+}
+
+int decode_map(const struct schema_type *t, json_t *obj, enum decode_mode mode,
+               struct decode_notes *notes, struct err *e)
+{
+    return whole(t, obj, (struct str){ 0 }, true, mode, notes, e);
 }
 
 int decode_object(const struct schema_kind *k, json_t *obj, struct str raw, enum decode_mode mode,

@@ -43,5 +43,10 @@ MUST_USE int decode_object(const struct schema_kind *k, json_t *obj, struct str 
 MUST_USE int decode_value(const struct schema_type *t, json_t *obj, struct str raw,
                           enum decode_mode mode, struct decode_notes *notes, struct err *e);
 
+/* The same for what a strategic merge patch left, which upstream reads without making it text again:
+ * what has the wrong type is told in other words ("cannot restore map from string"). */
+MUST_USE int decode_map(const struct schema_type *t, json_t *obj, enum decode_mode mode,
+                        struct decode_notes *notes, struct err *e);
+
 /* `Pod in version "v1" cannot be handled as a Pod: <e->text>`. Heap, yours. */
 char *decode_bad_request(const struct schema_kind *k, const struct err *e);

@@ -79,6 +79,37 @@ static void wrong_types_are_refused_in_upstreams_words(void **state)
     }
 }
 
+/* Those of a map that is read without its text: apimachinery/pkg/runtime/converter.go. */
+static void wrong_types_in_a_map_have_their_own_words(void **state)
+{
+    static const struct {
+        const char *in, *error;
+    } rows[] = {
+        { "{'metadata':{'labels':'x'}}", "cannot restore map from string" },
+        { "{'metadata':{'labels':[1]}}", "cannot restore map from slice" },
+        { "{'metadata':{'labels':{'a':1}}}", "cannot convert int64 to string" },
+        { "{'metadata':{'labels':{'a':1.5}}}", "unrecognized type: string" },
+        { "{'spec':{'nodeName':true}}", "unrecognized type: string" },
+        { "{'spec':{'containers':{}}}", "cannot restore slice from map" },
+        { "{'spec':{'containers':['x']}}", "cannot restore struct from: string" },
+        { "{'spec':'x'}", "cannot restore struct from: string" },
+        { "{'spec':{'hostNetwork':'yes'}}", "unrecognized type: bool" },
+        { "{'spec':{'hostNetwork':1}}", "unrecognized type: bool" },
+        { "{'spec':{'priority':'1'}}", "unrecognized type: int32" },
+        { "{'spec':{'priority':1.5}}", "cannot convert float64 to int32" },
+        { "{'spec':{'foo':1}}", "strict decoding error: unknown field \"spec.foo\"" },
+    };
+    const struct schema_kind *pod = kind_of("Pod");
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_decode_notes notes = { 0 };
+        json_auto_t *o = json_of(rows[i].in);
+        struct err e = { 0 };
+        assert_int_equal(decode_map(pod->type, o, DECODE_STRICT, &notes, &e), ERR_INVALID);
+        assert_string_equal(e.text, rows[i].error);
+    }
+}
+
 static void unknown_and_duplicate_fields_are_found_with_their_path(void **state)
 {
     auto_free char *raw = real_quotes("{'spec':{'foo':1,'containers':[{'name':'a','nam':'b'}],"
@@ -353,6 +384,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_types_are_refused_in_upstreams_words),
+        cmocka_unit_test(wrong_types_in_a_map_have_their_own_words),
         cmocka_unit_test(unknown_and_duplicate_fields_are_found_with_their_path),
         cmocka_unit_test(values_become_canonical),
         cmocka_unit_test(pods_get_upstreams_defaults),
