@@ -26,9 +26,10 @@ static void raise_closed(void *arg)
 
 static int setup(void **state)
 {
-    struct api_config cfg = {
-        .loop = &h.loop, .authn = NULL, .service_cidr = "10.43.0.0/16", .version = "test"
-    };
+    struct api_config cfg = { .loop = &h.loop,
+                              .authn = NULL,
+                              .service_cidrs = { "10.43.0.0/16" },
+                              .version = "test" };
     bool started = false;
     struct err e;
 
