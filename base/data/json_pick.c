@@ -108,7 +108,7 @@ static void narrow(struct wanted *out, const struct wanted *w, struct str name, 
     for (size_t i = 0; i < w->n; i++) {
         const char *rest = w->v[i] + name.n; /* of the path, if it begins with the name */
 
-        if (!str_starts(str_of(w->v[i]), name))
+        if ((name.n && w->v[i][0] != name.p[0]) || !str_starts(str_of(w->v[i]), name))
             continue;
         if (*rest == '\0')
             *ends = true;
@@ -119,8 +119,9 @@ static void narrow(struct wanted *out, const struct wanted *w, struct str name, 
 
 static bool walk(struct scan *s, json_t *out, const struct wanted *w, unsigned depth);
 
+/* *n_left: paths that no member so far began. */
 static bool member(struct scan *s, json_t *out, const struct wanted *w, struct str name,
-                   unsigned depth)
+                   size_t *n_left, unsigned depth)
 {
     struct wanted inside;
     bool ends;
@@ -129,6 +130,7 @@ static bool member(struct scan *s, json_t *out, const struct wanted *w, struct s
     struct err e;
 
     narrow(&inside, w, name, &ends);
+    *n_left -= MIN(*n_left, inside.n + ends);
     blanks(s);
     begin = s->p;
     if (ends) {
@@ -149,15 +151,17 @@ static bool member(struct scan *s, json_t *out, const struct wanted *w, struct s
 
 static bool walk(struct scan *s, json_t *out, const struct wanted *w, unsigned depth)
 {
+    size_t n_left = w->n;
+
     if (depth > JSON_DEPTH_MAX || !take(s, '{'))
         return false;
     if (take(s, '}'))
         return true;
     do {
         struct str name;
-        if (!take_name(s, &name) || !member(s, out, w, name, depth))
+        if (!take_name(s, &name) || !member(s, out, w, name, &n_left, depth))
             return false;
-        if (!s->n_left)
+        if (!s->n_left || (depth == 0 && !n_left)) /* all was found, or where it would be */
             return true;
     } while (take(s, ','));
     return take(s, '}');

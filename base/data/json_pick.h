@@ -12,7 +12,8 @@
 
 /* out: a new object that has only what lies at the paths ("metadata.labels": names without dots,
  * brackets and escapes). What is absent in text is absent in out. The scan ends with the last value
- * wanted: what lies in front of it is skipped without being checked, what lies behind is not read.
+ * wanted, or with the last member of the whole that could hold one: what lies in front is skipped
+ * without being checked, what lies behind is not read.
  * ERR_INVALID: no JSON object as far as it was read. ERR_LIMIT: too deep, or too many paths. */
 MUST_USE int json_pick(json_t **out, struct str text, const char *const *paths, size_t n_paths,
                        struct err *e);

@@ -56,15 +56,46 @@ bool match_labels(void *arg, struct str labels)
     return json_parse(&doc, labels, &e) || label_selector_match(arg, doc);
 }
 
+/* Name and namespace are the ends of the key. False: t is about something else. */
+static bool key_decides(const struct match *m, struct str key, const struct selector_term *t,
+                        bool *fits)
+{
+    bool name = strcmp(t->key, "metadata.name") == 0;
+    const char *slash = memrchr(key.p, '/', key.n);
+    struct str have = STR("");
+
+    if ((!name && strcmp(t->key, "metadata.namespace") != 0) || !slash)
+        return false;
+    if (name) {
+        have = str_n(slash + 1, (size_t)(key.p + key.n - slash - 1));
+    } else if (m->kind->namespaced) {
+        const char *before = memrchr(key.p, '/', (size_t)(slash - key.p));
+
+        if (!before)
+            return false;
+        have = str_n(before + 1, (size_t)(slash - before - 1));
+    }
+    *fits = str_is(have, t->values[0]) == (t->op == SELECTOR_EQ);
+    return true;
+}
+
 enum match_verdict match_object(const struct match *m, struct store_obj *o)
 {
     const char *paths[JSON_PICK_PATHS_MAX];
     json_auto_t *doc = NULL;
     size_t n_terms, n = 0;
     const struct selector_term *t = field_selector_terms(m->fields, &n_terms);
+    bool fits, by_key = label_selector_is_empty(m->labels);
     struct err e;
 
-    if (match_is_all(m))
+    for (size_t i = 0; i < n_terms; i++) {
+        bool decided = key_decides(m, store_obj_key(o), &t[i], &fits);
+
+        if (decided && !fits)
+            return MATCH_NO;
+        by_key = by_key && decided;
+    }
+    if (by_key) /* everything, or what the key says */
         return MATCH_YES;
     if (m->kind->convert || n_terms >= ARRAY_LEN(paths))
         return MATCH_PARSE;

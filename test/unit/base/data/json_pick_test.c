@@ -31,6 +31,8 @@ static void what_is_wanted_comes_and_nothing_else(void **state)
         /* all found: nobody looks at the rest */
         { "{'metadata':{'labels':{}},'spec':{'n':1,'nodeName':'m'},'status':",
           "{'metadata':{'labels':{}},'spec':{'n':1,'nodeName':'m'}}" },
+        /* what was not found could not come any more */
+        { "{'metadata':{'name':'a'},'spec':{'n':1},'status':", "{'metadata':{},'spec':{'n':1}}" },
         { "", NULL },
         { "[]", NULL },
         { "{'spec':{'n':1}", NULL },
