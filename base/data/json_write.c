@@ -1,7 +1,7 @@
 /*
- * The writer: jansson's text to the byte (test/fuzz/json_write_fuzz.c compares), into a buf that
- * grows by what is needed. Room for a string is made once for all of it; what has to be escaped is
- * found eight bytes at a time.
+ * The writer: jansson's text to the byte but for reals (test/fuzz/json_write_fuzz.c compares), into
+ * a buf that grows by what is needed. Room for a string is made once for all of it; what has to be
+ * escaped is found eight bytes at a time.
  */
 #include "base/data/json.h"
 
@@ -90,26 +90,47 @@ static int put_integer(struct buf *b, json_int_t v)
     return put(b, p, (size_t)(text + sizeof text - p));
 }
 
-/* With a point or an exponent, so that it is read as a real again; the exponent without its plus
- * and without zeros in front. */
+/* The fewest digits that are read as v again: more of them never read worse. out: "1.25e+02". */
+static int shortest(char out[REAL_BYTES], double v)
+{
+    int low = 1, high = REAL_DIGITS;
+
+    while (low < high) {
+        int mid = (low + high) / 2;
+
+        snprintf(out, REAL_BYTES, "%.*e", mid - 1, v);
+        if (strtod(out, NULL) == v)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    snprintf(out, REAL_BYTES, "%.*e", low - 1, v);
+    return low;
+}
+
+/* As Go's encoding/json (floatEncoder): an exponent below 1e-6 and from 1e21 on. But a whole number
+ * keeps a ".0": without it, it would be read as an integer. */
 static int put_real(struct buf *b, double v)
 {
-    char text[REAL_BYTES];
-    size_t n = (size_t)snprintf(text, sizeof text - 3, "%.*g", REAL_DIGITS, v);
-    char *exponent = memchr(text, 'e', n), *from;
+    static const char zeros[] = "00000000000000000000";
+    char digits[REAL_BYTES];
+    bool minus;
+    int n = shortest(digits, v), exponent = atoi(strchr(digits, 'e') + 1);
 
-    if (!exponent) {
-        if (!memchr(text, '.', n)) {
-            memcpy(text + n, ".0", 2);
-            n += 2;
-        }
-        return put(b, text, n);
-    }
-    exponent += exponent[1] == '-' ? 2 : 1;
-    for (from = exponent; *from == '+' || *from == '0';)
-        from++;
-    memmove(exponent, from, (size_t)(text + n - from));
-    return put(b, text, n - (size_t)(from - exponent));
+    minus = digits[0] == '-';
+    memmove(digits, digits + minus, sizeof digits - 1); /* "1.25" becomes "125" */
+    memmove(digits + 1, digits + 2, (size_t)n - 1);
+    digits[n] = '\0';
+    if (minus && put_char(b, '-'))
+        return ERR_LIMIT;
+    if (exponent < -6 || exponent >= 21)
+        return buf_addf(b, "%.1s%s%se%s%d", digits, n > 1 ? "." : "", digits + 1,
+                        exponent > 0 ? "+" : "", exponent);
+    if (exponent < 0)
+        return buf_addf(b, "0.%.*s%s", -exponent - 1, zeros, digits);
+    if (n <= exponent + 1)
+        return buf_addf(b, "%s%.*s.0", digits, exponent + 1 - n, zeros);
+    return buf_addf(b, "%.*s.%s", exponent + 1, digits, digits + exponent + 1);
 }
 
 /* ---- containers ---- */

@@ -9,13 +9,11 @@
 /* A value in a column of texts: as it is, or as JSON. */
 static json_t *as_text(const json_t *v)
 {
-    auto_free char *text = NULL;
-
     if (json_is_string(v))
         return json_incref((json_t *)v);
     if (json_is_boolean(v))
         return json_string(json_is_true(v) ? "true" : "false");
-    text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+    auto_free char *text = v ? json_text(v) : NULL;
     return text ? json_string(text) : json_null();
 }
 
