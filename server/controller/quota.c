@@ -259,7 +259,8 @@ static bool is_ending(const json_t *pod)
     return strcmp(phase, "Failed") == 0 || strcmp(phase, "Succeeded") == 0 || meta_is_deleting(pod);
 }
 
-/* Charges change the status only, and need no count. */
+/* Charges change the status only, and need no count; what somebody else writes there is put right
+ * by the next one, as upstream does. */
 static void on_quota_event(struct counter *q, enum local_event ev, const json_t *quota)
 {
     auto_free char *key = mem_printf("%s/%s", meta_namespace(quota), meta_name(quota));
@@ -271,8 +272,7 @@ static void on_quota_event(struct counter *q, enum local_event ev, const json_t 
         return;
     }
     known = map_get(q->specs, str_of(key));
-    if (known && spec && json_equal(known, spec) &&
-        json_equal(json_object_get(spec, "hard"), json_at(quota, "status.hard")))
+    if (known && spec && json_equal(known, spec))
         return;
     if (spec)
         json_decref(map_set(q->specs, str_of(key), json_incref(spec)));
