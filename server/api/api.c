@@ -377,6 +377,7 @@ int api_new(struct api **out, const struct api_config *c, struct err *e)
     list_init(&a->checks);
     list_init(&a->local_queue);
     list_init(&a->watches);
+    list_init(&a->feeds);
     uv_idle_init(a->loop, &a->local_idle);
     a->local_idle.data = a;
     timer_init(&a->close_timer, a->loop);
@@ -611,7 +612,7 @@ static void close_poll(void *arg);
 static void close_step(struct api *a)
 {
     if (!list_empty(&a->reqs) || !list_empty(&a->local_queue) || !list_empty(&a->watches) ||
-        scrape_is_busy(a->scrape) || a->recounting) {
+        !list_empty(&a->feeds) || scrape_is_busy(a->scrape) || a->recounting) {
         timer_start_ms(&a->close_timer, 10, close_poll, a);
         return;
     }

@@ -12,7 +12,7 @@
 #define NS_BYTES       64  /* a label of DNS */
 
 struct local_gone {
-    struct list link; /* api.watches */
+    struct list link; /* api.feeds */
     struct api *api;
     local_gone_fn fn;
     void *arg;
@@ -88,7 +88,7 @@ void local_gone_start(struct local_gone **out, struct api *a, local_gone_fn fn, 
     g->fn = fn;
     g->arg = arg;
     timer_init(&g->timer, a->loop);
-    list_push(&a->watches, &g->link);
+    list_push(&a->feeds, &g->link);
     *out = g;
     follow(g);
 }

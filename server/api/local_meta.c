@@ -26,7 +26,7 @@
 #define PLACE_MAX 600 /* "<group>/<plural>" */
 
 struct local_meta {
-    struct list link; /* api.watches */
+    struct list link; /* api.feeds */
     struct api *api;
     struct local_meta_events events;
     void *arg;
@@ -232,7 +232,7 @@ void local_meta_start(struct local_meta **out, struct api *a,
     m->arg = arg;
     m->after = BUF(64 * 1024);
     timer_init(&m->timer, a->loop);
-    list_push(&a->watches, &m->link);
+    list_push(&a->feeds, &m->link);
     *out = m;
     list_again(m);
 }

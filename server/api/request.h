@@ -307,6 +307,7 @@ struct api {
     struct list local_queue; /* api_call's, for the next turn */
     uv_idle_t local_idle;
     struct list watches; /* local_watch_start's */
+    struct list feeds;   /* what else follows the store: local_meta.h, local_gone.h */
     struct timer close_timer, recount_timer;
     bool recounting; /* a list of the services is on its way: service_ips_recount_* */
     uint64_t close_deadline_ms;
