@@ -100,12 +100,14 @@ EOF
     quiet k delete -f "$T/bad.yaml" --ignore-not-found
 }
 
+counted() { [ "$(field pdb web '{.status.observedGeneration}')" = 1 ]; } # its status is a controller's
 versions() { k get -f "$T/all.yaml" -o jsonpath='{.items[*].metadata.resourceVersion}'; }
 
 # kubectl sends patches for some of it though nothing is different (a number for a quantity, a selector that is replaced
 # as a whole); they change nothing.
 @test "a manifest is applied once, is then unchanged, without a difference, and goes again" {
     quiet k apply -f "$T/all.yaml"
+    wait_for 10 counted
     versions >"$T/versions"
     [ "$(wc -w <"$T/versions")" -eq 8 ]
     quiet k apply -f "$T/all.yaml"

@@ -88,7 +88,7 @@ EOF
     everything two x | ssa >"$T/out"
     [ "$(grep -c serverside-applied "$T/out")" = 7 ]
     local before
-    wait_for 10 k -n two get sa default # made by a controller
+    wait_for 10 k -n two get sa/default cm/kube-root-ca.crt # made by controllers
     before=$(k -n two get cm,sa,svc -o 'jsonpath={.items[*].metadata.resourceVersion}')
     sleep 1.1 # times have whole seconds
     everything two x | ssa

@@ -59,7 +59,7 @@ kubectl_on() {
     local name=$1
     shift
     sed 's/certificate-authority-data: .*/insecure-skip-tls-verify: true/' "$T/$name/kubeconfig" >"$T/$name/kubeconfig.now"
-    in_net "$name" env KUBECONFIG="$T/$name/kubeconfig.now" HOME="$T" timeout $((20 * SLOW)) kubectl "$@"
+    in_net "$name" env KUBECONFIG="$T/$name/kubeconfig.now" HOME="$T" timeout "$(patience 65)" kubectl "$@"
 }
 server_is_valid() { # server_is_valid AT: its certificate, at that time, by the CA that agents pin
     in_net srv timeout 10 openssl s_client -connect 127.0.0.1:6443 -attime "$1" -verify_return_error \
@@ -164,7 +164,7 @@ all_are_valid() { # all_are_valid AT: for a hundred days from then at least
     set_clock gone $((8 * YEAR))
     again gone
     wait_for 15 logged gone 'a token is needed' || { show_logs; false; }
-    status_says gone 'cause         token'
+    wait_for 10 status_says gone 'cause         token'
     run registered gone
     [ "$status" -ne 0 ]
     stop_agent gone

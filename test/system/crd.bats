@@ -31,7 +31,7 @@ spec:
 EOF
 }
 
-established() { k wait --for=condition=Established "--timeout=$((10 * SLOW))s" "crd/$1" >/dev/null; }
+established() { k wait --for=condition=Established "--timeout=$(patience 10)s" "crd/$1" >/dev/null; }
 
 crontab() { # crontab NAME SPEC: a CronTab
     printf 'apiVersion: example.com/v1\nkind: CronTab\nmetadata: {name: %s}\nspec: %s\n' "$1" "$2"
@@ -195,7 +195,7 @@ EOF
     definition widget Widget '{type: object}' | k create -f -
     established widgets.example.com
     definition gadget Widget '{type: object}' | k create -f -
-    k wait --for=condition=NamesAccepted=False "--timeout=$((10 * SLOW))s" crd/gadgets.example.com
+    k wait --for=condition=NamesAccepted=False "--timeout=$(patience 10)s" crd/gadgets.example.com
     k get crd gadgets.example.com -o json | jq -e '.status.conditions[] | select(.type == "NamesAccepted") | .reason | endswith("KindConflict")'
     refute raw /apis/example.com/v1/gadgets
     k delete crd widgets.example.com
@@ -229,7 +229,7 @@ EOF
 @test "a namespace that goes takes its custom objects along" {
     k create namespace going
     crontab inside '{cronSpec: "* * * * *"}' | k -n going create -f -
-    k delete namespace going "--timeout=$((30 * SLOW))s"
+    k delete namespace going "--timeout=$(patience 30)s"
     [ -z "$(k get ct -A -o json | jq -r '.items[] | select(.metadata.namespace == "going") | .metadata.name')" ]
 }
 
@@ -237,7 +237,7 @@ EOF
     spawn watch kubectl_on srv get --raw "/apis/example.com/v1/crontabs?watch=1&resourceVersion=0"
     local watcher=$SPAWNED
     wait_for 10 grep -q '"name":"one"' "$T/log/watch"
-    k delete crd crontabs.example.com "--timeout=$((30 * SLOW))s"
+    k delete crd crontabs.example.com "--timeout=$(patience 30)s"
     refute raw /apis/example.com/v1/crontabs
     refute k get ct
     gone() { refute kill -0 "$watcher" 2>/dev/null; }
@@ -255,9 +255,9 @@ EOF
     established helds.example.com
     printf 'apiVersion: example.com/v1\nkind: Held\nmetadata: {name: h, finalizers: [example.com/mine]}\n' | k create -f -
     k delete crd helds.example.com --wait=false
-    k wait --for=condition=Terminating "--timeout=$((10 * SLOW))s" crd/helds.example.com
+    k wait --for=condition=Terminating "--timeout=$(patience 10)s" crd/helds.example.com
     printf 'apiVersion: example.com/v1\nkind: Held\nmetadata: {name: late}\n' >"$T/late.yaml"
     wait_for 10 refuses "$T/late.yaml" 'create not allowed while custom resource definition is terminating'
     k patch held h --type=merge -p '{"metadata":{"finalizers":null}}'
-    k wait --for=delete "--timeout=$((20 * SLOW))s" crd/helds.example.com
+    k wait --for=delete "--timeout=$(patience 20)s" crd/helds.example.com
 }

@@ -49,7 +49,7 @@ object() { printf 'apiVersion: example.com/v1\nkind: %s\nmetadata: {name: %s}\ns
     local i
     for i in 1 2 3; do
         define srv1 "a$i" "A$i"
-        one wait --for=condition=Established "--timeout=$((20 * SLOW))s" "crd/a${i}s.example.com"
+        one wait --for=condition=Established "--timeout=$(patience 20)s" "crd/a${i}s.example.com"
         two get --raw "/apis/example.com/v1/a${i}s" # the first try
         object "A$i" x 1 | two create --validate=false -f -
         one get --raw "/apis/example.com/v1/a${i}s/x" | jq -e '.spec.num == 1'
@@ -69,13 +69,13 @@ object() { printf 'apiVersion: example.com/v1\nkind: %s\nmetadata: {name: %s}\ns
     spawn watch two get --raw "/apis/example.com/v1/a2s?watch=1&resourceVersion=0"
     local watcher=$SPAWNED
     wait_for 10 grep -q '"name":"x"' "$T/log/watch"
-    one delete crd a2s.example.com "--timeout=$((30 * SLOW))s"
+    one delete crd a2s.example.com "--timeout=$(patience 30)s"
     not_served() { refute two get --raw /apis/example.com/v1/a2s; }
     wait_for 10 not_served
     gone() { refute kill -0 "$watcher" 2>/dev/null; }
     wait_for 10 gone
     define srv2 a2 A2
-    two wait --for=condition=Established "--timeout=$((20 * SLOW))s" crd/a2s.example.com
+    two wait --for=condition=Established "--timeout=$(patience 20)s" crd/a2s.example.com
     one get --raw /apis/example.com/v1/a2s | jq -e '.items == []'
 }
 
@@ -87,5 +87,5 @@ object() { printf 'apiVersion: example.com/v1\nkind: %s\nmetadata: {name: %s}\ns
     stop_pid "$(restart_pid "$holder")" KILL
     kubectl_on "$other" get --raw /apis/example.com/v1/a1s/x | jq -e '.spec.num == 1'
     define "$other" late Late
-    kubectl_on "$other" wait --for=condition=Established "--timeout=$((60 * SLOW))s" crd/lates.example.com
+    kubectl_on "$other" wait --for=condition=Established "--timeout=$(patience 60)s" crd/lates.example.com
 }

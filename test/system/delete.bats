@@ -156,13 +156,13 @@ says_so() { field namespace full '{.status.conditions[*].message}' | grep -F "$1
     ready_pod shop-0 shop old
     ready_pod shop-1 shop old
     wait_for 10 allowed 1
-    run k drain old --force --timeout=3s
+    run k drain old --force "--timeout=$((8 * SLOW))s" # an eviction that is refused is tried again every 5 s
     [ "$status" -ne 0 ]
     [[ $output == *"Cannot evict pod as it would violate the pod's disruption budget"* ]]
     [ "$(k get pods -l app=shop -o name | wc -l)" = 1 ]
     [ "$(field node old '{.spec.unschedulable}')" = true ]
     k delete poddisruptionbudget budget
-    k drain old --force --timeout=20s
+    k drain old --force "--timeout=$(patience 20)s"
     [ -z "$(k get pods -l app=shop -o name)" ]
 }
 allowed() { [ "$(field poddisruptionbudget budget '{.status.disruptionsAllowed}')" = "$1" ]; }

@@ -58,9 +58,9 @@ edge_again() {
     start_edge
 }
 
-# connects TARGET: the answer to CONNECT and what the other end said, until it ends or 3 s are over
+# connects TARGET: the answer to CONNECT and what the other end said, until it ends or 10 s are over
 connects() {
-    printf 'CONNECT %s HTTP/1.1\r\nHost: x\r\n\r\n' "$1" | in_net srv timeout $((3 * SLOW)) \
+    printf 'CONNECT %s HTTP/1.1\r\nHost: x\r\n\r\n' "$1" | in_net srv timeout $((10 * SLOW)) \
         openssl s_client -quiet -servername x -connect 127.0.0.1:6443 \
         -cert "$T/srv/data/server/tls/client-admin.crt" -key "$T/srv/data/server/tls/client-admin.key" 2>/dev/null
 }

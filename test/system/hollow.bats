@@ -16,7 +16,7 @@ setup_file() {
     in_net srv ip addr add 198.51.100.10/24 dev eth0
     in_net srv ip link set eth0 up
     few_descriptors start_server srv --disable-agent
-    sleep 1
+    wait_for 10 kubectl_on srv get namespace default # its controllers run
     fds >"$T/fds"
     mkfifo "$T/in"
     start_hollow
@@ -56,16 +56,17 @@ ready_nodes() {
 }
 newest_lease_of() { kubectl_on srv -n kube-node-lease get lease "$1" -o jsonpath='{.spec.renewTime}'; }
 lease_moves() { [ "$(newest_lease_of "$1")" != "$2" ]; }
+are_ready() { [ "$(ready_nodes)" -ge "$1" ] && [ "$(count ready)" -ge "$1" ]; }
 others_are_well() { # others_are_well BAD: of the good ones none fails, and their leases move
     local before
     before=$(newest_lease_of "hollow-$((N - 1))")
-    server_lives && [ "$(ready_nodes)" -ge $((N - $1)) ] && [ "$(count ready)" -ge $((N - $1)) ] &&
+    server_lives && wait_for 5 are_ready $((N - $1)) &&
         wait_for 15 lease_moves "hollow-$((N - 1))" "$before"
 }
 
 @test "fifty agents join at once, are Ready and renew their leases" {
     wait_for 90 all || { gave_up; false; }
-    [ "$(ready_nodes)" = $N ]
+    wait_for 10 are_ready $N
     before=$(newest_lease_of hollow-0)
     wait_for 15 lease_moves hollow-0 "$before"
 }
@@ -87,7 +88,7 @@ others_are_well() { # others_are_well BAD: of the good ones none fails, and thei
     few_descriptors start_server srv --disable-agent
     wait_for 60 back || { gave_up; false; }
     [ "$(grep -c '\[join' "$T/log/hollow" || true)" = "$joins" ]
-    [ "$(ready_nodes)" = $N ]
+    wait_for 10 are_ready $N
 }
 
 @test "slow readers of large answers disturb nobody, and recover" {
@@ -127,7 +128,7 @@ others_are_well() { # others_are_well BAD: of the good ones none fails, and thei
     tell storm 0
     mark
     wait_for 60 back || { gave_up; false; }
-    [ "$(ready_nodes)" = $N ]
+    wait_for 10 are_ready $N
 }
 
 @test "a flood of silent connections locks nobody out who is inside, nor the administrator" {

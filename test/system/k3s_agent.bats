@@ -19,7 +19,7 @@ teardown_file() { lib_cleanup; }
 ask() { # ask PATH CURL-ARGS...
     local path=$1
     shift
-    in_net srv curl -sS --max-time 10 "$@" "$S$path"
+    in_net srv curl -sS --max-time $((60 * SLOW)) "$@" "$S$path"
 }
 agent() { # agent PATH CURL-ARGS...: as user node, server verified
     local path=$1

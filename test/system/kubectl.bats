@@ -25,6 +25,7 @@ both() {
         NS="$1-$which" NS=${NS//_/-}
         echo "with $which kubectl"
         k create namespace "$NS"
+        wait_for 10 n get sa/default cm/kube-root-ca.crt # made by controllers
         "$1"
         k delete namespace "$NS" --wait=false
     done
@@ -46,6 +47,7 @@ fails() { # fails TEXT COMMAND...: it fails, and says so
     grep -qF -- "$text" "$T/said" || { cat "$T/said"; return 1; }
 }
 
+replaced() { n get -f "$T/all.yaml" -o json >"$T/now.json" && says replaced n replace -f "$T/now.json"; }
 every_kind() {
     local name
     manifest >"$T/all.yaml"
@@ -74,9 +76,8 @@ every_kind() {
     grep -q '^Labels:' "$T/out"
     n label -f "$T/all.yaml" seen=yes
     n annotate -f "$T/all.yaml" example.com/note="a b"
-    n get -f "$T/all.yaml" -o json >"$T/now.json"
+    wait_for 10 replaced # a controller may have been quicker
     jq -e '.items | all(.metadata.labels.seen == "yes" and .metadata.annotations["example.com/note"] == "a b")' "$T/now.json" >/dev/null
-    says replaced n replace -f "$T/now.json"
     n patch -f "$T/all.yaml" --type=merge -p '{"metadata":{"labels":{"seen":null}}}' >/dev/null
     n get -f "$T/all.yaml" -o json | jq -e '.items | all(.metadata.labels.seen == null)' >/dev/null
     n delete -f "$T/all.yaml" --wait=false | grep -c deleted
@@ -163,7 +164,7 @@ changes() {
     says 'e d' field deploy d '{.spec.template.spec.containers[*].name}'
     printf '#!/bin/sh\nsed -i "s/replicas: 2/replicas: 5/" "$1"\n' >"$T/editor"
     chmod +x "$T/editor"
-    in_net srv env KUBE_EDITOR="$T/editor" KUBECONFIG="$T/srv/kubeconfig" HOME="$T" timeout 20 "$KUBECTL" -n "$NS" edit deployment d
+    in_net srv env KUBE_EDITOR="$T/editor" KUBECONFIG="$T/srv/kubeconfig" HOME="$T" timeout $((60 * SLOW)) "$KUBECTL" -n "$NS" edit deployment d
     [ "$(field deploy d '{.spec.replicas}')" = 5 ]
     n get deployment d -o json | jq '.spec.replicas = 6' >"$T/d.json"
     n replace -f "$T/d.json"
@@ -209,15 +210,14 @@ looks() {
     fails "the server doesn't have a resource type" n get nothings
     n wait --for=condition=Available deployment/d --timeout=1s 2>&1 | grep -q 'timed out'
     n delete cm b --wait=false
-    if is_new; then n wait --for=delete cm/b --timeout=10s; fi # 1.20: what is gone already is an error
+    if is_new; then n wait --for=delete cm/b "--timeout=$(patience 10)s"; fi # 1.20: what is gone already is an error
     n auth can-i create pods | grep -q yes
-    (n get cm a -w -o name >"$T/watched" 2>/dev/null &
-        w=$!
-        sleep 1
-        n label cm a l=2 --overwrite >/dev/null
-        for _ in $(seq 50); do [ "$(wc -l <"$T/watched")" -lt 2 ] || break; sleep 0.1; done
-        kill $w; wait $w) || true
-    [ "$(wc -l <"$T/watched")" -ge 2 ]
+    spawn "watched-$NS" n get cm a -w -o name
+    watched() { [ "$(grep -c configmap/a "$T/log/watched-$NS")" -ge "$1" ]; }
+    wait_for 10 watched 1
+    n label cm a l=2 --overwrite
+    wait_for 10 watched 2
+    stop_pid "$SPAWNED"
 }
 @test "cluster-info, versions, resources, selectors, chunks, wait and watch answer as everywhere" {
     both looks

@@ -25,7 +25,7 @@ teardown_file() { lib_cleanup; }
 
 forwarder() { spawn "fwd-$1" in_net srv socat "TCP-LISTEN:$2,bind=$1,fork,reuseaddr" TCP:198.51.100.10:6443; }
 lb() { in_host srv "$CORACLE" agent lb status --data-dir "$T/srv/data" "$@"; }
-through_lb() { in_net srv curl -sS -k --max-time 5 https://127.0.0.1:6444/ping; }
+through_lb() { in_net srv curl -sS -k --max-time $((20 * SLOW)) https://127.0.0.1:6444/ping; }
 
 @test "the balancer has learned the listed address and keeps the fixed one" {
     both() { lb | grep -q 198.51.100.11:7001 && lb | grep -q '198.51.100.12:7001.*(--server)'; }

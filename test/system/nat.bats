@@ -73,7 +73,8 @@ teardown_file() { lib_cleanup; }
     in_net nat nft add table inet cut
     in_net nat nft 'add chain inet cut off { type filter hook forward priority -10; policy drop; }'
     wait_for 75 node_not_ready srv edge
-    [[ "$(kubectl_on srv get node edge -o jsonpath='{.status.conditions[?(@.type=="Ready")].message}')" == *'stopped posting node status. session: its tunnel ended at '* ]]
+    says_why() { kubectl_on srv get node edge -o jsonpath='{.status.conditions[?(@.type=="Ready")].message}' | grep -qF 'stopped posting node status. session: its tunnel ended at '; }
+    wait_for 20 says_why
     in_net nat nft delete table inet cut
     wait_for 20 node_ready srv edge || { show_logs; false; }
     wait_for 15 kubectl_on srv get --raw /api/v1/nodes/edge/proxy/healthz

@@ -25,7 +25,8 @@ logs_hold() { k logs "$1" | grep -qF -- "$2"; }
     wait_for 10 logs_hold hello 'hello from a pod on coracle' || { k logs hello; show_logs; false; }
     [ "$(k get pod hello -o jsonpath='{.spec.nodeName}')" = edge ]
     [[ "$(k get pod hello -o jsonpath='{.status.podIP}')" == 10.42.* ]]
-    k get pod hello -o wide | grep -q '1/1'
+    ready() { k get pod hello -o wide | grep -q '1/1'; }
+    wait_for 10 ready
 }
 
 @test "kubectl exec runs a command, carries its input and its exit code" {
@@ -46,7 +47,7 @@ logs_hold() { k logs "$1" | grep -qF -- "$2"; }
     local ip tls=$T/srv/data/server/tls
     ip=$(k get pod hello -o jsonpath='{.status.podIP}')
     through() { # the server as an HTTP proxy
-        in_net srv curl -sS --max-time 10 --proxytunnel -x https://127.0.0.1:6443 --proxy-cacert "$tls/server-ca.crt" \
+        in_net srv curl -sS --max-time $((20 * SLOW)) --proxytunnel -x https://127.0.0.1:6443 --proxy-cacert "$tls/server-ca.crt" \
             --proxy-cert "$tls/client-admin.crt" --proxy-key "$tls/client-admin.key" "$1"
     }
     wait_for 10 through "http://$ip:8080/"
@@ -91,8 +92,9 @@ EOF
 @test "logs follow, tail and end with the container" {
     k run ticker --image=docker.io/library/busybox:1 --image-pull-policy=Never --restart=Never -- \
         sh -c 'for i in 1 2 3 4 5; do echo tick $i; sleep 0.3; done'
-    wait_for 20 phase ticker Running || phase ticker Succeeded || { k describe pod ticker; show_logs; false; }
-    timeout 20 bash -c "$(declare -f k kubectl_on in_net); k logs -f ticker" >"$T/followed"
+    began() { phase ticker Running || phase ticker Succeeded; }
+    wait_for 20 began || { k describe pod ticker; show_logs; false; }
+    timeout $((60 * SLOW)) bash -c "$(declare -f k kubectl_on in_net patience); k logs -f ticker" >"$T/followed"
     grep -q 'tick 5' "$T/followed"
     [ "$(k logs --tail=2 ticker | wc -l)" = 2 ]
     k logs --timestamps --tail=1 ticker | grep -qE '^20[0-9]{2}-.*Z tick 5$'
@@ -116,7 +118,7 @@ EOF
 }
 
 @test "a deleted pod goes with all that it had" {
-    k delete pod hello ticker --timeout=40s
+    k delete pod hello ticker "--timeout=$(patience 40)s"
     run k get pod hello
     [ "$status" -ne 0 ]
     gone() { [ -z "$(in_net edge ip -o link show type veth | grep -v eth0)" ]; }
@@ -134,5 +136,5 @@ EOF
     after=$(k get pod hello -o jsonpath='{.status.containerStatuses[0].containerID}')
     [ "$before" = "$after" ]
     [ "$(k get pod hello -o jsonpath='{.status.containerStatuses[0].restartCount}')" = 0 ]
-    k delete pod hello --timeout=40s
+    k delete pod hello "--timeout=$(patience 40)s"
 }

@@ -176,7 +176,7 @@ spec:
   versions:
     - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}
 EOF
-    k wait --for=condition=Established "--timeout=$((10 * SLOW))s" crd/widgets.example.com
+    k wait --for=condition=Established "--timeout=$(patience 10)s" crd/widgets.example.com
     counted q count/widgets.example.com 0
     widget() { printf '{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"%s"}}' "$1" | n create -f -; }
     widget a

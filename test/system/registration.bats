@@ -95,7 +95,7 @@ EOF
     node_host wrong 198.51.100.27
     join wrong --token "${TOKEN%:*}:not-the-password"
     wait_for 15 logged wrong 'the server refuses the token'
-    status_says wrong 'cause         token'
+    wait_for 10 status_says wrong 'cause         token'
     wait_for 5 logged srv 'credentials refused'
     refute registered wrong
     refute grep -rqF not-the-password "$T/log"
@@ -107,12 +107,12 @@ EOF
     node_host other 198.51.100.28
     join other --token "K10${hash}::node:$SHORT"
     wait_for 15 logged other "$hash"
-    status_says other 'cause         token'
+    wait_for 10 status_says other 'cause         token'
     refute registered other
 }
 
 @test "a malformed token is an error at once" {
-    run in_host srv timeout 5 "$CORACLE" agent --server https://198.51.100.10:6443 --token K10abc::node:x --data-dir "$T/x" --node-dir "$T/x" --config "$T/none" --lb-server-port 0
+    run in_host srv timeout $((30 * SLOW)) "$CORACLE" agent --server https://198.51.100.10:6443 --token K10abc::node:x --data-dir "$T/x" --node-dir "$T/x" --config "$T/none" --lb-server-port 0
     [ "$status" -eq 1 ]
     [[ "$output" == *--token* ]]
 }
@@ -121,8 +121,8 @@ EOF
     node_host thief 198.51.100.29
     join thief --token "$TOKEN" --node-name full
     wait_for 15 logged thief 'kubectl delete node full'
-    status_says thief 'cause         password'
-    logged srv 'node password rejected'
+    wait_for 10 status_says thief 'cause         password'
+    wait_for 5 logged srv 'node password rejected'
     event() { kubectl_on srv get events -n default -o jsonpath='{range .items[*]}{.reason} {.involvedObject.name} {.message}{"\n"}{end}' | grep -F 'NodePasswordValidationFailed full' | grep -qF 'kubectl delete node full'; }
     wait_for 10 event
     stop_pid "$(restart_pid thief)"
@@ -159,7 +159,7 @@ EOF
 }
 
 @test "without token and certificates it says what is needed" {
-    run in_host srv timeout 5 "$CORACLE" agent --server https://198.51.100.10:6443 --data-dir "$T/y" --node-dir "$T/y" --config "$T/none" --lb-server-port 0
+    run in_host srv timeout $((30 * SLOW)) "$CORACLE" agent --server https://198.51.100.10:6443 --data-dir "$T/y" --node-dir "$T/y" --config "$T/none" --lb-server-port 0
     [ "$status" -eq 1 ]
     [[ "$output" == *'--token'*'is needed'* ]]
 }

@@ -25,7 +25,7 @@ start_edge() {
 reached() { [ "$(kubectl_on srv get --raw /api/v1/nodes/edge/proxy/healthz)" = ok ]; }
 asks() { # the API, as the node asks it: its certificate, its balancer
     local tls=$T/edge/data/agent
-    in_net edge curl -sSf --max-time 5 --cacert "$tls/server-ca.crt" --cert "$tls/client-kubelet.crt" \
+    in_net edge curl -sSf --max-time $((20 * SLOW)) --cacert "$tls/server-ca.crt" --cert "$tls/client-kubelet.crt" \
         --key "$tls/client-kubelet.key" https://127.0.0.1:6443/api/v1/nodes/edge
 }
 code() { in_net srv curl -sk -o /dev/null -w '%{http_code}' "https://127.0.0.1:$1$2"; }

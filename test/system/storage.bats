@@ -34,6 +34,8 @@ create_cm() { # create_cm NAME
         -d "{\"metadata\":{\"name\":\"$1\"},\"data\":{\"k\":\"v\"}}"
 }
 created() { create_cm "$1" | grep -q '^201$'; }
+created_or_there() { create_cm "$1" | grep -qE '^(201|409)$'; }
+storage_ready() { [[ "$(raw /readyz)" == *$'\n200' ]]; }
 again() { # again FLAG...: the server's process is gone; another one on the same data
     start_server srv --disable-agent --token storage-secret --data-dir "$T/disk/data" "$@"
 }
@@ -75,7 +77,7 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
     alive
     rm "$T/disk/ballast"
     wait_for 10 created after-full
-    [[ "$(raw /readyz)" == *$'\n200' ]]
+    wait_for 10 storage_ready
 }
 
 @test "a frozen disk: writes time out with the reason, the server lives and is back within 5 s" {
@@ -94,8 +96,8 @@ gone() { ! kill -0 "$1" 2>/dev/null; }
     sleep "${FREEZE_SECONDS:-0}" # however long: nothing piles up behind it
     alive
     fsfreeze -u "$T/disk"
-    wait_for 5 created thawed
-    [[ "$(raw /readyz)" == *$'\n200' ]]
+    within 5 created_or_there thawed
+    wait_for 10 storage_ready
 }
 
 snap() { # snap SUBCOMMAND...: coracle etcd-snapshot

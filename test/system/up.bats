@@ -18,13 +18,14 @@ teardown_file() {
     lib_cleanup
 }
 
-up() { in_host box env DIR="$T/up" timeout $((100 * SLOW)) sh tools/up.sh "$BUILD" 3>&- 4>&-; }
-down() { in_host box env DIR="$T/up" timeout $((60 * SLOW)) sh tools/down.sh; }
+up() { in_host box env DIR="$T/up" timeout $((300 * SLOW)) sh tools/up.sh "$BUILD" 3>&- 4>&-; }
+down() { in_host box env DIR="$T/up" timeout $((180 * SLOW)) sh tools/down.sh; }
 mine() { pgrep -f -- "$T/up" | grep -vx "$$" || true; }
 
 @test "a port that somebody has is named, and nothing is started" {
     spawn squatter in_net box nc -lk 127.0.0.1 6444
-    sleep 0.3
+    listens() { in_net box ss -Hltn 'sport = :6444' | grep -q .; }
+    wait_for 10 listens
     run up
     [ "$status" -ne 0 ]
     [[ "$output" == *'port 6444 is in use by'*nc* ]]

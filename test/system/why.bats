@@ -68,7 +68,7 @@ unblock() { in_net nat nft delete table inet cut; }
 @test "kubelet port: refused, in the line and in the 502" {
     in_net edge nft -f - <<<'table inet kubelet { chain in { type filter hook input priority 0; iif "lo" tcp dport 10250 reject with tcp reset; }; }'
     wait_for 10 line_has edge 'not reachable: kubelet port: dial tcp 127.0.0.1:10250: ' refused
-    proxy_says_the_reason edge
+    wait_for 10 proxy_says_the_reason edge
     in_net edge nft delete table inet kubelet
     wait_for 10 reachable edge
     # For later: the other node keeps its tunnel, but its lease does not get through from here on.
@@ -78,7 +78,7 @@ unblock() { in_net nat nft delete table inet cut; }
 @test "TCP: the way is shut; meanwhile the session, afterwards what the agent saw" {
     block 'tcp dport 6443 reject with tcp reset; tcp sport 6443 reject with tcp reset;'
     wait_for 30 line_has edge 'not reachable: session: its tunnel ended at 20' || { show_logs; false; }
-    proxy_says_the_reason edge
+    wait_for 10 proxy_says_the_reason edge
     agent_saw() { in_host edge "$CORACLE" agent status --data-dir "$T/edge/data" | grep -q 'tunnel  *cluster.test:6443 .*tcp: .*refused'; }
     wait_for 30 agent_saw || { show_logs; false; }
     unblock
@@ -89,6 +89,8 @@ unblock() { in_net nat nft delete table inet cut; }
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=kubernetes -addext subjectAltName=DNS:kubernetes \
         -keyout "$T/mitm.key" -out "$T/mitm.crt" -days 2 2>/dev/null
     spawn mitm in_net gate openssl s_server -accept 7443 -cert "$T/mitm.crt" -key "$T/mitm.key" -quiet
+    listens() { in_net gate ss -Hltn 'sport = :7443' | grep -q .; }
+    wait_for 10 listens
     in_net gate nft -f - <<<'table ip mitm { chain pre { type nat hook prerouting priority -110; ip daddr 198.51.100.5 tcp dport 6443 ip saddr 198.51.100.20 redirect to :7443; }; }'
     block 'tcp dport 6443 ct state established reject with tcp reset; tcp sport 6443 ct state established reject with tcp reset;'
     wait_for 30 line_has edge 'not reachable: session: ' || { show_logs; false; }
@@ -102,7 +104,7 @@ unblock() { in_net nat nft delete table inet cut; }
 @test "session: silence, until two pings are not answered" {
     block 'tcp dport 6443 drop; tcp sport 6443 drop;'
     wait_for 25 line_has edge 'not reachable: session: its tunnel ended at 20' 'no answer from edge' || { why edge; show_logs; false; }
-    proxy_says_the_reason edge
+    wait_for 10 proxy_says_the_reason edge
     unblock
     wait_for 40 reachable edge || { why edge; show_logs; false; }
 }
@@ -142,8 +144,9 @@ unblock() { in_net nat nft delete table inet cut; }
     mv "$T/edge/node/password" "$T/edge/kept"
     start_agent edge --server https://cluster.test:6443 --token "$TOKEN" --node-name edge --container-runtime-endpoint /dev/null
     wait_for 30 line_has edge 'not reachable: password: the node password is not the one' || { why edge; show_logs; false; }
-    why edge | grep -q 'what to do: .*kubectl delete node'
-    proxy_says_the_reason edge
+    advised() { why edge | grep -q 'what to do: .*kubectl delete node'; }
+    wait_for 10 advised
+    wait_for 10 proxy_says_the_reason edge
     stop_pid "$(restart_pid edge)"
     mv "$T/edge/kept" "$T/edge/node/password"
     start_agent edge --server https://cluster.test:6443 --token "$TOKEN" --node-name edge --container-runtime-endpoint /dev/null
