@@ -23,11 +23,12 @@ trap 'rm -rf "$out"' EXIT
 run() { # JOBS FILE...
     jobs=$1
     shift
-    printf '%s\n' "$@" | xargs -P "$jobs" -I{} sh -c '
+    # shellcheck disable=SC2046
+    printf '%s\n' "$@" | $(sh ../fixed-addresses.sh "${BUILD:-}") xargs -P "$jobs" -I{} sh -c '
         began=$(date +%s)
         case {} in *@*) export TEST_DATASTORE={}; TEST_DATASTORE=${TEST_DATASTORE#*@} ;; esac
         file={}
-        timeout "${SYSTEM_TIMEOUT_S:-1500}" bats --tap "${file%@*}" >"$0/{}" 2>&1
+        timeout "${SYSTEM_TIMEOUT_S:-2400}" bats --tap "${file%@*}" >"$0/{}" 2>&1
         { echo "--- {}: $(($(date +%s) - began)) s"; cat "$0/{}"; } >"$0/{}.shown"
         flock "$0" cat "$0/{}.shown"' "$out"
 }
