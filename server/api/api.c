@@ -23,6 +23,7 @@
 #include "server/api/request.h"
 #include "server/api/scrape.h"
 #include "server/api/share.h"
+#include "server/auth/impersonate.h"
 #include "server/auth/node_graph.h"
 #include "server/resource/service_ip.h"
 #include "server/schema/crd.h"
@@ -129,6 +130,31 @@ static void on_http_done(struct http_req *http, void *arg, const struct err *e)
     req_gone(r);
 }
 
+/* The other that the headers name takes the place of who asks. False: answered. */
+static bool impersonate(struct api_req *r, const struct http_headers *h)
+{
+    AUTO(impersonation) struct impersonation *m = NULL;
+    char reason[AUTHZ_REASON_BYTES];
+    struct authz_attrs at;
+    struct err e;
+
+    if (impersonation_parse(&m, h, &e)) {
+        req_err(r, &e);
+        return false;
+    }
+    for (size_t i = 0; m && impersonation_right(m, i, r->id, &at); i++) {
+        if (!authz_allowed(r->api->authz, &at, reason)) {
+            req_forbidden(r, &at, reason);
+            return false;
+        }
+    }
+    if (m) {
+        identity_unref(r->id);
+        r->id = impersonation_identity(m);
+    }
+    return true;
+}
+
 void api_handle(struct api *a, struct http_req *http)
 {
     static const struct http_req_events events = { on_http_body, on_http_body_end, on_http_drain,
@@ -155,7 +181,8 @@ void api_handle(struct api *a, struct http_req *http)
         req_status(r, status_new(STATUS_UNAUTHORIZED, "Unauthorized"));
         return;
     }
-    req_begin(r, method, http_headers_get(h, "accept"), http_headers_get(h, "content-type"));
+    if (impersonate(r, h))
+        req_begin(r, method, http_headers_get(h, "accept"), http_headers_get(h, "content-type"));
 }
 
 /* ---- callers on this loop ---- */

@@ -277,12 +277,23 @@ static unsigned schema_verb_of(enum req_verb v)
     return bits[v];
 }
 
+void req_forbidden(struct api_req *r, const struct authz_attrs *at, const char *reason)
+{
+    char what[512];
+
+    authz_describe(at, what, sizeof what);
+    auto_free char *why = mem_printf("%s%s%s", what, *reason ? ": " : "", reason);
+    req_status(r, status_forbidden(at->is_resource ? at->group : "",
+                                   at->is_resource ? at->resource : "",
+                                   at->is_resource ? at->name : "", why));
+}
+
 /* False: answered with 403. */
 static bool authorize(struct api_req *r, const struct method *m)
 {
     struct authz_attrs at;
     AUTO(field_selector) struct field_selector *fs = NULL;
-    char reason[AUTHZ_REASON_BYTES], what[512];
+    char reason[AUTHZ_REASON_BYTES];
     struct err e;
 
     req_authz_attrs(r, &at);
@@ -298,11 +309,7 @@ static bool authorize(struct api_req *r, const struct method *m)
     }
     if (authz_allowed(r->api->authz, &at, reason))
         return true;
-    authz_describe(&at, what, sizeof what);
-    auto_free char *why = mem_printf("%s%s%s", what, *reason ? ": " : "", reason);
-    req_status(r,
-               status_forbidden(at.is_resource ? at.group : "", at.is_resource ? at.resource : "",
-                                at.is_resource ? at.name : "", why));
+    req_forbidden(r, &at, reason);
     return false;
 }
 

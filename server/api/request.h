@@ -187,6 +187,8 @@ const char *req_ns(const struct api_req *r);
 /* ---- reply.c: the last thing a function does ---- */
 void req_status(struct api_req *r, json_t *status_take);
 void req_err(struct api_req *r, const struct err *e); /* through the table of base/kube/status.h */
+/* 403 with the sentence of at, and the reason where there is one. */
+void req_forbidden(struct api_req *r, const struct authz_attrs *at, const char *reason);
 /* What store_commit failed with, other than a lost race: a disk that takes nothing is 503. */
 void req_commit_err(struct api_req *r, const struct err *e);
 void req_doc(struct api_req *r, int code, json_t *doc_take);

@@ -9,14 +9,14 @@
 
 static struct identity *identity_of_spec(const json_t *spec)
 {
-    const char *groups[64];
+    const json_t *list = json_object_get(spec, "groups");
+    auto_free const char **groups = mem_calloc(json_array_size(list) + 1, sizeof *groups);
     size_t n = 0, i;
     json_t *v;
 
-    json_array_foreach(json_object_get(spec, "groups"), i,
-                       v) if (json_is_string(v) && n < ARRAY_LEN(groups)) groups[n++] =
-        json_string_value(v);
-    return identity_new(json_str_at(spec, "user", ""), groups, n);
+    json_array_foreach(list, i, v) if (json_is_string(v)) groups[n++] = json_string_value(v);
+    return identity_exact(json_str_at(spec, "user", ""), groups, n, json_str_at(spec, "uid", NULL),
+                          json_incref(json_object_get(spec, "extra")));
 }
 
 /* Only who may do everything may ask about others' rights beyond his own; the authorizer decided
@@ -56,6 +56,10 @@ static json_t *user_info(const struct identity *id)
 
     for (size_t i = 0; i < id->n_groups; i++)
         json_array_append_new(json_object_get(u, "groups"), json_string(id->groups[i]));
+    if (id->uid)
+        json_object_set_new(u, "uid", json_string(id->uid));
+    if (id->extra)
+        json_object_set_new(u, "extra", json_deep_copy(id->extra));
     return u;
 }
 

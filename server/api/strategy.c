@@ -192,6 +192,10 @@ void strategy_create(struct api_req *r, json_t *obj)
     json_object_set_new(spec, "groups", groups_of(r->id));
     json_object_del(spec, "uid");
     json_object_del(spec, "extra");
+    if (r->id->uid)
+        json_object_set_new(spec, "uid", json_string(r->id->uid));
+    if (r->id->extra)
+        json_object_set_new(spec, "extra", json_deep_copy(r->id->extra));
 }
 
 /* ---- the endpoints ---- */

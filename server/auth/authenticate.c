@@ -31,24 +31,32 @@ struct authn {
 
 /* ---- identity ---- */
 
-struct identity *identity_new(const char *user, const char *const *groups, size_t n_groups)
+struct identity *identity_exact(const char *user, const char *const *groups, size_t n_groups,
+                                const char *uid, json_t *extra_take)
 {
     struct identity *id = mem_alloc(sizeof *id);
     static const char node_prefix[] = "system:node:";
-    bool authenticated = false;
 
     id->refs = 1;
     id->user = mem_strdup(user);
-    id->groups = mem_calloc(n_groups + 1, sizeof *id->groups);
-    for (size_t i = 0; i < n_groups; i++) {
+    id->groups = mem_calloc(n_groups + 1, sizeof *id->groups); /* and one for identity_new */
+    for (size_t i = 0; i < n_groups; i++)
         id->groups[id->n_groups++] = mem_strdup(groups[i]);
-        authenticated |= strcmp(groups[i], "system:authenticated") == 0;
-    }
-    if (!authenticated)
-        id->groups[id->n_groups++] = mem_strdup("system:authenticated");
     if (identity_in(id, "system:nodes") &&
         strncmp(user, node_prefix, sizeof node_prefix - 1) == 0 && user[sizeof node_prefix - 1])
         id->node = mem_strdup(user + sizeof node_prefix - 1);
+    if (uid && *uid)
+        id->uid = mem_strdup(uid);
+    id->extra = extra_take;
+    return id;
+}
+
+struct identity *identity_new(const char *user, const char *const *groups, size_t n_groups)
+{
+    struct identity *id = identity_exact(user, groups, n_groups, NULL, NULL);
+
+    if (!identity_in(id, "system:authenticated"))
+        id->groups[id->n_groups++] = mem_strdup("system:authenticated");
     return id;
 }
 
@@ -67,6 +75,8 @@ void identity_unref(struct identity *id)
     free(id->groups);
     free(id->user);
     free(id->node);
+    free(id->uid);
+    json_decref(id->extra);
     free(id);
 }
 

@@ -10,6 +10,8 @@
 #include "base/core/err.h"
 #include "base/core/str.h"
 
+#include <jansson.h>
+
 struct http_req;
 struct passwd;
 struct tls_peer;
@@ -18,11 +20,17 @@ struct tls_peer;
 struct identity {
     int refs;
     char *user;
-    char **groups; /* "system:authenticated" included */
+    char **groups; /* "system:authenticated" included, of whoever has authenticated */
     size_t n_groups;
-    char *node; /* the X of user system:node:X in group system:nodes, else NULL */
+    char *node;    /* the X of user system:node:X in group system:nodes, else NULL */
+    char *uid;     /* NULL: none */
+    json_t *extra; /* { key: [value, ...] }; NULL: none */
 };
+/* Somebody who has authenticated: system:authenticated is added. */
 struct identity *identity_new(const char *user, const char *const *groups, size_t n_groups);
+/* With these groups and no others; extra_take may be NULL. */
+struct identity *identity_exact(const char *user, const char *const *groups, size_t n_groups,
+                                const char *uid, json_t *extra_take);
 struct identity *identity_ref(struct identity *id);
 void identity_unref(struct identity *id); /* NULL is fine */
 bool identity_in(const struct identity *id, const char *group);

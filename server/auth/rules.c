@@ -60,17 +60,19 @@ enum authz_decision rules_everybody(void *arg, const struct authz_attrs *a,
         { "authentication.k8s.io", "selfsubjectreviews", RULES_CREATE },
     };
 
+    bool authenticated = a->id && identity_in(a->id, "system:authenticated");
+
     (void)arg;
     (void)reason;
     if (a->is_resource)
-        return a->id && rules_allow(reviews, ARRAY_LEN(reviews), a) ? AUTHZ_ALLOW
-                                                                    : AUTHZ_NO_OPINION;
+        return authenticated && rules_allow(reviews, ARRAY_LEN(reviews), a) ? AUTHZ_ALLOW
+                                                                            : AUTHZ_NO_OPINION;
     if (strcmp(a->verb, "get") != 0 && strcmp(a->verb, "head") != 0)
         return AUTHZ_NO_OPINION;
     for (size_t i = 0; i < ARRAY_LEN(any); i++)
         if (path_is(a->path, any[i]))
             return AUTHZ_ALLOW;
-    for (size_t i = 0; a->id && i < ARRAY_LEN(known); i++)
+    for (size_t i = 0; authenticated && i < ARRAY_LEN(known); i++)
         if (path_is(a->path, known[i]))
             return AUTHZ_ALLOW;
     return AUTHZ_NO_OPINION;
