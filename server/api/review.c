@@ -19,6 +19,50 @@ static struct identity *identity_of_spec(const json_t *spec)
                           json_incref(json_object_get(spec, "extra")));
 }
 
+/* pkg/apis/authorization/validation. namespace_: of a LocalSubjectAccessReview, else NULL; self: a
+ * SelfSubjectAccessReview. */
+static void check_access(const json_t *doc, bool self, const char *namespace_,
+                         struct field_errors *fe)
+{
+    const struct field_path spec_at = { .name = "spec" };
+    const json_t *spec = json_object_get(doc, "spec"), *v;
+    const json_t *res = json_object_get(spec, "resourceAttributes");
+    const json_t *path = json_object_get(spec, "nonResourceAttributes");
+    bool bare = true;
+    const char *key;
+
+    if (res && path)
+        field_invalid_json(fe, FIELD_AT(&spec_at, "nonResourceAttributes"), path,
+                           "cannot be specified in combination with resourceAttributes");
+    if (!res && !path)
+        field_invalid(fe, FIELD_AT(&spec_at, "resourceAttributes"), "null",
+                      "exactly one of nonResourceAttributes or resourceAttributes must be "
+                      "specified");
+    if (!self && !*json_str_at(spec, "user", "") &&
+        !json_array_size(json_object_get(spec, "groups")))
+        field_invalid(fe, FIELD_AT(&spec_at, "user"), "",
+                      "at least one of user or group must be specified");
+    json_object_foreach(json_object_get(doc, "metadata"), key, v)
+    {
+        bool empty = json_is_null(v) || (json_is_string(v) && !json_string_length(v));
+
+        bare = bare && (empty || strcmp(key, "managedFields") == 0 ||
+                        (namespace_ && strcmp(key, "namespace") == 0));
+    }
+    if (!bare)
+        field_invalid_json(fe, &(struct field_path){ .name = "metadata" },
+                           json_object_get(doc, "metadata"),
+                           namespace_ ? "must be empty except for namespace" : "must be empty");
+    if (!namespace_)
+        return;
+    if (res && strcmp(json_str_at(res, "namespace", ""), namespace_) != 0)
+        field_invalid(fe, FIELD_AT(FIELD_AT(&spec_at, "resourceAttributes"), "namespace"),
+                      json_str_at(res, "namespace", ""), "must match metadata.namespace");
+    if (path)
+        field_invalid_json(fe, FIELD_AT(&spec_at, "nonResourceAttributes"), path,
+                           "disallowed on this kind of request");
+}
+
 /* Only who may do everything may ask about others' rights beyond his own; the authorizer decided
  * that already by letting the create through. */
 static json_t *access_status(struct api_req *r, const struct identity *id, const char *ns_forced)
@@ -84,6 +128,7 @@ void review_step(struct api_req *r)
     const char *plural = r->kind->plural;
     char api[SCHEMA_API_VERSION_MAX];
     struct identity *other = NULL;
+    auto_field_errors fe = { 0 };
     json_t *status = NULL;
     struct err e;
 
@@ -98,22 +143,23 @@ void review_step(struct api_req *r)
         return;
     }
     json_t *spec = json_object_get(r->in, "spec");
-    bool access = strcmp(plural, "selfsubjectaccessreviews") == 0 ||
-                  strcmp(plural, "subjectaccessreviews") == 0 ||
-                  strcmp(plural, "localsubjectaccessreviews") == 0;
-    if (access && !json_object_get(spec, "resourceAttributes") ==
-                      !json_object_get(spec, "nonResourceAttributes")) {
-        req_status(r, status_new(STATUS_BAD_REQUEST,
-                                 "exactly one of nonResourceAttributes or resourceAttributes must "
-                                 "be specified"));
+    bool self = strcmp(plural, "selfsubjectaccessreviews") == 0;
+    bool local = strcmp(plural, "localsubjectaccessreviews") == 0;
+    bool access = self || local || strcmp(plural, "subjectaccessreviews") == 0;
+    if (local && !write_check_namespace(r, r->in))
         return;
+    if (access) {
+        check_access(r->in, self, local ? r->route.namespace_ : NULL, &fe);
+        if (fe.n) {
+            req_invalid(r, "", &fe);
+            return;
+        }
     }
-    if (strcmp(plural, "selfsubjectaccessreviews") == 0) {
+    if (self) {
         status = access_status(r, r->id, NULL);
     } else if (access) {
         other = identity_of_spec(spec);
-        status = access_status(
-            r, other, strcmp(plural, "subjectaccessreviews") == 0 ? NULL : r->route.namespace_);
+        status = access_status(r, other, local ? r->route.namespace_ : NULL);
     } else if (strcmp(plural, "tokenreviews") == 0) {
         status = token_status(r);
     } else if (strcmp(plural, "selfsubjectreviews") == 0) {

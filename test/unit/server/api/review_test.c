@@ -170,11 +170,60 @@ static void a_signing_request_names_who_was_acted_as(void **state)
     assert_string_equal(extra, "{\"team\":[\"blue\"]}");
 }
 
+static void access_reviews_are_validated(void **state)
+{
+#define RES "'resourceAttributes':{'verb':'get','resource':'pods','namespace':'default'}"
+    static const struct {
+        const char *rule, *target, *body;
+        int code;
+        const char *message;
+    } cases[] = {
+        { "neither", AUTHZ "/selfsubjectaccessreviews", "{'spec':{}}", 422,
+          "SelfSubjectAccessReview.authorization.k8s.io \"\" is invalid: spec.resourceAttributes: "
+          "Invalid value: \"null\": exactly one of nonResourceAttributes or resourceAttributes "
+          "must "
+          "be specified" },
+        { "both", AUTHZ "/selfsubjectaccessreviews",
+          "{'spec':{" RES ",'nonResourceAttributes':{'path':'/'}}}", 422,
+          "SelfSubjectAccessReview.authorization.k8s.io \"\" is invalid: "
+          "spec.nonResourceAttributes: Invalid value: {\"path\":\"/\"}: cannot be specified in "
+          "combination with resourceAttributes" },
+        { "of nobody", AUTHZ "/subjectaccessreviews", "{'spec':{" RES "}}", 422,
+          "SubjectAccessReview.authorization.k8s.io \"\" is invalid: spec.user: Invalid value: "
+          "\"\": at least one of user or group must be specified" },
+        { "with a name", AUTHZ "/subjectaccessreviews",
+          "{'metadata':{'name':'n'},'spec':{'user':'u'," RES "}}", 422,
+          "SubjectAccessReview.authorization.k8s.io \"\" is invalid: metadata: Invalid value: "
+          "{\"name\":\"n\"}: must be empty" },
+        { "of a group", AUTHZ "/subjectaccessreviews",
+          "{'metadata':{'creationTimestamp':null},'spec':{'groups':['g']," RES "}}", 201, NULL },
+        { "of another namespace", AUTHZ "/namespaces/other/localsubjectaccessreviews",
+          "{'spec':{'user':'u'," RES "}}", 422,
+          "LocalSubjectAccessReview.authorization.k8s.io \"\" is invalid: "
+          "spec.resourceAttributes.namespace: Invalid value: \"default\": must match "
+          "metadata.namespace" },
+        { "of its namespace", AUTHZ "/namespaces/default/localsubjectaccessreviews",
+          "{'spec':{'user':'u'," RES "}}", 201, NULL },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        auto_free char *body = real_quotes(cases[i].body);
+        auto_answer a = ask(&h, "POST", cases[i].target, body);
+
+        print_message("%s\n", cases[i].rule);
+        assert_int_equal(a.code, cases[i].code);
+        if (cases[i].message)
+            assert_string_equal(json_str_at(a.doc, "message", ""), cases[i].message);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_acts_as_another_is_the_other),
         cmocka_unit_test(a_signing_request_names_who_was_acted_as),
+        cmocka_unit_test(access_reviews_are_validated),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
