@@ -434,10 +434,12 @@ static void update_build(struct api_req *r, json_t *obj_take)
         bool bump = !r->sub && (strategy_differs(obj, r->old_doc) ||
                                 (r->hooks->counts && r->hooks->counts(obj, r->old_doc)));
 
-        if (r->kind->custom && !schema_find_sub(r->kind, STR("status"))) /* then it counts too */
-            bump = bump || !json_equal(json_object_get(obj, "status"),
-                                       json_object_get(r->old_doc, "status"));
+        if (r->kind->custom && !schema_find_sub(r->kind, STR("status"))) { /* then it counts too */
+            const json_t *now = json_object_get(obj, "status");
+            const json_t *was = json_object_get(r->old_doc, "status");
 
+            bump = bump || (now && was ? !json_equal(now, was) : now != was);
+        }
         meta_set_int(obj, "generation", meta_generation(r->old_doc) + bump);
     }
     if (!write_admit(r, "update", obj, r->old_doc, true)) {

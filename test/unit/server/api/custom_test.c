@@ -148,6 +148,16 @@ static void a_status_counts_into_the_generation_only_where_it_is_no_subresource(
     auto_answer patched = ask_of("PATCH", "/apis/example.com/v1/es/x",
                                  "application/merge-patch+json", NULL, "{'status':{'a':2}}");
     assert_int_equal(json_i64_at(patched.doc, "metadata.generation", 0), 2);
+    auto_answer bare =
+        ask_of("POST", "/apis/example.com/v1/es", NULL, NULL, "{'metadata':{'name':'y'}}");
+    auto_answer labeled =
+        ask_of("PATCH", "/apis/example.com/v1/es/y", "application/merge-patch+json", NULL,
+               "{'metadata':{'labels':{'a':'b'}}}");
+    assert_int_equal(json_i64_at(labeled.doc, "metadata.generation", 0), 1);
+    auto_answer same =
+        ask_of("PATCH", "/apis/example.com/v1/es/y", "application/merge-patch+json", NULL, "{}");
+    assert_string_equal(json_str_at(same.doc, "metadata.resourceVersion", ""),
+                        json_str_at(labeled.doc, "metadata.resourceVersion", "?"));
     make("f", "F",
          "'subresources':{'status':{}},'schema':{'openAPIV3Schema':{'type':'object',"
          "'x-kubernetes-preserve-unknown-fields':true}}");
