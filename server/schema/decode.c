@@ -430,7 +430,8 @@ static int struct_value(struct walk *w, const struct field_path *p, const struct
 
 struct scan { /* over text that is known to be JSON */
     struct str rest;
-    struct decode_notes *notes;
+    struct decode_notes *notes; /* NULL: below an unknown field, where nothing counts */
+    struct map *unknown;        /* notes of fields that are unknown, by their texts; may be NULL */
 };
 
 static char scan_skip(struct scan *s, const char *set)
@@ -454,6 +455,18 @@ static struct str scan_string(struct scan *s) /* at a '"' */
 
 static void scan_value(struct scan *s, const struct field_path *p, unsigned depth);
 
+/* Is the field at p one of those that are unknown? Its note comes where it stands first. */
+static bool note_unknown(struct scan *s, const struct field_path *p, bool again)
+{
+    auto_free char *path = field_path_text(p);
+    auto_free char *text = mem_printf("unknown field \"%s\"", path);
+    char *note = map_get(s->unknown, str_of(text));
+
+    if (note && !again)
+        decode_notes_add(s->notes, "%s", note);
+    return note != NULL;
+}
+
 static void scan_object(struct scan *s, const struct field_path *p, unsigned depth)
 {
     AUTO(map) struct map *seen = map_new();
@@ -463,10 +476,15 @@ static void scan_object(struct scan *s, const struct field_path *p, unsigned dep
         struct str key = scan_string(s);
         auto_free char *name = str_dup(key);
         const struct field_path *at = FIELD_AT(p, name);
-        if (map_set(seen, key, &mark))
-            decode_note(s->notes, "duplicate", at);
+        struct decode_notes *notes = s->notes;
+        bool again = map_set(seen, key, &mark) != NULL;
+        if (s->unknown && notes && note_unknown(s, at, again))
+            s->notes = NULL;
+        else if (again)
+            decode_note(notes, "duplicate", at);
         scan_skip(s, ": \t\r\n");
         scan_value(s, at, depth + 1);
+        s->notes = notes;
     }
     if (s->rest.n)
         s->rest = str_n(s->rest.p + 1, s->rest.n - 1);
@@ -522,6 +540,37 @@ void decode_duplicates(struct str raw, struct decode_notes *notes)
     scan_value(&s, NULL, 0);
 }
 
+static bool has_note(const struct decode_notes *notes, size_t from, const char *text)
+{
+    for (size_t i = from; i < notes->n; i++)
+        if (strcmp(notes->v[i], text) == 0)
+            return true;
+    return false;
+}
+
+/* The notes from that one on are of unknown fields: the duplicate ones go between them, all in the
+ * order of the text, as a reader finds them that goes through it once. A name that is written with
+ * escapes is not found there, and comes last. */
+static void note_duplicates(struct decode_notes *notes, size_t from, struct str raw)
+{
+    AUTO(map) struct map *unknown = map_new();
+    struct scan s = { .rest = raw, .notes = notes, .unknown = unknown };
+    size_t n = notes->n - from;
+    auto_free char **texts = mem_calloc(n + 1, sizeof *texts);
+
+    for (size_t i = 0; i < n; i++) {
+        texts[i] = notes->v[from + i];
+        map_set(unknown, str_of(texts[i]), texts[i]);
+    }
+    notes->n = from;
+    scan_value(&s, NULL, 0);
+    for (size_t i = 0; i < n; i++) {
+        if (!has_note(notes, from, texts[i]))
+            decode_notes_add(notes, "%s", texts[i]);
+        free(texts[i]);
+    }
+}
+
 int decode_part(const struct schema_type *t, json_t *v, const struct field_path *p,
                 struct decode_notes *notes, struct err *e)
 {
@@ -538,10 +587,10 @@ static int whole(const struct schema_type *t, json_t *obj, struct str raw, bool 
 
     if (!json_is_object(obj))
         return wrong_type(&w, NULL, t, t, obj);
-    if (w.notes && raw.n)
-        decode_duplicates(raw, notes);
     if (struct_value(&w, NULL, t, obj))
         return e->code;
+    if (w.notes && raw.n)
+        note_duplicates(notes, before, raw);
     if (mode == DECODE_STRICT && notes->n > before)
         return decode_strict_error(notes, e);
     return 0;

@@ -122,16 +122,48 @@ static void unknown_and_duplicate_fields_are_found_with_their_path(void **state)
 
     assert_int_equal(decode_object(pod, a, str_of(raw), DECODE_WARN, &warned, &e), 0);
     assert_int_equal(warned.n, 4);
-    assert_string_equal(warned.v[0], "duplicate field \"spec.nodeName\"");
+    assert_string_equal(warned.v[2], "duplicate field \"spec.nodeName\"");
     assert_null(json_object_get(a, "bar"));
     assert_int_equal(decode_object(pod, b, str_of(raw), DECODE_STRICT, &strict, &e), ERR_INVALID);
-    assert_non_null(strstr(e.text, "strict decoding error: duplicate field \"spec.nodeName\", "));
+    assert_non_null(strstr(e.text, "strict decoding error: unknown field \"spec.foo\", "));
     assert_non_null(strstr(e.text, "unknown field \"spec.containers[0].nam\""));
     assert_non_null(strstr(e.text, "unknown field \"bar\""));
     auto_free char *text = decode_bad_request(pod, &e);
     assert_non_null(strstr(text, "Pod in version \"v1\" cannot be handled as a Pod: strict"));
     assert_int_equal(decode_object(pod, c, str_of(raw), DECODE_IGNORE, &ignored, &e), 0);
     assert_int_equal(ignored.n, 0);
+}
+
+/* A reader that goes through the text once finds them in its order, each once, and nothing below
+ * what is unknown. */
+static void unknown_and_duplicate_fields_come_in_the_order_of_the_text(void **state)
+{
+    static const struct {
+        const char *in, *error;
+    } rows[] = {
+        { "{'spec':{'nodeName':'x','nodeName':'y','foo':1,'hostNetwork':true,'hostNetwork':true}}",
+          "duplicate field \"spec.nodeName\", unknown field \"spec.foo\", duplicate field "
+          "\"spec.hostNetwork\"" },
+        { "{'spec':{'foo':1,'nodeName':'x','nodeName':'y'}}",
+          "unknown field \"spec.foo\", duplicate field \"spec.nodeName\"" },
+        { "{'spec':{'foo':{'a':1,'a':2},'foo':2,'bar':1}}",
+          "unknown field \"spec.foo\", unknown field \"spec.bar\"" },
+        { "{'f\\u006fo':1,'spec':{'nodeName':'x','nodeName':'y'}}",
+          "duplicate field \"spec.nodeName\", unknown field \"foo\"" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_decode_notes notes = { 0 };
+        auto_free char *raw = real_quotes(rows[i].in);
+        auto_free char *want = mem_printf("strict decoding error: %s", rows[i].error);
+        json_auto_t *o = json_of(raw);
+        struct err e;
+
+        assert_int_equal(decode_object(kind_of("Pod"), o, str_of(raw), DECODE_STRICT, &notes, &e),
+                         ERR_INVALID);
+        assert_string_equal(e.text, want);
+    }
 }
 
 static void values_become_canonical(void **state)
@@ -386,6 +418,7 @@ int main(void)
         cmocka_unit_test(wrong_types_are_refused_in_upstreams_words),
         cmocka_unit_test(wrong_types_in_a_map_have_their_own_words),
         cmocka_unit_test(unknown_and_duplicate_fields_are_found_with_their_path),
+        cmocka_unit_test(unknown_and_duplicate_fields_come_in_the_order_of_the_text),
         cmocka_unit_test(values_become_canonical),
         cmocka_unit_test(pods_get_upstreams_defaults),
         cmocka_unit_test(pull_policy_depends_on_the_tag),
