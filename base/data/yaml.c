@@ -194,7 +194,7 @@ static int build_mapping(struct builder *b, json_t *object, struct err *e)
         }
         if (json_object_get(object, name) && !json_object_get(object, "<<"))
             return err_set(e, ERR_INVALID,
-                           "invalid YAML at line %zu: key \"%.100s\" is there twice",
+                           "invalid YAML at line %zu: key \"%.100s\" already set in map",
                            b->line0 + line + 1, name);
         if (json_object_set(object, name, value))
             return fail(b, e, ERR_INVALID, "a key is not UTF-8", line);
