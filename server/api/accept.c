@@ -66,12 +66,15 @@ static bool serves(const struct clause *c, struct accept *out)
         return false;
     if (c->as.n == 0)
         return true;
-    if (!str_is(c->g, "meta.k8s.io") || !str_is(c->v, "v1"))
-        return false; /* v1beta1 is what kubectl lists behind v1 for servers before 1.15 */
+    out->beta = str_is(c->v, "v1beta1");
+    if (!str_is(c->g, "meta.k8s.io") || (!out->beta && !str_is(c->v, "v1")))
+        return false;
     if (str_is(c->as, "Table")) {
         out->as = ACCEPT_TABLE;
         return !out->proto; /* handlers/rest.go, AllowsMediaTypeTransform */
     }
+    if (out->beta && out->proto) /* its list has other numbers than v1's */
+        return false;
     out->as = ACCEPT_PARTIAL;
     out->as_list = str_is(c->as, "PartialObjectMetadataList");
     return out->as_list || str_is(c->as, "PartialObjectMetadata");
@@ -83,7 +86,7 @@ static unsigned rank(const struct clause *c)
     return 4 * c->q + (str_is(c->type, "*/*") ? 1 : str_ends(c->type, STR("/*")) ? 2 : 3);
 }
 
-static bool parse(struct accept *out, struct str accept, bool proto_too)
+bool accept_parse(struct accept *out, struct str accept, unsigned without)
 {
     struct accept as;
     struct str item, rest = accept;
@@ -97,23 +100,15 @@ static bool parse(struct accept *out, struct str accept, bool proto_too)
         more = str_cut(rest, ',', &item, &rest);
         struct clause c = parse_clause(item);
 
-        if (c.q == 0 || rank(&c) <= best || !serves(&c, &as) || (as.proto && !proto_too))
+        if (c.q == 0 || rank(&c) <= best || !serves(&c, &as) ||
+            (as.proto && without & ACCEPT_NO_PROTO) ||
+            (as.as == ACCEPT_TABLE && without & ACCEPT_NO_TABLE))
             continue;
         best = rank(&c);
         *out = as;
         found = true;
     }
     return found;
-}
-
-bool accept_parse(struct accept *out, struct str accept)
-{
-    return parse(out, accept, true);
-}
-
-bool accept_parse_json(struct accept *out, struct str accept)
-{
-    return parse(out, accept, false);
 }
 
 bool accept_gzip(struct str header)

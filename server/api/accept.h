@@ -10,15 +10,15 @@ enum accept_as { ACCEPT_OBJECT, ACCEPT_TABLE, ACCEPT_PARTIAL };
 struct accept {
     enum accept_as as;
     bool as_list; /* PARTIAL: of a list, PartialObjectMetadataList */
+    bool beta;    /* TABLE, PARTIAL: as meta.k8s.io/v1beta1, which differs in protobuf only */
     bool proto;   /* the Kubernetes protobuf encoding (proto.h); neither it nor yaml: JSON */
     bool yaml;
     bool pretty; /* "pretty=1" stands beside the type */
 };
-/* accept: the header, may be empty. False: nothing in it can be served (406). Tables are never
- * protobuf. */
-MUST_USE bool accept_parse(struct accept *out, struct str accept);
-/* The same for what has no protobuf form. */
-MUST_USE bool accept_parse_json(struct accept *out, struct str accept);
+enum accept_without { ACCEPT_ALL, ACCEPT_NO_PROTO = 1, ACCEPT_NO_TABLE = 2 };
+/* accept: the header, may be empty; without: enum accept_without, what has no such form. False:
+ * nothing in it can be served (406). Tables are never protobuf. */
+MUST_USE bool accept_parse(struct accept *out, struct str accept, unsigned without);
 
 /* Does an Accept-Encoding hold "gzip"? With a quality it does not, as upstream reads it. */
 bool accept_gzip(struct str header);

@@ -99,12 +99,27 @@ static int write_json(struct buf *b, const json_t *j, struct err *e)
     return json_write(b, j) ? limit(e) : 0;
 }
 
-static json_t *partial_of(const json_t *obj)
+static const char *meta_version(const struct encode_form *f)
+{
+    return f->beta ? "meta.k8s.io/v1beta1" : "meta.k8s.io/v1";
+}
+
+static json_t *row_of(const struct encode_form *f, json_t *obj)
+{
+    json_t *row = table_row(f->kind, obj, f->include, clock_wall_s());
+
+    if (f->beta && f->include == TABLE_METADATA)
+        json_object_set_new(json_object_get(row, "object"), "apiVersion",
+                            json_string(meta_version(f)));
+    return row;
+}
+
+static json_t *partial_of(const struct encode_form *f, const json_t *obj)
 {
     json_t *p = json_object();
 
     json_object_set_new(p, "kind", json_string("PartialObjectMetadata"));
-    json_object_set_new(p, "apiVersion", json_string("meta.k8s.io/v1"));
+    json_object_set_new(p, "apiVersion", json_string(meta_version(f)));
     json_object_set(p, "metadata", json_object_get(obj, "metadata"));
     return p;
 }
@@ -125,7 +140,7 @@ static int proto_shown(json_t **out, const struct encode_form *f, struct str val
 
     if (encode_parse(&obj, f->kind, value, rev, e))
         return e->code;
-    *out = f->as == ACCEPT_PARTIAL ? partial_of(obj) : json_incref(obj);
+    *out = f->as == ACCEPT_PARTIAL ? partial_of(f, obj) : json_incref(obj);
     return 0;
 }
 
@@ -164,7 +179,7 @@ static int proto_bookmark(struct buf *b, const struct encode_form *f, int64_t re
     bool partial = f->as == ACCEPT_PARTIAL;
     json_auto_t *obj = json_pack(
         "{s:s, s:s, s:{}}", "kind", partial ? "PartialObjectMetadata" : f->kind->kind, "apiVersion",
-        partial ? "meta.k8s.io/v1" : schema_api_version(f->kind, api), "metadata");
+        partial ? meta_version(f) : schema_api_version(f->kind, api), "metadata");
 
     meta_set_resource_version(obj, rev);
     if (initial_end)
@@ -209,14 +224,15 @@ static int add_form(struct buf *b, const struct encode_form *f, struct str value
     if (f->as == ACCEPT_OBJECT)
         return write_json(b, obj, e);
     if (f->as == ACCEPT_PARTIAL) {
-        shown = partial_of(obj);
+        shown = partial_of(f, obj);
     } else {
         json_t *rows = json_array(), *meta = json_object();
 
-        json_array_append_new(rows, table_row(f->kind, obj, f->include, clock_wall_s()));
+        json_array_append_new(rows, row_of(f, obj));
         json_object_set(meta, "resourceVersion",
                         json_object_get(json_object_get(obj, "metadata"), "resourceVersion"));
         shown = table_new(f->kind, rows, meta, with_columns);
+        json_object_set_new(shown, "apiVersion", json_string(meta_version(f)));
     }
     return write_json(b, shown, e);
 }
@@ -244,7 +260,7 @@ int encode_list_head(struct buf *b, const struct encode_form *f, int64_t rev, co
                        : f->as == ACCEPT_PARTIAL ? "PartialObjectMetadata"
                                                  : f->kind->kind;
     const char *version =
-        f->as == ACCEPT_OBJECT ? schema_api_version(f->kind, api) : "meta.k8s.io/v1";
+        f->as == ACCEPT_OBJECT ? schema_api_version(f->kind, api) : meta_version(f);
     bool named = f->as == ACCEPT_OBJECT && f->kind->custom; /* its list has a name of its own */
 
     if (f->proto)
@@ -290,8 +306,7 @@ int encode_list_item(struct buf *b, const struct encode_form *f, struct str valu
     }
     if (f->as == ACCEPT_OBJECT)
         return write_json(b, obj, e);
-    shown = f->as == ACCEPT_TABLE ? table_row(f->kind, obj, f->include, clock_wall_s())
-                                  : partial_of(obj);
+    shown = f->as == ACCEPT_TABLE ? row_of(f, obj) : partial_of(f, obj);
     return write_json(b, shown, e);
 }
 
@@ -326,12 +341,12 @@ int encode_bookmark(struct buf *b, const struct encode_form *f, int64_t rev, boo
         return proto_bookmark(b, f, rev, initial_end, e);
     if (f->as == ACCEPT_TABLE) {
         if (buf_addf(b,
-                     "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Table\",\"apiVersion\":\"meta."
-                     "k8s.io/v1\",\"metadata\":{\"resourceVersion\":\"%" PRId64
+                     "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Table\",\"apiVersion\":\"%s\","
+                     "\"metadata\":{\"resourceVersion\":\"%" PRId64
                      "\"},\"columnDefinitions\":null,\"rows\":[{\"cells\":[],\"object\":{\"kind\":"
-                     "\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{"
+                     "\"PartialObjectMetadata\",\"apiVersion\":\"%s\",\"metadata\":{"
                      "\"resourceVersion\":\"%" PRId64 "\",\"creationTimestamp\":null%s}}}]}}\n",
-                     rev, rev, end))
+                     meta_version(f), rev, meta_version(f), rev, end))
             return limit(e);
         return 0;
     }
@@ -340,7 +355,7 @@ int encode_bookmark(struct buf *b, const struct encode_form *f, int64_t rev, boo
                  "\"metadata\":{\"resourceVersion\":\"%" PRId64
                  "\",\"creationTimestamp\":null%s}}}\n",
                  partial ? "PartialObjectMetadata" : f->kind->kind,
-                 partial ? "meta.k8s.io/v1" : schema_api_version(f->kind, api), rev, end))
+                 partial ? meta_version(f) : schema_api_version(f->kind, api), rev, end))
         return limit(e);
     return 0;
 }

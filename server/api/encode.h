@@ -20,6 +20,7 @@ struct encode_form {
     const struct schema_kind *kind;
     enum accept_as as;
     enum table_include include; /* tables: what each row carries */
+    bool beta;                  /* tables and partial objects: of meta.k8s.io/v1beta1 */
     bool proto;                 /* as proto.h writes it; never for a table */
     size_t items_bytes; /* of a list in protobuf: what encode_list_item adds for all its items */
 };

@@ -312,7 +312,9 @@ void req_invalid_as(struct api_req *r, const char *group, const char *kind, cons
 
 struct encode_form req_form(const struct api_req *r)
 {
-    struct encode_form f = { .kind = r->kind, .as = r->accept.as, .proto = r->accept.proto };
+    struct encode_form f = {
+        .kind = r->kind, .as = r->accept.as, .beta = r->accept.beta, .proto = r->accept.proto
+    };
 
     err_ignore(
         !table_include_of(&f.include, str_of(r->params.include_object))); /* checked before */

@@ -467,7 +467,7 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
         req_status(r, status_new(STATUS_BAD_REQUEST, "%s", e.text));
         return;
     }
-    acceptable = !r->route.is_resource || accept_parse(&r->accept, accept);
+    acceptable = !r->route.is_resource || accept_parse(&r->accept, accept, ACCEPT_ALL);
     if (!acceptable)
         r->accept = (struct accept){ 0 };
     r->pretty = wants_pretty(r);
@@ -499,10 +499,10 @@ void req_begin(struct api_req *r, const char *method, struct str accept, struct 
         return;
     }
     r->content_type = content_type_of(content_type);
-    if (r->kind->custom && r->accept.proto) { /* no table says how they look on that wire */
-        acceptable = accept_parse_json(&r->accept, accept);
-        r->accept.proto = false;
-    }
+    unsigned without = (r->kind->custom ? ACCEPT_NO_PROTO : 0) | /* no table says how it looks */
+                       (r->kind->verbs & SCHEMA_GET ? 0 : ACCEPT_NO_TABLE);
+    if (without)
+        acceptable = accept_parse(&r->accept, accept, without);
     if (!check_accept(r, acceptable) || !options_check(r))
         return;
     bool reads = r->verb == VERB_GET || r->verb == VERB_LIST;

@@ -174,6 +174,34 @@ static void answers_come_as_yaml(void **state)
     assert_non_null(strstr(buf_cstr(&table.body), "\nkind: Table\n"));
 }
 
+static void the_beta_of_tables_and_metadata_says_so(void **state)
+{
+#define BETA "g=meta.k8s.io;v=v1beta1"
+    static const struct {
+        const char *target, *as, *path, *want;
+    } rows[] = {
+        { NS "?limit=1", "Table", "apiVersion", "meta.k8s.io/v1beta1" },
+        { NS "?limit=1", "Table", "kind", "Table" },
+        { NS "?limit=1", "Table", "rows[0].object.apiVersion", "meta.k8s.io/v1beta1" },
+        { NS "/c00", "Table", "apiVersion", "meta.k8s.io/v1beta1" },
+        { NS "/c00", "Table", "rows[0].object.apiVersion", "meta.k8s.io/v1beta1" },
+        { NS "/c00?includeObject=Object", "Table", "rows[0].object.apiVersion", "v1" },
+        { NS "/c00", "PartialObjectMetadata", "apiVersion", "meta.k8s.io/v1beta1" },
+        { NS "?limit=1", "PartialObjectMetadataList", "apiVersion", "meta.k8s.io/v1beta1" },
+        { NS "?limit=1", "PartialObjectMetadataList", "items[0].apiVersion",
+          "meta.k8s.io/v1beta1" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_free char *accept = mem_printf("application/json;as=%s;" BETA, rows[i].as);
+        auto_answer a = get(rows[i].target, "Accept", accept);
+
+        if (strcmp(json_str_at(a.doc, rows[i].path, ""), rows[i].want) != 0)
+            fail_msg("%s %s: %d %.300s", rows[i].target, rows[i].as, a.code, buf_cstr(&a.body));
+    }
+}
+
 static void other_forms_are_406(void **state)
 {
 #define ALL                                                                                        \
@@ -185,7 +213,7 @@ static void other_forms_are_406(void **state)
         const char *message;
     } rows[] = {
         { NS, "text/html", 406, ALL },
-        { NS, "application/json;as=Table;g=meta.k8s.io;v=v1beta1", 406, ALL },
+        { NS, "application/json;as=Table;g=meta.k8s.io;v=v1alpha1", 406, ALL },
         { NS, PROTO ";as=Table;" META, 406, ALL },
         { NS "?watch=1&timeoutSeconds=1", "application/yaml", 406,
           "only the following media types are accepted: application/json;stream=watch, "
@@ -351,6 +379,7 @@ int main(void)
         cmocka_unit_test(protobuf_is_packed_too),
         cmocka_unit_test(readers_get_indents),
         cmocka_unit_test(answers_come_as_yaml),
+        cmocka_unit_test(the_beta_of_tables_and_metadata_says_so),
         cmocka_unit_test(other_forms_are_406),
         cmocka_unit_test(bodies_of_other_types_are_415),
         cmocka_unit_test(wrong_methods_name_the_right_ones),

@@ -218,12 +218,32 @@ static void access_reviews_are_validated(void **state)
     }
 }
 
+static void a_review_has_no_table(void **state)
+{
+    static const struct {
+        const char *accept;
+        int code;
+    } rows[] = {
+        { "application/json;as=Table;g=meta.k8s.io;v=v1", 406 },
+        { "application/json;as=Table;g=meta.k8s.io;v=v1,application/json", 201 },
+        { "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1", 201 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_answer a = ask_as(&h, ADMIN, "POST", WHOAMI, "application/json", rows[i].accept, "{}");
+
+        assert_int_equal(a.code, rows[i].code);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_acts_as_another_is_the_other),
         cmocka_unit_test(a_signing_request_names_who_was_acted_as),
         cmocka_unit_test(access_reviews_are_validated),
+        cmocka_unit_test(a_review_has_no_table),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
