@@ -236,12 +236,13 @@ static json_t *list_schema(struct openapi_writer *w, const struct schema_kind *k
                          "Version of the list and, for a page, where the next one begins."));
 
     return json_pack(
-        "{s:s, s:o, s:[s], s:{s:O, s:O, s:o, s:{s:s, s:s, s:o}}, s:[o]}", "type", "object",
-        "description", json_sprintf("A list of %s objects.", k->kind), "required", "items",
-        "properties", "apiVersion", json_object_get(head, "apiVersion"), "kind",
-        json_object_get(head, "kind"), "metadata", meta, "items", "description",
-        "The objects, ordered by namespace and name.", "type", "array", "items",
-        openapi_ref(w, name), "x-kubernetes-group-version-kind", openapi_gvk(k, "List"));
+        "{s:s, s:o, s:[s], s:{s:O, s:O, s:o, s:{s:o, s:s, s:o}}, s:[o]}", "type", "object",
+        "description", json_sprintf("List of %s.", k->plural), "required", "items", "properties",
+        "apiVersion", json_object_get(head, "apiVersion"), "kind", json_object_get(head, "kind"),
+        "metadata", meta, "items", "description",
+        json_sprintf("The list of returned %s, ordered by namespace and name.", k->plural), "type",
+        "array", "items", openapi_ref(w, name), "x-kubernetes-group-version-kind",
+        openapi_gvk(k, "List"));
 }
 
 static void add_kind(struct openapi_writer *w, const struct schema_kind *k)
@@ -281,9 +282,9 @@ json_t *openapi_v3(const struct schema *s, struct str group, struct str version,
         add_kind(&w, k[i]);
         openapi_add_paths(&w, paths, k[i]);
     }
-    return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o}}", "openapi", "3.0.0", "info", "title",
+    return json_pack("{s:s, s:{s:s, s:s}, s:o, s:{s:o, s:o}}", "openapi", "3.0.0", "info", "title",
                      "Kubernetes", "version", git_version, "paths", paths, "components", "schemas",
-                     w.schemas);
+                     w.schemas, "parameters", openapi_parameters(&w));
 }
 
 json_t *openapi_v2(const struct schema *s, const char *git_version)
@@ -300,7 +301,7 @@ json_t *openapi_v2(const struct schema *s, const char *git_version)
         add_kind(&w, k[i]);
         openapi_add_paths(&w, paths, k[i]);
     }
-    return json_pack("{s:s, s:{s:s, s:s}, s:o, s:o}", "swagger", "2.0", "info", "title",
-                     "Kubernetes", "version", git_version, "paths", paths, "definitions",
-                     w.schemas);
+    return json_pack("{s:s, s:{s:s, s:s}, s:o, s:o, s:o}", "swagger", "2.0", "info", "title",
+                     "Kubernetes", "version", git_version, "paths", paths, "definitions", w.schemas,
+                     "parameters", openapi_parameters(&w));
 }

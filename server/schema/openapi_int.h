@@ -20,5 +20,7 @@ json_t *openapi_ref(const struct openapi_writer *w, const char *name);
 /* {"group":"","version":"v1","kind":"PodList"} */
 json_t *openapi_gvk(const struct schema_kind *k, const char *suffix);
 
+/* The query parameters of lists, which their operations refer to. */
+json_t *openapi_parameters(const struct openapi_writer *w);
 /* The paths of a kind and of its subresources, each with its operations. */
 void openapi_add_paths(struct openapi_writer *w, json_t *paths, const struct schema_kind *k);

@@ -1,7 +1,7 @@
 /*
  * The paths of OpenAPI documents. kubectl finds a resource's kind by them (explain), and by the
- * query parameters of a kind's PATCH whether dryRun and fieldValidation are known here. Parameters
- * of reads are left out: nobody asks a document for them.
+ * query parameters of a kind's PATCH whether dryRun and fieldValidation are known here. What lists
+ * take stands once in the document, and each list refers to it.
  */
 #include "base/core/mem.h"
 #include "server/schema/openapi_int.h"
@@ -22,6 +22,38 @@ static const struct param delete_params[] = {
     { "gracePeriodSeconds", "integer" },
     { "orphanDependents", "boolean" },
     { "propagationPolicy", "string" },
+};
+
+static const struct {
+    struct param param;
+    bool watch; /* and not for a deletecollection */
+    const char *text;
+} list_params[] = {
+    { { "allowWatchBookmarks", "boolean" },
+      true,
+      "Let a watch hear of the versions it has missed nothing of, as events of type BOOKMARK." },
+    { { "continue", "string" },
+      false,
+      "Where a list with a limit goes on: metadata.continue of the "
+      "page before." },
+    { { "fieldSelector", "string" }, false, "Only objects whose fields have these values." },
+    { { "labelSelector", "string" }, false, "Only objects whose labels match." },
+    { { "limit", "integer" },
+      false,
+      "At most so many objects at once; metadata.continue leads to "
+      "the others." },
+    { { "resourceVersion", "string" }, false, "The version to read, or to watch from." },
+    { { "resourceVersionMatch", "string" },
+      false,
+      "Exact, or NotOlderThan: what resourceVersion means to a list." },
+    { { "sendInitialEvents", "boolean" },
+      true,
+      "Let a watch begin with what there is, and say when that was all." },
+    { { "timeoutSeconds", "integer" }, false, "When the server ends the call." },
+    { { "watch", "boolean" },
+      true,
+      "Watch for changes to the described resources, and return them as a stream of events. "
+      "Begins at resourceVersion." },
 };
 
 static json_t *parameter(const struct openapi_writer *w, const char *in, const struct param *p)
@@ -46,6 +78,31 @@ static json_t *query(const struct openapi_writer *w, const struct param *p, size
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, parameter(w, "query", &p[i]));
     return list;
+}
+
+json_t *openapi_parameters(const struct openapi_writer *w)
+{
+    json_t *all = json_object();
+
+    for (size_t i = 0; i < ARRAY_LEN(list_params); i++) {
+        json_t *p = parameter(w, "query", &list_params[i].param);
+
+        json_object_set_new(p, "description", json_string(list_params[i].text));
+        json_object_set_new(all, list_params[i].param.name, p);
+    }
+    return all;
+}
+
+static void refer(const struct openapi_writer *w, json_t *list, bool watch)
+{
+    for (size_t i = 0; i < ARRAY_LEN(list_params); i++) {
+        json_t *ref = json_sprintf("#/%sparameters/%s", w->v2 ? "" : "components/",
+                                   list_params[i].param.name);
+
+        if (watch || !list_params[i].watch)
+            json_array_append_new(list, json_pack("{s:O}", "$ref", ref));
+        json_decref(ref);
+    }
 }
 
 /* What one operation carries in and out; NULL: not described. */
@@ -84,9 +141,15 @@ static void add_operation(const struct openapi_writer *w, json_t *item, const ch
     json_t *op = json_pack("{s:s, s:O}", "x-kubernetes-action", action,
                            "x-kubernetes-group-version-kind", b->gvk);
 
-    if (strcmp(method, "delete") == 0)
+    if (strcmp(action, "list") == 0) {
+        json_object_set_new(op, "parameters", json_array());
+        refer(w, json_object_get(op, "parameters"), true);
+    } else if (strcmp(method, "delete") == 0) {
         json_object_set_new(op, "parameters", query(w, delete_params, ARRAY_LEN(delete_params)));
-    else if (write)
+        if (strcmp(action, "deletecollection") == 0)
+            refer(w, json_object_get(op, "parameters"), false);
+    }
+    if (write)
         json_object_set_new(op, "parameters",
                             query(w, write_params, ARRAY_LEN(write_params) - !patch));
     add_body(w, op, b);

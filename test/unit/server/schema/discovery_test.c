@@ -149,12 +149,16 @@ static void check_refs(const json_t *doc, const json_t *v)
             check_refs(doc, one);
             continue;
         }
-        const char *ref = json_string_value(one), *name = strrchr(ref, '/') + 1;
-        bool v3 = strncmp(ref, "#/components/schemas/", 21) == 0;
-        const json_t *all =
-            v3 ? json_at(doc, "components.schemas") : json_object_get(doc, "definitions");
-        if (!json_object_get(all, name))
-            fail_msg("%s leads nowhere", ref);
+        const json_t *at = doc;
+        struct str name, rest = str_of(json_string_value(one));
+
+        assert_true(str_cut(rest, '/', &name, &rest) && str_is(name, "#"));
+        while (at && rest.n) {
+            str_cut(rest, '/', &name, &rest);
+            at = json_object_getn(at, name.p, name.n);
+        }
+        if (!at)
+            fail_msg("%s leads nowhere", json_string_value(one));
     }
 }
 

@@ -375,6 +375,65 @@ static void every_type_and_field_is_described(void **state)
 }
 
 /* kubectl 1.20 reads nothing else; protoc decodes it in the same way (gnostic's field numbers). */
+static const char *text_of_param(const json_t *params, const json_t *list, const char *name)
+{
+    size_t i;
+    json_t *p;
+
+    json_array_foreach(list, i, p)
+    {
+        const char *ref = json_str_at(p, "$ref", "");
+
+        if (*ref && strcmp(strrchr(ref, '/') + 1, name) == 0)
+            return json_str_at(json_object_get(params, name), "description", "");
+    }
+    return NULL;
+}
+
+/* Upstream's own tests look for some of these words. */
+static void what_lists_take_and_give_is_described(void **state)
+{
+    static const struct {
+        const char *path, *method, *param, *words; /* NULL: it does not take it */
+    } rows[] = {
+        { "/api/v1/namespaces/{namespace}/services", "get", "watch",
+          "Watch for changes to the described resources" },
+        { "/api/v1/services", "get", "limit", "At most" },
+        { "/api/v1/nodes", "get", "labelSelector", "labels match" },
+        { "/api/v1/namespaces/{namespace}/services", "delete", "labelSelector", "labels match" },
+        { "/api/v1/namespaces/{namespace}/services", "delete", "watch", NULL },
+        { "/api/v1/nodes/{name}", "get", "watch", NULL },
+    };
+    AUTO(schema) struct schema *s = schema_new();
+    AUTO(discovery) struct discovery *d = discovery_new(s, "x", "v1.32.0");
+
+    (void)state;
+    for (int v3 = 0; v3 < 2; v3++) {
+        json_auto_t *doc = document(d, v3 ? "/openapi/v3/api/v1" : "/openapi/v2", "");
+        const json_t *params = json_at(doc, v3 ? "components.parameters" : "parameters");
+        const json_t *types = json_at(doc, v3 ? "components.schemas" : "definitions");
+        const json_t *list = json_object_get(types, "io.k8s.api.core.v1.ServiceList");
+
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+            const json_t *item = json_object_get(json_object_get(doc, "paths"), rows[i].path);
+            const json_t *op = json_object_get(item, rows[i].method);
+            const char *text =
+                text_of_param(params, json_object_get(op, "parameters"), rows[i].param);
+
+            if (!text != !rows[i].words || (text && !strstr(text, rows[i].words)))
+                fail_msg("%s %s %s: %s", rows[i].method, rows[i].path, rows[i].param,
+                         text ? text : "none");
+        }
+        assert_string_equal(json_str_at(list, "description", ""), "List of services.");
+        assert_non_null(strstr(json_str_at(list, "properties.items.description", ""),
+                               "list of returned services"));
+        const json_t *meta = json_object_get(types, "io.k8s.apimachinery.pkg.apis.meta.v1."
+                                                    "ObjectMeta");
+        assert_non_null(strstr(json_str_at(meta, "properties.creationTimestamp.description", ""),
+                               "CreationTimestamp is a timestamp"));
+    }
+}
+
 static void openapi_v2_comes_as_protobuf_when_only_that_is_read(void **state)
 {
     static const char accept[] = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
@@ -411,6 +470,7 @@ int main(void)
         cmocka_unit_test(discovery_aggregates_when_asked),
         cmocka_unit_test(openapi_describes_every_version),
         cmocka_unit_test(every_type_and_field_is_described),
+        cmocka_unit_test(what_lists_take_and_give_is_described),
         cmocka_unit_test(openapi_v2_comes_as_protobuf_when_only_that_is_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
