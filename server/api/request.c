@@ -94,6 +94,7 @@ static void req_free(struct api_req *r)
     json_decref(r->opts);
     json_decref(r->old_doc);
     json_decref(r->obj);
+    json_decref(r->taken);
     free(r->text);
     free(r->key);
     free(r->name);

@@ -148,7 +148,7 @@ struct api_req {
     char *text;            /* its bytes */
     bool removes;          /* COMMIT deletes */
     struct charge *charge; /* charge.h; NULL: it takes from no quota */
-    bool took;             /* hooks->allocate succeeded: undo when nothing is stored */
+    json_t *taken;         /* by hooks->allocate: undo when nothing is stored; ours */
     bool claim_lost;  /* the commit failed at a claim (server/api/claims.h), not at the object */
     bool claims_kept; /* of those that it should give up one is not there: all are left */
     unsigned n_tries;

@@ -27,9 +27,10 @@ static bool sub_is(const struct api_req *r, const char *name)
 
 void write_give_back(struct api_req *r)
 {
-    if (r->took && r->hooks->undo)
-        r->hooks->undo(&r->api->env, r->obj, r->old_doc);
-    r->took = false;
+    if (r->taken)
+        r->hooks->undo(&r->api->env, r->taken);
+    json_decref(r->taken);
+    r->taken = NULL;
 }
 
 static void on_commit(void *arg, int64_t rev, size_t failed, struct store_obj *current,
@@ -52,7 +53,8 @@ static void on_commit(void *arg, int64_t rev, size_t failed, struct store_obj *c
         r->hooks->after_commit(&r->api->env, r->removes ? NULL : r->obj, r->old_doc);
     if (e && e->code != ERR_TIMEOUT) /* then it may still be stored */
         write_give_back(r);
-    r->took = false;
+    json_decref(r->taken);
+    r->taken = NULL;
     if (r->claim_lost) {
         r->claims_kept = e->code == ERR_NOT_FOUND;
         err_set(&r->err, ERR_CONFLICT, "provided address or node port is already allocated");
@@ -215,15 +217,14 @@ static bool allocate(struct api_req *r, json_t *obj, const json_t *old)
     auto_field_errors fe = { 0 };
     struct err e;
 
-    if (r->hooks->allocate && r->hooks->allocate(&r->api->env, obj, old, &fe, &e)) {
+    if (r->hooks->allocate && r->hooks->allocate(&r->api->env, obj, old, &r->taken, &fe, &e)) {
         e.code = ERR_IO; /* upstream answers 500 when a range is full */
         req_err(r, &e);
         return false;
     }
     if (fe.n)
         req_invalid(r, r->name, &fe);
-    r->took = !fe.n;
-    return r->took;
+    return !fe.n;
 }
 
 /* What a client should know of r->obj. */

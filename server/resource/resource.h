@@ -34,8 +34,9 @@ struct resource_hooks {
     int (*prepare_update)(struct resource_env *env, json_t *obj, const json_t *old, struct err *e);
     int (*prepare_status)(struct resource_env *env, json_t *obj, const json_t *old, struct err *e);
     /* After prepare_*: takes what the object asks for (addresses, ports), all of it or nothing.
-     * old: as above, NULL for a create. What is wrong goes to fe; an error: something ran out. */
-    int (*allocate)(struct resource_env *env, json_t *obj, const json_t *old,
+     * old: as above, NULL for a create. taken: of what it took, in the kind's shape, for undo; the
+     * caller's, untouched for nothing. What is wrong goes to fe; an error: something ran out. */
+    int (*allocate)(struct resource_env *env, json_t *obj, const json_t *old, json_t **taken,
                     struct field_errors *fe, struct err *e);
     /* Does a change that leaves the spec alone count as one (metadata.generation)? NULL: no. */
     bool (*counts)(const json_t *obj, const json_t *old);
@@ -45,9 +46,8 @@ struct resource_hooks {
                             struct field_errors *fe);
     /* What a client should know of an object that is accepted. */
     void (*warn)(const json_t *obj, struct decode_notes *notes);
-    /* What allocate took for obj and old does not have (an address) is given back: nothing was
-     * stored. old is NULL for a create. */
-    void (*undo)(struct resource_env *env, const json_t *obj, const json_t *old);
+    /* What allocate took is given back: nothing was stored. */
+    void (*undo)(struct resource_env *env, const json_t *taken);
     /* The change is durable. obj NULL: deleted; old NULL: created. */
     void (*after_commit)(struct resource_env *env, const json_t *obj, const json_t *old);
 

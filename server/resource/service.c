@@ -191,21 +191,15 @@ static int prepare_create(struct resource_env *env, json_t *obj, struct err *e)
 
 /* ---- allocate ---- */
 
-/* What one request took so far, to be given back when it fails. */
+/* What one request took so far, in the shape of a Service, to be given back when it fails. */
 struct taken {
     struct service_ips *ips;
-    char ip[SERVICE_FAMILIES_MAX][INET6_ADDRSTRLEN]; /* "" for none */
-    json_t *ports;
+    json_t *addresses, *ports;
 };
 
-static void give_back(struct taken *t)
+static void took_ip(struct taken *t, const char *ip)
 {
-    json_t *port;
-    size_t i;
-
-    for (i = 0; i < SERVICE_FAMILIES_MAX; i++)
-        service_ips_give(t->ips, t->ip[i]);
-    json_array_foreach(t->ports, i, port) service_ips_give_port(t->ips, json_integer_value(port));
+    json_array_append_new(t->addresses, json_string(ip));
 }
 
 static const char *text_at(const json_t *spec, const char *key, size_t i)
@@ -247,12 +241,12 @@ static int allocate_one(struct taken *t, json_t *spec, size_t i, struct field_er
         if (service_ips_take_any(t->ips, text_at(spec, "ipFamilies", i), any, e))
             return (int)e->code;
         json_array_set_new(ips, i, json_string(any));
-        memcpy(t->ip[i], any, sizeof any);
+        took_ip(t, any);
     } else if (service_ips_take(t->ips, ip, &refused)) {
         snprintf(why, sizeof why, "failed to allocate IP %.45s: %.180s", ip, refused.text);
         field_invalid_list(fe, FIELD_AT(p, "clusterIPs"), "string", ips, why);
     } else {
-        snprintf(t->ip[i], sizeof t->ip[i], "%s", ip); /* an address: it fits */
+        took_ip(t, ip);
     }
     return 0;
 }
@@ -284,7 +278,7 @@ static int allocate_ips(struct taken *t, json_t *spec, const json_t *old, struct
 
 static void took_port(struct taken *t, int64_t n)
 {
-    json_array_append_new(t->ports, json_integer(n));
+    json_array_append_new(t->ports, json_pack("{s:I}", "nodePort", (json_int_t)n));
 }
 
 /* Another port of this Service with the same number and another protocol has this node port. */
@@ -309,7 +303,7 @@ static bool is_taken(const struct taken *t, int64_t n)
 
     json_array_foreach(t->ports, i, port)
     {
-        if (json_integer_value(port) == n)
+        if (node_port(port) == n)
             return true;
     }
     return false;
@@ -381,12 +375,18 @@ static int allocate_health_check(struct taken *t, json_t *spec, const json_t *ol
     return 0;
 }
 
-static int allocate(struct resource_env *env, json_t *obj, const json_t *old,
+static void undo(struct resource_env *env, const json_t *taken)
+{
+    service_ips_release(env->service_ips, taken, NULL);
+}
+
+static int allocate(struct resource_env *env, json_t *obj, const json_t *old, json_t **taken,
                     struct field_errors *fe, struct err *e)
 {
     json_t *spec = json_object_get(obj, "spec"), *before = json_object_get(old, "spec");
-    json_auto_t *ports = json_array();
-    struct taken t = { .ips = env->service_ips, .ports = ports };
+    json_auto_t *doc = json_pack("{s:{s:[], s:[]}}", "spec", "clusterIPs", "ports");
+    struct taken t = { env->service_ips, json_at(doc, "spec.clusterIPs"),
+                       json_at(doc, "spec.ports") };
     struct service_families families = service_ips_families(env->service_ips);
     int r = 0;
 
@@ -401,13 +401,10 @@ static int allocate(struct resource_env *env, json_t *obj, const json_t *old,
     if (!r && !fe->n)
         r = allocate_health_check(&t, spec, before, e);
     if (r || fe->n)
-        give_back(&t);
+        undo(env, doc);
+    else
+        *taken = STEAL(doc);
     return r;
-}
-
-static void undo(struct resource_env *env, const json_t *obj, const json_t *old)
-{
-    service_ips_release(env->service_ips, obj, old);
 }
 
 static void after_commit(struct resource_env *env, const json_t *obj, const json_t *old)

@@ -143,6 +143,33 @@ static void addresses_are_refused_by_name(void **state)
     drop("a");
 }
 
+/* What others hold is not free because somebody's change that names it was refused. */
+static void a_refused_change_gives_back_what_it_took_alone(void **state)
+{
+    (void)state;
+    expect_made(make("a", "'clusterIP':'10.43.1.8','type':'LoadBalancer','externalTrafficPolicy':"
+                          "'Local','healthCheckNodePort':30081,'ports':[{'port':80,'nodePort':"
+                          "30082}]"));
+    expect_made(make("b", "'ports':[{'port':80}]"));
+    auto_answer ip = patch("b", "'clusterIP':'10.43.1.8','clusterIPs':['10.43.1.8']");
+    assert_int_equal(ip.code, 422);
+    auto_answer port = patch("b", "'ports':[{'port':80,'nodePort':30082}]");
+    assert_int_equal(port.code, 422);
+    auto_answer health = patch("b", "'healthCheckNodePort':30081");
+    assert_int_equal(health.code, 422);
+    expect_cause(make("c", "'clusterIP':'10.43.1.8','ports':[{'port':80}]"),
+                 "spec.clusterIPs: Invalid value: []string{\"10.43.1.8\"}: failed to allocate IP "
+                 "10.43.1.8: provided IP is already allocated");
+    expect_cause(make("c", "'type':'NodePort','ports':[{'port':80,'nodePort':30082}]"),
+                 "spec.ports[0].nodePort: Invalid value: 30082: provided port is already "
+                 "allocated");
+    expect_cause(make("c", "'type':'NodePort','ports':[{'port':80,'nodePort':30081}]"),
+                 "spec.ports[0].nodePort: Invalid value: 30081: provided port is already "
+                 "allocated");
+    drop("a");
+    drop("b");
+}
+
 /* A PUT without them, as of old clients. */
 static void what_was_given_stays_when_it_is_left_out(void **state)
 {
@@ -264,6 +291,7 @@ int main(void)
         cmocka_unit_test(node_ports_are_given_once),
         cmocka_unit_test(a_refused_service_holds_nothing),
         cmocka_unit_test(addresses_are_refused_by_name),
+        cmocka_unit_test(a_refused_change_gives_back_what_it_took_alone),
         cmocka_unit_test(what_was_given_stays_when_it_is_left_out),
         cmocka_unit_test(protocols_of_one_port_share_a_node_port),
         cmocka_unit_test(a_change_of_type_takes_and_gives_back),

@@ -81,6 +81,7 @@ static void check(const struct row *row, size_t number)
     struct service_ips *ips = cluster(row->cluster);
     struct resource_env env = { .service_ips = ips };
     json_auto_t *old = row->before ? service(row->before) : NULL, *obj = service(row->spec);
+    json_auto_t *taken = NULL;
     auto_free char *named = mem_printf("%s%s", row->spec, row->before ? row->before : "");
     auto_field_errors fe = { 0 };
     struct err e = { 0 };
@@ -94,7 +95,7 @@ static void check(const struct row *row, size_t number)
         r = resource_services.prepare_create(&env, obj, &e);
     }
     assert_int_equal(r, 0);
-    if (resource_services.allocate(&env, obj, old, &fe, &e))
+    if (resource_services.allocate(&env, obj, old, &taken, &fe, &e))
         fail_msg("row %zu: %s", number, e.text);
     if (fe.n)
         assert_int_equal(buf_addf(&got, "%s: %s", fe.v[0].field, fe.v[0].detail), 0);
@@ -240,15 +241,16 @@ static void both_or_none_is_taken(void **state)
 {
     struct service_ips *ips = cluster("46");
     struct resource_env env = { .service_ips = ips };
-    json_auto_t *obj = service(PREFER BOTH(IP4, IP6));
+    json_auto_t *obj = service(PREFER BOTH(IP4, IP6)), *taken = NULL;
     auto_field_errors fe = { 0 };
     struct err e = { 0 };
 
     (void)state;
     assert_int_equal(service_ips_take(ips, IP6, &e), 0);
     assert_int_equal(resource_services.prepare_create(&env, obj, &e), 0);
-    assert_int_equal(resource_services.allocate(&env, obj, NULL, &fe, &e), 0);
+    assert_int_equal(resource_services.allocate(&env, obj, NULL, &taken, &fe, &e), 0);
     assert_int_equal(fe.n, 1);
+    assert_null(taken);
     assert_string_equal(fe.v[0].detail,
                         "Invalid value: []string{\"" IP4 "\", \"" IP6
                         "\"}: failed to allocate IP " IP6 ": provided IP is already allocated");
