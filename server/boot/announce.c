@@ -92,8 +92,13 @@ static json_t *patch_of(const struct announce *a, const json_t *now)
 {
     const json_t *list = json_at(now, objects[a->at].list), *item;
     const char *ips[SERVERS_MAX + 1];
-    struct kubernetes_want w = { .service_ip = "", .ips = ips, .port = a->config.port };
+    bool v6 = strcmp(json_str_at(now, "addressType", ""), "IPv6") == 0; /* a slice stays so */
+    struct kubernetes_want w = { .service_ip = v6 ? "::" : "", .ips = ips, .port = a->config.port };
+    char why[160];
     size_t i;
+
+    if (!kubernetes_publishes(a->ip, why, sizeof why)) /* the controllers say so */
+        return NULL;
 
     json_array_foreach(list, i, item)
     {

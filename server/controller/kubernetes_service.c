@@ -10,12 +10,24 @@
 #include "base/data/json.h"
 #include "base/kube/metadata.h"
 #include "server/controller/controller.h"
+#include "server/schema/validate_check.h"
 
-#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
 
 #define SERVERS_MAX 64 /* of one cluster; K3s is run with up to nine */
 
 /* ---- decisions ---- */
+
+bool kubernetes_publishes(const char *ip, char *why, size_t n_bytes)
+{
+    auto_field_errors fe = { 0 };
+
+    if (check_plain_ip(&fe, FIELD_AT(NULL, "ip"), ip))
+        return true;
+    snprintf(why, n_bytes, "%s", fe.v[0].detail);
+    return false;
+}
 
 json_t *kubernetes_service_new(const struct kubernetes_want *w)
 {
@@ -58,20 +70,35 @@ json_t *kubernetes_endpoints_new(const struct kubernetes_want *w)
                      addresses, "ports", "name", "https", "port", (int)w->port, "protocol", "TCP");
 }
 
+static bool is_v6(const char *ip)
+{
+    return strchr(ip, ':') != NULL;
+}
+
+static bool any_v6(const char *const *ips, size_t n, bool v6)
+{
+    for (size_t i = 0; i < n; i++)
+        if (is_v6(ips[i]) == v6)
+            return true;
+    return false;
+}
+
 json_t *kubernetes_slice_new(const struct kubernetes_want *w)
 {
     json_t *endpoints = json_array();
     const char *ips[SERVERS_MAX] = { NULL };
     size_t n = sorted(ips, w);
+    bool v6 = is_v6(w->service_ip);
 
+    v6 = any_v6(ips, n, v6) ? v6 : !v6;
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(endpoints, json_pack("{s:[s], s:{s:b}}", "addresses", ips[i],
-                                                   "conditions", "ready", 1));
+        if (is_v6(ips[i]) == v6)
+            json_array_append_new(endpoints, json_pack("{s:[s], s:{s:b}}", "addresses", ips[i],
+                                                       "conditions", "ready", 1));
     return json_pack("{s:{s:s, s:s, s:{s:s}}, s:s, s:o, s:[{s:s, s:i, s:s}]}", "metadata", "name",
                      "kubernetes", "namespace", "default", "labels", "kubernetes.io/service-name",
-                     "kubernetes", "addressType", strchr(w->ips[0], ':') ? "IPv6" : "IPv4",
-                     "endpoints", endpoints, "ports", "name", "https", "port", (int)w->port,
-                     "protocol", "TCP");
+                     "kubernetes", "addressType", v6 ? "IPv6" : "IPv4", "endpoints", endpoints,
+                     "ports", "name", "https", "port", (int)w->port, "protocol", "TCP");
 }
 
 json_t *kubernetes_fix(const json_t *now, const json_t *want, const char *const *fields)
@@ -145,14 +172,28 @@ static const struct {
       slice_fields },
 };
 
+/* Those that can be told of. What cannot, no retry would mend: --advertise-address is another at
+ * the next start only. */
 static size_t live_servers(const struct controller *c, const char *ips[SERVERS_MAX])
 {
+    static struct log_limit limit = LOG_LIMIT(1, 3600000);
     const struct controllers_config *cfg = &c->env->config;
+    size_t n = 1, n_good = 0;
+    char why[160];
 
-    if (cfg->live_servers)
-        return cfg->live_servers(cfg->live_arg, ips, SERVERS_MAX);
     ips[0] = cfg->advertise_ip;
-    return 1;
+    if (cfg->live_servers)
+        n = cfg->live_servers(cfg->live_arg, ips, SERVERS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (kubernetes_publishes(ips[i], why, sizeof why))
+            ips[n_good++] = ips[i];
+        else if (log_allowed(&limit))
+            log_warn(
+                "a server is not published: agents reach it only by the address that they were "
+                "given; set --advertise-address",
+                kv("address", ips[i]), kv("why", why));
+    }
+    return n_good;
 }
 
 void kubernetes_service_changed(struct controller *c)
@@ -200,6 +241,10 @@ static void work(struct controller *c, struct queue_item *it)
 
     while (i < ARRAY_LEN(objects) - 1 && strcmp(objects[i].key, queue_key(it)) != 0)
         i++;
+    if (!w.n_ips && objects[i].watch != WATCH_SERVICE) { /* what is there stays */
+        queue_done(it, NULL);
+        return;
+    }
     const json_t *now = local_watch_get(c->env->watches[objects[i].watch], "default", "kubernetes");
     json_auto_t *want = objects[i].make(&w);
 

@@ -6,6 +6,7 @@
  */
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct kubernetes_want {
@@ -16,7 +17,12 @@ struct kubernetes_want {
     uint16_t port; /* at which each of them answers */
 };
 
-/* New documents, the caller's. */
+/* Endpoints may hold that address: it is none of loopback, link-local or unspecified. False: why
+ * says so, in validation's words. */
+bool kubernetes_publishes(const char *ip, char *why, size_t n_bytes);
+
+/* New documents, the caller's. A slice has the addresses of the Service's family; when no server
+ * has one, those of the other. */
 json_t *kubernetes_service_new(const struct kubernetes_want *w);
 json_t *kubernetes_endpoints_new(const struct kubernetes_want *w);
 json_t *kubernetes_slice_new(const struct kubernetes_want *w);

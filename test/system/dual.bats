@@ -82,6 +82,18 @@ YAML
     [[ "$output" == *'spec.ipFamilies[0]: Invalid value: "IPv4": not configured on this cluster'* ]]
 }
 
+@test "a server whose address nobody else could use is not published, and says so once" {
+    stop_pid "$(restart_pid six)"
+    : >"$T/log/six"
+    start_server six --disable-agent --advertise-address ::1
+    wait_for 20 logged six 'a server is not published'
+    wait_for 20 node_ready six lone
+    [ "$(six get endpoints kubernetes -o jsonpath='{.subsets[0].addresses[*].ip}')" = fd00:77::1 ]
+    [ "$(grep -c 'a server is not published' "$T/log/six")" = 1 ]
+    logged six 'may not be in the loopback range'
+    refute logged six 'controller=kubernetes_service'
+}
+
 @test "services of a cluster with both families get what they ask for" {
     [ "$(of service kubernetes)" = 'SingleStack ["IPv4"] ["10.43.0.1"]' ]
     k create -f - <<'YAML'

@@ -170,6 +170,25 @@ static void a_refused_change_gives_back_what_it_took_alone(void **state)
     drop("b");
 }
 
+/* The server repacked them until release 1.19. */
+static void endpoints_are_stored_as_they_were_written(void **state)
+{
+    static const char subsets[] =
+        "[{\"addresses\":[{\"ip\":\"10.0.0.2\"},{\"ip\":\"10.0.0.1\"}],\"ports\":[{\"name\":\"b\","
+        "\"port\":2,\"protocol\":\"TCP\"},{\"name\":\"a\",\"port\":1,\"protocol\":\"TCP\"}]},"
+        "{\"addresses\":[{\"ip\":\"10.0.0.2\"}],\"ports\":[{\"name\":\"b\",\"port\":2,"
+        "\"protocol\":\"TCP\"}]}]";
+    auto_free char *body = mem_printf("{'metadata':{'name':'e'},'subsets':%s}", subsets);
+    json_auto_t *want = NULL;
+    struct err e;
+
+    (void)state;
+    assert_int_equal(json_parse(&want, str_of(subsets), &e), 0);
+    auto_answer a = call("POST", "/api/v1/namespaces/default/endpoints", body);
+    assert_int_equal(a.code, 201);
+    assert_true(json_equal(part(&a, "subsets"), want));
+}
+
 /* A PUT without them, as of old clients. */
 static void what_was_given_stays_when_it_is_left_out(void **state)
 {
@@ -292,6 +311,7 @@ int main(void)
         cmocka_unit_test(a_refused_service_holds_nothing),
         cmocka_unit_test(addresses_are_refused_by_name),
         cmocka_unit_test(a_refused_change_gives_back_what_it_took_alone),
+        cmocka_unit_test(endpoints_are_stored_as_they_were_written),
         cmocka_unit_test(what_was_given_stays_when_it_is_left_out),
         cmocka_unit_test(protocols_of_one_port_share_a_node_port),
         cmocka_unit_test(a_change_of_type_takes_and_gives_back),

@@ -318,6 +318,50 @@ static void service_repairs_leave_other_fields_alone(void **state)
     expect_json(json_at(patch, "spec"), "{'type':'ClusterIP'}");
 }
 
+/* Servers of both families: Endpoints name all, a slice can hold those of one. */
+static void a_slice_has_the_family_of_the_service(void **state)
+{
+    const char *const both[] = { "10.0.0.1", "fd00::1" }, *const v4[] = { "10.0.0.1" };
+    struct kubernetes_want four = { "10.43.0.1", 6443, both, 2, 6443 };
+    struct kubernetes_want six = { "fd00:43::1", 6443, both, 2, 6443 };
+    struct kubernetes_want none = { "fd00:43::1", 6443, v4, 1, 6443 };
+    json_auto_t *a = kubernetes_slice_new(&four), *b = kubernetes_slice_new(&six);
+    json_auto_t *c = kubernetes_slice_new(&none), *all = kubernetes_endpoints_new(&six);
+
+    (void)state;
+    assert_string_equal(json_str_at(a, "addressType", ""), "IPv4");
+    expect_json(json_at(a, "endpoints"),
+                "[{'addresses':['10.0.0.1'],'conditions':{'ready':true}}]");
+    assert_string_equal(json_str_at(b, "addressType", ""), "IPv6");
+    expect_json(json_at(b, "endpoints"), "[{'addresses':['fd00::1'],'conditions':{'ready':true}}]");
+    assert_string_equal(json_str_at(c, "addressType", ""), "IPv4");
+    expect_json(json_at(all, "subsets[0].addresses"), "[{'ip':'10.0.0.1'},{'ip':'fd00::1'}]");
+}
+
+static void what_validation_refuses_is_not_published(void **state)
+{
+    static const struct {
+        const char *ip, *why; /* NULL: it is published */
+    } rows[] = {
+        { "192.0.2.1", NULL },
+        { "2001:db8::1", NULL },
+        { "127.0.0.1", "may not be in the loopback range (127.0.0.0/8, ::1/128)" },
+        { "::1", "may not be in the loopback range (127.0.0.0/8, ::1/128)" },
+        { "169.254.0.1", "may not be in the link-local range (169.254.0.0/16, fe80::/10)" },
+        { "0.0.0.0", "may not be unspecified (0.0.0.0)" },
+        { "srv.example.org", "must be a valid IP address" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char why[160] = "";
+
+        assert_int_equal(kubernetes_publishes(rows[i].ip, why, sizeof why), !rows[i].why);
+        if (rows[i].why && !strstr(why, rows[i].why))
+            fail_msg("%s: %s", rows[i].ip, why);
+    }
+}
+
 static void a_slice_of_the_other_family_must_go(void **state)
 {
     const char *const v4[] = { "10.0.0.1" }, *const v6[] = { "fd00::1" };
@@ -402,6 +446,8 @@ int main(void)
         cmocka_unit_test(kubernetes_is_published_as_by_k3s),
         cmocka_unit_test(edited_endpoints_are_repaired_and_the_dead_removed),
         cmocka_unit_test(service_repairs_leave_other_fields_alone),
+        cmocka_unit_test(a_slice_has_the_family_of_the_service),
+        cmocka_unit_test(what_validation_refuses_is_not_published),
         cmocka_unit_test(a_slice_of_the_other_family_must_go),
         cmocka_unit_test(events_live_for_an_hour),
         cmocka_unit_test(only_bootstrap_tokens_with_an_end_expire),
