@@ -25,6 +25,7 @@ setup_file() {
         in_net "${h%:*}" ip route add default via 10.77.0.1
         n=$((n + 1))
     done
+    in_net edge ip addr add fd00:77::20/64 dev eth0 nodad # its pods have both families
     spawn dns in_net sw dnsmasq --keep-in-foreground --no-resolv --no-hosts --conf-file=/dev/null --pid-file= \
         --listen-address=10.77.0.1 --bind-interfaces --log-facility=- --user=root \
         --host-record=cluster.test,10.77.0.11 --host-record=cluster.test,10.77.0.12
@@ -45,7 +46,8 @@ start_etcd() {
 }
 
 join_server() { # join_server HOST [TOKEN]
-    K3S_DATASTORE_ENDPOINT=http://10.77.0.2:2379 start_server "$1" --token "${2:-$TOKEN}" --disable-agent --node-name "$1"
+    K3S_DATASTORE_ENDPOINT=http://10.77.0.2:2379 start_server "$1" --token "${2:-$TOKEN}" --disable-agent --node-name "$1" \
+        --cluster-cidr 10.42.0.0/16,fd00:42::/56 --service-cidr 10.43.0.0/16,fd00:43::/112
 }
 
 endpoints() { # endpoints SERVER: the addresses of the servers that live, as one line
@@ -97,11 +99,18 @@ proxied() { [ "$(kubectl_on "$1" get --raw /api/v1/nodes/edge/proxy/healthz)" = 
 }
 
 service_at() { # service_at SERVER NAME ADDRESS PORT: asks for both; prints the code
+    post "$1" "{\"metadata\":{\"name\":\"$2\"},\"spec\":{\"type\":\"NodePort\",\"clusterIP\":\"$3\",
+                \"ports\":[{\"port\":80,\"nodePort\":$4}]}}"
+}
+dual_at() { # dual_at SERVER NAME ADDRESS: asks for an IPv6 address, and for any of the other family
+    post "$1" "{\"metadata\":{\"name\":\"$2\"},\"spec\":{\"ipFamilyPolicy\":\"RequireDualStack\",
+                \"clusterIP\":\"$3\",\"clusterIPs\":[\"$3\"],\"ports\":[{\"port\":80}]}}"
+}
+post() { # post SERVER SERVICE: prints the code; the answer is $T/answer-SERVER
     local tls=$T/$1/data/server/tls
     in_net "$1" curl -s --max-time $((60 * SLOW)) -o "$T/answer-$1" -w '%{http_code}' --cacert "$tls/server-ca.crt" \
         --cert "$tls/client-admin.crt" --key "$tls/client-admin.key" -H 'Content-Type: application/json' \
-        -d "{\"metadata\":{\"name\":\"$2\"},\"spec\":{\"type\":\"NodePort\",\"clusterIP\":\"$3\",
-             \"ports\":[{\"port\":80,\"nodePort\":$4}]}}" https://127.0.0.1:6443/api/v1/namespaces/default/services
+        -d "$2" https://127.0.0.1:6443/api/v1/namespaces/default/services
 }
 
 @test "an address and a node port that both servers are asked for in the same moment are given once" {
@@ -119,6 +128,20 @@ service_at() { # service_at SERVER NAME ADDRESS PORT: asks for both; prints the 
     done
     # nothing of what was deleted is left
     wait_for 10 claims_are /registry/coracle/serviceips/10.43.0.1
+}
+
+@test "an IPv6 address that both are asked for is given once, with one of the other family" {
+    local i codes
+    for i in $(seq 1 12); do # of odd rounds the second writes it differently
+        dual_at srv1 one "fd00:43::$i" >"$T/code1" &
+        dual_at srv2 two "$([ $((i % 2)) = 0 ] && echo fd00:43:: || echo FD00:43:0::000)$i" >"$T/code2" &
+        wait %1 %2 2>/dev/null || wait
+        codes=$(printf '%s\n' "$(cat "$T/code1")" "$(cat "$T/code2")" | sort | xargs)
+        [ "$codes" = '201 422' ] || { echo "round $i: $codes"; cat "$T/answer-srv1" "$T/answer-srv2"; false; }
+        [ "$(claims | wc -w)" = 3 ] # the two, and that of kubernetes
+        kubectl_on srv2 delete service one two --ignore-not-found
+    done
+    [ "$(claims)" = /registry/coracle/serviceips/10.43.0.1 ]
 }
 
 etcd_raw() { in_net etcd curl -sf "http://10.77.0.2:2379/v3/kv/$1" -d "$2"; } # etcd_raw CALL JSON: its HTTP gateway
