@@ -13,6 +13,7 @@
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/core/rand.h"
+#include "base/data/cidr.h"
 #include "base/data/json.h"
 #include "base/http/url.h"
 #include "base/io/tcp.h"
@@ -458,6 +459,7 @@ static int resolve_options(struct agent *a, struct err *e)
     const struct node_options *o = a->o;
     auto_buf seed = BUF(LB_ADDRESS_MAX_BYTES);
     struct url url;
+    struct cidr ip;
     size_t n = 0;
 
     if (url_parse(&url, str_of(o->server), e))
@@ -472,8 +474,11 @@ static int resolve_options(struct agent *a, struct err *e)
         return err_set(e, ERR_INVALID, "--lb-server-port and --kubelet-port: 0 to 65535");
     if (host_node_name(a->node_name, o->node_name, o->with_node_id, o->node_dir, e))
         return (int)e->code;
-    for (size_t i = 0; i < o->node_ip.n && i < AGENT_ADDRESSES_MAX; i++)
+    for (size_t i = 0; i < o->node_ip.n && i < AGENT_ADDRESSES_MAX; i++) {
+        if (!cidr_parse_address(&ip, str_of(o->node_ip.v[i])))
+            return err_set(e, ERR_INVALID, "--node-ip: \"%s\" is not an address", o->node_ip.v[i]);
         a->ips[a->n_ips++] = o->node_ip.v[i];
+    }
     if (!a->n_ips) {
         if (host_default_ips(a->found_ips, &n, e))
             return (int)e->code;

@@ -28,7 +28,8 @@ setup_file() {
         mkdir -p "$T/$h/data/agent/images"
         cp "$BUILD/images/busybox.tar" "$T/$h/data/agent/images/"
     done
-    start_server six --disable-agent
+    start_server six --node-name six
+    kubectl_on six cordon six || wait_for 30 kubectl_on six cordon six # pods go to the other
     # shellcheck disable=SC2086
     start_server two --disable-agent --egress-selector-mode pod $TWO_NETWORKS
     start_agent lone --server 'https://[fd00:77::1]:6443' --token "$(agent_token six)" --node-name lone
@@ -49,6 +50,12 @@ says() { $1 logs "$2" | grep -qF -- "$3"; }
     grep -q 'server: https://\[::1\]:6443' "$T/six/kubeconfig"
     in_net six openssl s_client -connect '[fd00:77::1]:6443' </dev/null 2>/dev/null |
         openssl x509 -noout -text | grep -q 'IP Address:FD00:43:0:0:0:0:0:1'
+}
+
+@test "its own node is Ready" {
+    wait_for 60 node_ready six six || { show_logs; false; }
+    [ "$(six get node six -o jsonpath='{.status.addresses[?(@.type=="InternalIP")].address}')" = fd00:77::1 ]
+    [ "$(six get --raw /api/v1/nodes/six/proxy/healthz)" = ok ]
 }
 
 @test "an agent joins over IPv6 and is Ready" {
@@ -85,7 +92,7 @@ YAML
 @test "a server whose address nobody else could use is not published, and says so once" {
     stop_pid "$(restart_pid six)"
     : >"$T/log/six"
-    start_server six --disable-agent --advertise-address ::1
+    start_server six --node-name six --advertise-address ::1
     wait_for 20 logged six 'a server is not published'
     wait_for 20 node_ready six lone
     [ "$(six get endpoints kubernetes -o jsonpath='{.subsets[0].addresses[*].ip}')" = fd00:77::1 ]
