@@ -343,7 +343,7 @@ static void discovery_and_openapi_speak_of_it(void **state)
     assert_int_equal(json_parse(&v3, doc.body, &e), 0);
     const json_t *thing = json_at(v3, "components.schemas[\"com.example.v1.Thing\"]");
     assert_string_equal(json_str_at(thing, "description", ""), "A thing.");
-    assert_string_equal(json_str_at(thing, "properties.metadata[\"$ref\"]", ""),
+    assert_string_equal(json_str_at(thing, "properties.metadata.allOf[0][\"$ref\"]", ""),
                         "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta");
     assert_true(json_bool_at(thing, "properties.spec.properties.nul.nullable", false));
     assert_true(discovery_get(d, STR("/openapi/v2"), STR(""), &doc));

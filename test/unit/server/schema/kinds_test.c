@@ -23,6 +23,7 @@ static const struct {
     const char *verbs, *subs, *select;
 } rows[] = {
     { "v1", "bindings", "Binding", "", "create", "", "" },
+    { "v1", "componentstatuses", "-ComponentStatus", "cs", "get list", "", "" },
     { "v1", "configmaps", "ConfigMap", "cm", ALL, "", "" },
     { "v1", "endpoints", "Endpoints", "ep", ALL, "", "" },
     { "v1", "events", "Event", "ev", ALL, "",

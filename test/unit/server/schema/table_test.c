@@ -69,6 +69,7 @@ static const struct {
     { "events.k8s.io/v1", "Event", /* one internal type, one printer */
       "Last Seen:string|Type:string|Reason:string|Object:string|+Subobject:string|+Source:string|"
       "Message:string|+First Seen:string|+Count:string|+Name:string:name" },
+    { "v1", "ComponentStatus", "Name:string:name|Status:string|Message:string|Error:string" },
     { "v1", "Namespace", "Name:string:name|Status:string|" AGE },
     { "v1", "Secret", "Name:string:name|Type:string|Data:string|" AGE },
     { "v1", "ConfigMap", "Name:string:name|Data:string|" AGE },
