@@ -8,6 +8,7 @@
 #include "base/data/json.h"
 #include "base/io/digest.h"
 #include "server/schema/openapi.h"
+#include "server/schema/texts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,7 +35,8 @@ struct discovery {
     char *server_address, *git_version;
     uint64_t generation; /* that docs were made from */
     uint64_t calls;
-    struct map *docs; /* "<form> <path>" to struct doc */
+    struct map *docs;          /* "<form> <path>" to struct doc */
+    const struct texts *texts; /* while the index of v3 is made; else NULL */
 };
 
 struct discovery *discovery_new(const struct schema *s, const char *server_address,
@@ -345,11 +347,13 @@ static struct doc *doc_at(struct discovery *d, struct str path, enum form form);
 
 static json_t *openapi_index(struct discovery *d)
 {
+    AUTO(texts) struct texts *texts = texts_new(); /* once for all that are made now */
     json_t *paths = json_object();
     const char *group = NULL, *version = NULL;
     size_t n;
     const struct schema_kind *const *k = schema_kinds(d->schema, &n);
 
+    d->texts = texts;
     for (size_t i = 0; i < n; i++) {
         if (group && strcmp(group, k[i]->group) == 0 && strcmp(version, k[i]->version) == 0)
             continue;
@@ -363,6 +367,7 @@ static json_t *openapi_index(struct discovery *d)
         json_t *url = json_sprintf("%s?hash=%.*s", path, (int)strlen(doc->etag) - 2, doc->etag + 1);
         json_object_set_new(paths, name, json_pack("{s:o}", "serverRelativeURL", url));
     }
+    d->texts = NULL;
     return json_pack("{s:o}", "paths", paths);
 }
 
@@ -392,7 +397,7 @@ static json_t *make(struct discovery *d, struct str path, enum form form)
     }
     if (!schema_has_version(d->schema, group, version))
         return NULL;
-    return openapi ? openapi_v3(d->schema, group, version, d->git_version)
+    return openapi ? openapi_v3(d->schema, d->texts, group, version, d->git_version)
                    : resources(d, group, version);
 }
 

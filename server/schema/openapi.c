@@ -265,13 +265,13 @@ static void add_kind(struct openapi_writer *w, const struct schema_kind *k)
     json_object_set_new(w->schemas, list_name, list_schema(w, k, name, head));
 }
 
-json_t *openapi_v3(const struct schema *s, struct str group, struct str version,
-                   const char *git_version)
+json_t *openapi_v3(const struct schema *s, const struct texts *texts, struct str group,
+                   struct str version, const char *git_version)
 {
-    AUTO(texts) struct texts *texts = texts_new();
+    AUTO(texts) struct texts *own = texts ? NULL : texts_new();
     struct openapi_writer w = { .ref = "#/components/schemas/",
                                 .schemas = json_object(),
-                                .texts = texts };
+                                .texts = texts ? texts : own };
     json_t *paths = json_object();
     size_t n;
     const struct schema_kind *const *k = schema_kinds(s, &n);
