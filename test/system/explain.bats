@@ -63,8 +63,8 @@ old_or_skip() { [ -x "$OLD" ] || skip "no kubectl 1.20 here"; }
         if [ "$r" = events.events.k8s.io ]; then r='events --api-version=events.k8s.io/v1'; fi
         # shellcheck disable=SC2086
         explained $r
-        shows 'DESCRIPTION:' 'FIELDS:' $'  apiVersion\t<string>' \
-            '    Group and version of the API that this object is written in, such as v1 or'
+        shows 'DESCRIPTION:' 'FIELDS:' $'  apiVersion\t<string>' $'  kind\t<string>' \
+            '    Kind of the object in CamelCase, such as Pod; together with apiVersion it'
         refute grep -qE 'no description|<empty>' "$T/explained"
     done
     for r in spec status; do
@@ -124,9 +124,9 @@ spec:
 END
     k wait --for=condition=Established crd/toys.example.com --timeout=10s
     explained toy
-    shows 'GROUP:      example.com' 'KIND:       Toy' '    Something to play with.' $'  apiVersion\t<string>' \
-        '    Group and version of the API that this object is written in, such as v1 or' $'  metadata\t<ObjectMeta>' \
-        '    What every object carries: name, namespace, labels, annotations, owners,'
+    shows 'GROUP:      example.com' 'KIND:       Toy' '    Something to play with.' $'  apiVersion\t<string>' $'  kind\t<string>' \
+        '    Kind of the object in CamelCase, such as Pod; together with apiVersion it' $'  metadata\t<ObjectMeta>' \
+        "    Standard object's metadata: name, namespace, labels, annotations, owners,"
     explained toy.spec
     shows $'  color\t<string>' '  enum: red, blue' '    How it looks.' $'  size\t<integer>' '    <no description>'
     [ -x "$OLD" ] || return 0
