@@ -60,7 +60,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     const struct crd_version *v = crd_versions(crd, &n_versions);
     for (size_t i = 0; i < n_versions; i++) {
         use(&v[i], rest);
-        json_decref(crd_openapi_schema(&v[i], json_object(), true));
+        json_auto_t *bare = json_object();
+        json_decref(crd_openapi_schema(&v[i], bare, true));
     }
     crd_unref(crd);
     return 0;
