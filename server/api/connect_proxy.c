@@ -29,7 +29,7 @@
 /* ---- the backend ---- */
 
 struct connect_backend {
-    struct list link; /* api.watches: the API waits until it is closed */
+    struct list link; /* api.feeds: the API waits until it is closed */
     struct api *api;
     struct http_endpoint *ep;
     char *address;
@@ -96,7 +96,7 @@ static void call_backend(struct api_req *r, const char *host, uint16_t port, boo
                                         .dial_timeout_ms = CONNECT_DIAL_MS,
                                         .n_connections_max = 1 };
     http_endpoint_new(&b->ep, r->api->loop, &cfg);
-    list_push(&r->api->watches, &b->link);
+    list_push(&r->api->feeds, &b->link);
     c->backend = b;
     auto_free char *path = mem_strdup(r->route.path);
     struct http_header forwarded[] = {

@@ -296,7 +296,7 @@ struct api {
     struct map *nodes;                   /* "node:port" -> struct node_link (connect_kubelet.c) */
     struct tls_client_config *proxy_tls; /* connect_proxy.c; NULL until it is needed */
     struct list checks;
-    bool serving, informed; /* api_is_informed */
+    bool serving, informed;         /* api_is_informed */
     struct customs *customs;        /* custom.h */
     struct charges *charges;        /* charge.h */
     struct local_watch *pods_watch; /* feeds graph */
@@ -309,7 +309,7 @@ struct api {
     struct list local_queue; /* api_call's, for the next turn */
     uv_idle_t local_idle;
     struct list watches; /* local_watch_start's */
-    struct list feeds;   /* what else follows the store: local_meta.h, local_gone.h */
+    struct list feeds; /* what else has to end before: local_meta.h, local_gone.h, proxied bodies */
     struct timer close_timer, recount_timer;
     bool recounting; /* a list of the services is on its way: service_ips_recount_* */
     uint64_t close_deadline_ms;

@@ -49,6 +49,18 @@ static void what_is_there_is_counted(void **state)
     cluster_expect(&c, &quota, "status.used.cpu", "");
 }
 
+static bool is_informed(void *arg)
+{
+    return api_is_informed(((struct cluster *)arg)->api);
+}
+
+/* What the controllers follow beside informers does not hold it up. */
+static void the_api_becomes_ready_beside_it(void **state)
+{
+    (void)state;
+    cluster_until(&c, is_informed, &c, "the API is informed");
+}
+
 static void scopes_choose_pods(void **state)
 {
     struct local_ref quota = ref("resourcequotas", "short");
@@ -164,6 +176,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_there_is_counted),
+        cmocka_unit_test(the_api_becomes_ready_beside_it),
         cmocka_unit_test(scopes_choose_pods),
         cmocka_unit_test(what_goes_is_free_again),
         cmocka_unit_test(nothing_is_missed_in_between),
