@@ -184,6 +184,28 @@ available() { # every APIService is; there is one for each group and version but
     wait_for 10 k get pc system-node-critical
 }
 
+@test "component statuses are told with a warning" {
+    run k get cs
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'Warning: v1 ComponentStatus is deprecated in v1.19+'* ]]
+    grep -Eq '^NAME +STATUS +MESSAGE +ERROR *$' <<<"$output"
+    for name in scheduler controller-manager etcd-0; do grep -Eq "^$name +Healthy +ok" <<<"$output"; done
+    quiet k get cs scheduler -o jsonpath='{.conditions[0].type}' | grep -qx Healthy
+}
+
+@test "the default flow schemas are there with their levels, and come back" {
+    linked() { [ "$(k get flowschemas --no-headers | awk '{ print $NF }' | sort -u)" = False ]; } # MISSINGPL
+    [ "$(k get flowschemas -o name | wc -l)" = 13 ]
+    [ "$(k get prioritylevelconfigurations -o name | wc -l)" = 8 ]
+    wait_for 10 linked
+    quiet k delete flowschema exempt global-default
+    wait_for 10 k get flowschema exempt global-default
+    quiet k patch prioritylevelconfiguration workload-low --type=merge \
+        -p '{"spec":{"limited":{"nominalConcurrencyShares":7}}}'
+    right() { [ "$(k get prioritylevelconfiguration workload-low -o jsonpath='{.spec.limited.nominalConcurrencyShares}')" = 100 ]; }
+    wait_for 10 right
+}
+
 @test "groups come in upstream's order, and a short name means the first that has it" {
     k get --raw /apis | jq -r '.groups[].name' | head -3 | xargs | grep -qx 'apiregistration.k8s.io apps events.k8s.io'
     [ "$(k get --raw /apis/autoscaling | jq -r .preferredVersion.version)" = v2 ]
