@@ -85,5 +85,7 @@ struct cel_prog {
 bool cel_check(struct cel_prog *p, const struct cel_var *vars, size_t n_vars, struct arena *t,
                const struct cel_type **types, struct cel_errors *es);
 
-/* types as cel_check has left them. The cost at most; UINT64_MAX: no bound. */
-uint64_t cel_estimate(const struct cel_prog *p, const struct cel_type *const *types);
+/* root: the type of the first variable; types as cel_check has left them. The cost at most;
+ * UINT64_MAX: no bound. */
+uint64_t cel_estimate(const struct cel_prog *p, const struct cel_type *root,
+                      const struct cel_type *const *types);

@@ -29,7 +29,7 @@ int cel_compile(struct cel_prog **out, struct arena *a, const struct cel_var *va
     if (p->root) {
         types = mem_calloc(p->n_nodes + 1, sizeof *types);
         if (cel_check(p, vars, n_vars, &t, types, &es))
-            p->max_cost = cel_estimate(p, types);
+            p->max_cost = cel_estimate(p, n_vars ? vars[0].type : &cel_types[CEL_DYN], types);
     }
     if (es.n) {
         *why = cel_errors_take(&es);

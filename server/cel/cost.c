@@ -19,6 +19,7 @@ struct estimate {
 };
 
 struct coster {
+    const struct cel_type *root; /* of the first variable */
     const struct cel_type *const *types;
     struct estimate vars[CEL_DEPTH_MAX]; /* of macros, by slot */
 };
@@ -96,13 +97,16 @@ static struct bounds size_of(const struct coster *c, const struct cel_node *n,
     return e->sized ? e->size : type_size(c->types[n->id], e->path);
 }
 
-static struct estimate literal(const struct cel_node *n)
+static struct estimate literal(const struct coster *c, const struct cel_node *n)
 {
     struct estimate e = { .sized = true, .size = FIXED(1) };
 
     if (n->lit->kind == CEL_STRING || n->lit->kind == CEL_BYTES)
         e.size = FIXED(cel_size(n->lit));
-    e.sized = n->lit->kind != CEL_TYPE;
+    if (n->lit->kind == CEL_TYPE) { /* a name that upstream takes for one below the variable */
+        e.cost = FIXED(1);
+        e.size = (struct bounds){ 0, c->root->max_elements };
+    }
     return e;
 }
 
@@ -348,7 +352,7 @@ static struct estimate cost_of(struct coster *c, const struct cel_node *n)
 {
     switch ((enum cel_op)n->op) {
     case OP_LIT:
-        return literal(n);
+        return literal(c, n);
     case OP_IDENT:
         return (struct estimate){ .cost = FIXED(1),
                                   .path = n->local ? c->vars[n->slot].path : true };
@@ -370,10 +374,12 @@ static struct estimate cost_of(struct coster *c, const struct cel_node *n)
     return fold_cost(c, n);
 }
 
-uint64_t cel_estimate(const struct cel_prog *p, const struct cel_type *const *types)
+uint64_t cel_estimate(const struct cel_prog *p, const struct cel_type *root,
+                      const struct cel_type *const *types)
 {
     auto_free struct coster *c = mem_alloc(sizeof *c);
 
+    c->root = root;
     c->types = types;
     return cost_of(c, p->root).cost.max;
 }

@@ -48,8 +48,8 @@ static uint64_t touch(struct cel_run *r, const struct cel_value *v, unsigned dep
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    AUTO(cel_prog) struct cel_prog *p = NULL;
     auto_arena programs = ARENA_UNBOUNDED, a = ARENA(1024 * 1024);
+    AUTO(cel_prog) struct cel_prog *p = NULL; /* given back before what it lies in */
     json_auto_t *doc = NULL;
     struct cel_run r = { .a = &a };
     struct str expr, rest;

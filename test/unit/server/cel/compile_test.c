@@ -224,8 +224,8 @@ static void costs_are_estimated(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct cel_var var = { "self", &cel_rig_self };
-        AUTO(cel_prog) struct cel_prog *p = NULL;
         auto_arena a = ARENA_UNBOUNDED;
+        AUTO(cel_prog) struct cel_prog *p = NULL;
         char *why = NULL;
 
         assert_int_equal(cel_compile(&p, &a, &var, 1, str_of(rows[i].expr), &why), 0);
@@ -238,8 +238,8 @@ static void costs_are_estimated(void **state)
 static void a_program_tells_what_it_is(void **state)
 {
     const struct cel_var vars[] = { { "self", &cel_rig_self }, { "oldSelf", &cel_rig_self } };
-    AUTO(cel_prog) struct cel_prog *p = NULL;
     auto_arena a = ARENA_UNBOUNDED;
+    AUTO(cel_prog) struct cel_prog *p = NULL;
     char *why = NULL;
 
     (void)state;
