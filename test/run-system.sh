@@ -9,7 +9,7 @@ set -u
 cd "$(dirname "$0")/system"
 if [ "$#" = 0 ]; then
     set -- *.bats
-    for f in apply.bats crd.bats delete.bats dual.bats quota.bats kubectl*.bats; do
+    for f in apply.bats crd*.bats delete.bats dual.bats quota.bats kubectl*.bats; do
         if [ -e "$f" ] && command -v etcd >/dev/null; then set -- "$@" "$f@etcd"; fi
     done
 fi

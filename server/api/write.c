@@ -227,13 +227,14 @@ static bool allocate(struct api_req *r, json_t *obj, const json_t *old)
     return !fe.n;
 }
 
-/* What a client should know of r->obj. */
-static void warn_of(struct api_req *r, const json_t *old)
+/* What a client should know of r->obj; fe: what is wrong in it, but may stay. */
+static void warn_of(struct api_req *r, const json_t *old, const struct field_errors *fe)
 {
     decode_notes_cut(&r->notes, r->n_read_notes); /* of an object that lost a race */
-    if (r->hooks->warn)
-        r->hooks->warn(r->obj, &r->notes);
-    pod_warnings(r->kind, r->obj, old, &r->notes);
+    for (size_t i = 0; i < fe->n_warnings; i++)
+        decode_notes_add(&r->notes, "%s", fe->warnings[i]);
+    if (!r->sub)
+        pod_warnings(r->kind, r->obj, old, &r->notes);
 }
 
 /* A client may not choose it: what is left is what upstream writes of an empty one. */
@@ -313,7 +314,7 @@ static void create_build(struct api_req *r)
             req_invalid(r, r->name, &fe);
         return;
     }
-    warn_of(r, NULL);
+    warn_of(r, NULL, &fe);
     free(r->key);
     r->key = resource_key(r->kind, req_ns(r), r->name);
     r->text = encode_stored(r->kind, obj);
@@ -465,8 +466,7 @@ static void update_build(struct api_req *r, json_t *obj_take)
             req_invalid(r, r->name, &fe);
         return;
     }
-    if (!r->sub)
-        warn_of(r, r->old_doc);
+    warn_of(r, r->old_doc, &fe);
     managed_settle(obj, r->old_doc);
     r->text = encode_stored(r->kind, obj);
     r->ok_code = 200;

@@ -98,5 +98,4 @@ const struct resource_hooks resource_crds = {
     .validate = validate,
     .validate_update = validate_update,
     .begin_delete = begin_delete,
-    .warn = crd_warn,
 };

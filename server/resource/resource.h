@@ -44,8 +44,6 @@ struct resource_hooks {
     void (*validate)(struct resource_env *env, const json_t *obj, struct field_errors *fe);
     void (*validate_update)(struct resource_env *env, const json_t *obj, const json_t *old,
                             struct field_errors *fe);
-    /* What a client should know of an object that is accepted. */
-    void (*warn)(const json_t *obj, struct decode_notes *notes);
     /* What allocate took is given back: nothing was stored. */
     void (*undo)(struct resource_env *env, const json_t *taken);
     /* The change is durable. obj NULL: deleted; old NULL: created. */

@@ -5,6 +5,7 @@
 #include "base/data/json.h"
 #include "base/data/time.h"
 #include "server/schema/crd_custom.h"
+#include "server/schema/crd_rules.h"
 #include "server/schema/crd_types.h"
 
 #include <assert.h>
@@ -24,8 +25,10 @@ struct crd {
 
 static void crd_free(struct crd *c)
 {
-    for (size_t i = 0; i < c->n; i++)
+    for (size_t i = 0; i < c->n; i++) {
+        crd_rules_free(c->v[i].rules);
         crd_node_free(c->v[i].root);
+    }
     arena_deinit(&c->a);
     json_decref(c->doc);
     free(c);
@@ -220,6 +223,7 @@ static int make_version(struct crd *c, struct crd_version *v, const json_t *doc,
     set_columns(&c->a, k, json_object_get(doc, "additionalPrinterColumns"));
     if (crd_node_new(&v->root, v->schema, e))
         return err_wrap(e, "version %s: openAPIV3Schema", k->version);
+    v->rules = crd_rules_new(&c->a, v->root, true);
     schema_api_version(k, api);
     k->type = crd_types_make(&c->a, v->root, arena_strndup(&c->a, api, strlen(api)), k->kind);
     if (json_is_true(json_object_get(doc, "deprecated"))) {

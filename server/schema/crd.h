@@ -22,6 +22,7 @@ struct crd_version {
     struct schema_kind kind; /* what is served; kind.custom is this */
     struct crd *crd;
     struct crd_node *root;
+    struct crd_rules *rules; /* NULL: it has none */
     const json_t *schema;             /* the openAPIV3Schema that root was made from */
     const struct crd_version *stored; /* the version that objects are stored in */
     const char *list_kind;            /* "ThingList" */

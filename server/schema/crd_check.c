@@ -411,38 +411,3 @@ void crd_check_update(const json_t *doc, const json_t *old, struct field_errors 
     fixed(doc, old, "spec.group", FIELD_AT(p, "group"), fe);
     fixed(doc, old, "spec.names.plural", FIELD_AT(names, "plural"), fe);
 }
-
-/* ---- warnings ---- */
-
-static size_t count_rules(const json_t *v)
-{
-    const char *key;
-    json_t *child;
-    size_t n = 0, i;
-
-    json_array_foreach(v, i, child) n += count_rules(child);
-    json_object_foreach((json_t *)v, key, child)
-    {
-        if (strcmp(key, "x-kubernetes-validations") == 0)
-            n += json_array_size(child);
-        else if (strcmp(key, "default") != 0 && strcmp(key, "example") != 0)
-            n += count_rules(child);
-    }
-    return n;
-}
-
-void crd_warn(const json_t *doc, struct decode_notes *notes)
-{
-    const json_t *v;
-    size_t i;
-
-    json_array_foreach(json_at(doc, "spec.versions"), i, v)
-    {
-        size_t n = count_rules(json_object_get(v, "schema"));
-        if (n)
-            decode_notes_add(notes,
-                             "spec.versions[%zu].schema: the rules of x-kubernetes-validations "
-                             "(%zu) are not enforced by this server",
-                             i, n);
-    }
-}

@@ -4,10 +4,8 @@
  * apiextensions-apiserver pkg/apis/apiextensions/validation and pkg/apiserver/schema (structural
  * schemas), release 1.32. Any thread.
  *
- * Two things that upstream takes are not done here yet: conversion by webhook is refused; rules of
- * x-kubernetes-validations are accepted, not enforced, and who writes them is warned (crd_warn).
+ * Conversion by webhook, which upstream takes, is refused.
  */
-#include "server/schema/decode.h"
 #include "server/schema/field_error.h"
 
 #include <jansson.h>
@@ -19,8 +17,9 @@ void crd_check_update(const json_t *doc, const json_t *old, struct field_errors 
 /* One version's openAPIV3Schema, at p. has_status: the version has a status subresource. */
 void crd_check_schema(const json_t *schema, const struct field_path *p, bool has_status,
                       struct field_errors *fe);
-/* One note for each version that has rules. */
-void crd_warn(const json_t *doc, struct decode_notes *notes);
+/* The x-kubernetes-validations of a schema that is fine otherwise. */
+struct crd_node;
+void crd_check_rules(const struct crd_node *n, const struct field_path *p, struct field_errors *fe);
 
 /* spec with what upstream fills in: singular, listKind, conversion. */
 void crd_set_defaults(json_t *spec);

@@ -8,6 +8,7 @@
 #include "base/data/regex.h"
 #include "server/schema/crd_check.h"
 #include "server/schema/crd_object.h"
+#include "server/schema/crd_rules.h"
 #include "server/schema/crd_validate.h"
 
 #include <string.h>
@@ -177,17 +178,23 @@ static void check_default(const json_t *s, const struct field_path *p, struct fi
     AUTO(crd_node) struct crd_node *n = NULL;
     const struct field_path *at = FIELD_AT(p, "default");
     const json_t *value = json_object_get(s, "default");
+    auto_arena a = ARENA_UNBOUNDED; /* the document is bounded */
+    AUTO(crd_rules) struct crd_rules *rules = NULL;
+    size_t before = fe->n;
     json_auto_t *less = json_deep_copy(value);
     auto_free char *where = field_path_text(at);
     struct err e;
 
     if (crd_node_new(&n, s, &e)) /* told where it is wrong */
         return;
+    rules = crd_rules_new(&a, n, false);
     if (crd_prune(n, less, false, NULL))
         field_invalid_json(fe, at, value, "must not have unknown fields");
     crd_validate_embedded(n, value, at, fe);
     crd_validate(n, value, NULL, where, fe);
     crd_validate_lists(n, value, at, fe);
+    if (fe->n == before)
+        crd_rules_check(rules, value, NULL, at, fe);
 }
 
 /* ---- what a schema may say, wherever it stands ---- */
@@ -516,9 +523,12 @@ void crd_check_schema(const json_t *schema, const struct field_path *p, bool has
     check_shape(schema, LEVEL_ROOT, NULL, p, fe);
     if (fe->n > before)
         return;
-    check_defaults(schema, p, fe);
-    if (fe->n == before && crd_node_new(&n, schema, &e)) {
+    if (crd_node_new(&n, schema, &e)) {
         auto_free char *why = mem_printf("error building validator: %s", e.text);
         field_invalid(fe, p, "", why);
+        return;
     }
+    crd_check_rules(n, p, fe);
+    if (fe->n == before) /* their rules can be run */
+        check_defaults(schema, p, fe);
 }

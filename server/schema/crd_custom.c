@@ -3,6 +3,7 @@
 #include "base/data/json.h"
 #include "base/kube/selector.h"
 #include "server/schema/crd_object.h"
+#include "server/schema/crd_rules.h"
 #include "server/schema/crd_validate.h"
 
 #include <inttypes.h>
@@ -41,6 +42,24 @@ static void check_scale(const struct crd_version *v, const json_t *obj, struct f
         field_invalid(fe, FIELD_AT(NULL, path), text, e.text);
 }
 
+/* Upstream runs rules on what is well-formed enough for them to make sense (hasBlockingErr). */
+static void check_rules(const struct crd_version *v, const json_t *obj, const json_t *old,
+                        struct field_errors *fe)
+{
+    for (size_t i = 0; v->rules && i < fe->n; i++) {
+        enum field_reason r = fe->v[i].reason;
+        if (r != FIELD_NOT_SUPPORTED && r != FIELD_REQUIRED && r != FIELD_TOO_LONG &&
+            r != FIELD_TOO_MANY && r != FIELD_TYPE_INVALID)
+            continue;
+        field_invalid(fe, FIELD_AT(NULL, "<nil>"), "null",
+                      "some validation rules were not checked because the object was invalid; "
+                      "correct the existing errors to complete validation");
+        return;
+    }
+    if (v->rules)
+        crd_rules_check(v->rules, obj, old, NULL, fe);
+}
+
 void crd_custom_validate(const struct crd_version *v, const json_t *obj, const json_t *old,
                          struct field_errors *fe)
 {
@@ -54,6 +73,7 @@ void crd_custom_validate(const struct crd_version *v, const json_t *obj, const j
         crd_validate_lists(v->root, old, NULL, &before);
     if (!before.n)
         crd_validate_lists(v->root, obj, NULL, fe);
+    check_rules(v, obj, old, fe);
 }
 
 void crd_custom_validate_status(const struct crd_version *v, const json_t *obj, const json_t *old,
@@ -65,14 +85,15 @@ void crd_custom_validate_status(const struct crd_version *v, const json_t *obj, 
     auto_field_errors before = { 0 };
 
     check_scale(v, obj, fe);
-    if (!n || !status)
-        return;
-    crd_validate(n, status, was, "status", fe);
-    crd_validate_embedded(n, status, p, fe);
-    if (was)
-        crd_validate_lists(n, was, p, &before);
-    if (!before.n)
-        crd_validate_lists(n, status, p, fe);
+    if (n && status) {
+        crd_validate(n, status, was, "status", fe);
+        crd_validate_embedded(n, status, p, fe);
+        if (was)
+            crd_validate_lists(n, was, p, &before);
+        if (!before.n)
+            crd_validate_lists(n, status, p, fe);
+    }
+    check_rules(v, obj, old, fe); /* of the whole object, as upstream */
 }
 
 /* ---- versions ---- */

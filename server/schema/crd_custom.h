@@ -10,7 +10,7 @@
 /* old NULL: a create. */
 void crd_custom_validate(const struct crd_version *v, const json_t *obj, const json_t *old,
                          struct field_errors *fe);
-/* The status alone, as its subresource writes it. */
+/* The status alone, as its subresource writes it; rules of the whole object. */
 void crd_custom_validate_status(const struct crd_version *v, const json_t *obj, const json_t *old,
                                 struct field_errors *fe);
 

@@ -119,6 +119,7 @@ static int make_props(struct maker *m, struct crd_node *n, const json_t *props)
             return err_wrap(m->e, "properties[%s]", key);
         n->n_props++;
         n->has_defaults |= p->node->has_defaults;
+        n->has_rules |= p->node->has_rules;
     }
     qsort(n->props, n->n_props, sizeof *n->props, by_name);
     return 0;
@@ -187,6 +188,8 @@ static int make(struct maker *m, struct crd_node **out, const json_t *s)
     if (json_is_null(n->deflt))
         n->deflt = NULL;
     n->has_defaults = n->deflt != NULL;
+    n->rules = list(s, "x-kubernetes-validations");
+    n->has_rules = n->rules != NULL;
     n->has_additional = additional != NULL;
     n->allows_additional = !json_is_false(additional);
     make_lists(n, s);
@@ -198,6 +201,8 @@ static int make(struct maker *m, struct crd_node **out, const json_t *s)
         return err_wrap(m->e, "items");
     n->has_defaults |=
         (n->additional && n->additional->has_defaults) || (n->items && n->items->has_defaults);
+    n->has_rules |=
+        (n->additional && n->additional->has_rules) || (n->items && n->items->has_rules);
     *out = STEAL(n);
     return 0;
 }

@@ -58,6 +58,8 @@ struct crd_node {
     int64_t max_length, min_length, max_items, min_items, max_properties, min_properties; /* -1 */
     struct crd_nodes all_of, any_of, one_of;
     struct crd_node *not_;
+    const json_t *rules; /* x-kubernetes-validations; NULL */
+    bool has_rules;      /* here or anywhere below */
 };
 
 #define CRD_NODES_MAX 50000 /* of one version; a document of 3 MiB could hold more */

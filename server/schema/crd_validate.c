@@ -361,12 +361,6 @@ static void check_object(struct check *c, const struct crd_node *n, const json_t
 
 /* ---- alternatives ---- */
 
-static void take_errors(struct field_errors *to, struct field_errors *from)
-{
-    for (size_t i = 0; i < from->n; i++)
-        field_add(to, from->v[i].reason, FIELD_AT(NULL, from->v[i].field), "%s", from->v[i].detail);
-}
-
 /* n alone, its errors in fe. True: v is fine by it. */
 static bool try(struct check *c, const struct crd_node *n, const json_t *v, struct field_errors *fe,
                 unsigned *n_fine)
@@ -416,7 +410,7 @@ static void check_alternatives(struct check *c, const struct crd_node *n, const 
 
     if (n->any_of.n && !count_fitting(c, &n->any_of, v, true, &any)) {
         composite(c, "must validate at least one schema (anyOf)");
-        take_errors(c->fe, &any);
+        field_errors_copy(c->fe, &any);
     }
     if (n->one_of.n && (fitting = count_fitting(c, &n->one_of, v, false, &one)) != 1) {
         if (fitting)
@@ -427,13 +421,13 @@ static void check_alternatives(struct check *c, const struct crd_node *n, const 
         else
             composite(c, "must validate one and only one schema (oneOf). Found none valid");
         if (!fitting)
-            take_errors(c->fe, &one);
+            field_errors_copy(c->fe, &one);
     }
     for (size_t i = 0, n_fit = 0; i < n->all_of.n; i++) {
         auto_field_errors fe = { 0 };
 
         n_fit += try(c, n->all_of.v[i], v, &fe, &n_fine);
-        take_errors(c->fe, &fe);
+        field_errors_copy(c->fe, &fe);
         if (i + 1 == n->all_of.n && n_fit < n->all_of.n)
             composite(c, "must validate all the schemas (allOf)%s",
                       n_fit ? "" : ". None validated");

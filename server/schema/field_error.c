@@ -53,6 +53,9 @@ void field_errors_deinit(struct field_errors *fe)
         free(fe->v[i].detail);
     }
     free(fe->v);
+    for (size_t i = 0; i < fe->n_warnings; i++)
+        free(fe->warnings[i]);
+    free(fe->warnings);
     *fe = (struct field_errors){ 0 };
 }
 
@@ -159,6 +162,21 @@ void field_too_long(struct field_errors *fe, const struct field_path *p, size_t 
 void field_too_many(struct field_errors *fe, const struct field_path *p, size_t n, size_t max)
 {
     field_add(fe, FIELD_TOO_MANY, p, "Too many: %zu: must have at most %zu items", n, max);
+}
+
+void field_errors_copy(struct field_errors *to, const struct field_errors *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        field_add(to, from->v[i].reason, FIELD_AT(NULL, from->v[i].field), "%s", from->v[i].detail);
+}
+
+void field_errors_warn(struct field_errors *fe, const struct field_errors *from)
+{
+    for (size_t i = 0; i < from->n && fe->n_warnings < FIELD_WARNINGS_MAX; i++) {
+        if (!fe->warnings)
+            fe->warnings = mem_calloc(FIELD_WARNINGS_MAX, sizeof *fe->warnings);
+        fe->warnings[fe->n_warnings++] = mem_printf("%s: %s", from->v[i].field, from->v[i].detail);
+    }
 }
 
 char *field_errors_text(const struct field_errors *fe)

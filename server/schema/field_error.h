@@ -47,6 +47,8 @@ struct field_error {
 struct field_errors {
     struct field_error *v;
     size_t n;
+    char **warnings; /* what is wrong, was so before and may stay: "spec.x: Invalid value: ..." */
+    size_t n_warnings;
 };
 #define auto_field_errors __attribute__((cleanup(field_errors_deinit))) struct field_errors
 void field_errors_deinit(struct field_errors *fe);
@@ -68,6 +70,12 @@ void field_too_long(struct field_errors *fe, const struct field_path *p, size_t 
 void field_too_many(struct field_errors *fe, const struct field_path *p, size_t n, size_t max);
 void field_add(struct field_errors *fe, enum field_reason r, const struct field_path *p,
                const char *fmt, ...) PRINTF_FMT(4, 5);
+
+/* to gets a copy of all errors of from. */
+void field_errors_copy(struct field_errors *to, const struct field_errors *from);
+#define FIELD_WARNINGS_MAX 32
+/* All errors of from become warnings of fe. */
+void field_errors_warn(struct field_errors *fe, const struct field_errors *from);
 
 /* "spec.x: Required value", or "[a: ..., b: ...]" for several: what follows `Pod "p" is invalid: `
  * in a Status message. Heap, yours. */

@@ -186,9 +186,6 @@ EOF
     refuses "$T/bad.yaml" 'metadata.name: Invalid value: "other.example.com": must be spec.names.plural+"."+spec.group'
     definition broken Broken '{type: object}' | sed 's/  scope:/  conversion: {strategy: Webhook}\n  scope:/' >"$T/bad.yaml"
     refuses "$T/bad.yaml" 'calls no conversion webhooks yet'
-    definition rule Rule '{type: object, properties: {a: {type: integer}}, x-kubernetes-validations: [{rule: "self.a > 1"}]}' >"$T/rules.yaml"
-    k create -f "$T/rules.yaml" 2>&1 | grep -q 'not enforced'
-    k delete -f "$T/rules.yaml" --wait=false
 }
 
 @test "names that are taken are not accepted until they are free" {

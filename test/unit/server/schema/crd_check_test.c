@@ -370,22 +370,6 @@ static void names_that_are_left_out_follow_the_kind(void **state)
     assert_string_equal(json_str_at(spec, "conversion.strategy", ""), "None");
 }
 
-static void rules_that_nobody_enforces_are_told(void **state)
-{
-    json_auto_t *doc = json_of(good);
-    auto_decode_notes notes = { 0 };
-
-    (void)state;
-    crd_warn(doc, &notes);
-    assert_int_equal(notes.n, 0);
-    put(doc, "spec.versions.0.schema.openAPIV3Schema.properties.spec.x-kubernetes-validations",
-        "[{'rule':'true'},{'rule':'false'}]");
-    crd_warn(doc, &notes);
-    assert_int_equal(notes.n, 1);
-    assert_string_equal(notes.v[0], "spec.versions[0].schema: the rules of "
-                                    "x-kubernetes-validations (2) are not enforced by this server");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,7 +381,6 @@ int main(void)
         cmocka_unit_test(groups_of_kubernetes_need_its_approval),
         cmocka_unit_test(what_objects_are_stored_by_is_fixed),
         cmocka_unit_test(names_that_are_left_out_follow_the_kind),
-        cmocka_unit_test(rules_that_nobody_enforces_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,16 @@ static void unknown_fields_go(void **state)
         { "{'type':'object','properties':{'m':{'type':'object','additionalProperties':{'type':"
           "'object','properties':{'k':{}}}}}}",
           "{'m':{'any':{'k':1,'x':2}}}", "{'m':{'any':{'k':1}}}" },
+        { "{'type':'object','properties':{'l':{'type':'array','items':{'type':'array','items':"
+          "{'type':'object','properties':{'k':{}}}}}}}",
+          "{'l':[[{'k':1,'x':2}],[]]}", "{'l':[[{'k':1}],[]]}" },
+        { "{'type':'object','properties':{'m':{'type':'object','additionalProperties':{'type':"
+          "'array','items':{'type':'object','properties':{'l':{'type':'array','items':{'type':"
+          "'object','properties':{'k':{}}}}}}}}}}",
+          "{'m':{'any':[{'l':[{'k':1,'x':2}],'x':2}]}}", "{'m':{'any':[{'l':[{'k':1}]}]}}" },
+        { "{'type':'object','properties':{'l':{'type':'array','items':{'type':'object',"
+          "'x-kubernetes-preserve-unknown-fields':true,'properties':{'k':{'type':'object'}}}}}}",
+          "{'l':[{'k':{'x':1},'x':2}]}", "{'l':[{'k':{},'x':2}]}" },
         { "{'type':'object','properties':{'e':{'type':'object','x-kubernetes-embedded-resource':"
           "true,'properties':{'s':{}}}}}",
           "{'e':{'apiVersion':'v','kind':'K','metadata':{'name':'n'},'s':1,'x':2}}",
