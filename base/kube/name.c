@@ -45,17 +45,6 @@ static bool qualified_shape(struct str s)
     return true;
 }
 
-const char *name_check_label(struct str s)
-{
-    if (s.n > NAME_LABEL_MAX)
-        return LENGTH_63;
-    return label_shape(s) ? NULL
-                          : "a lowercase RFC 1123 label must consist of lower case alphanumeric "
-                            "characters or '-', and must start and end with an alphanumeric "
-                            "character (e.g. 'my-name',  or '123-abc', regex used for validation "
-                            "is '" LABEL_RE "')";
-}
-
 const char *name_check_label35(struct str s)
 {
     if (s.n > NAME_LABEL_MAX)
@@ -78,6 +67,19 @@ static bool subdomain_shape(struct str s)
             return false;
     } while (more);
     return true;
+}
+
+const char *name_check_label(struct str s)
+{
+    if (s.n > NAME_LABEL_MAX)
+        return LENGTH_63;
+    return label_shape(s) ? NULL
+           : subdomain_shape(s)
+               ? "must not contain dots"
+               : "a lowercase RFC 1123 label must consist of lower case alphanumeric "
+                 "characters or '-', and must start and end with an alphanumeric "
+                 "character (e.g. 'my-name',  or '123-abc', regex used for validation "
+                 "is '" LABEL_RE "')";
 }
 
 const char *name_check_subdomain(struct str s)

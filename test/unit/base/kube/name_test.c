@@ -75,9 +75,18 @@ static void percentages_are_rounded_as_asked(void **state)
     assert_int_equal(intorstring_scale(&n, word, 10, true, &e), ERR_INVALID);
 }
 
+/* Where they are all that is wrong (IsDNS1123Label, release 1.32). */
+static void dots_are_named(void **state)
+{
+    (void)state;
+    assert_string_equal(name_check_label(STR("a.b")), "must not contain dots");
+    assert_non_null(strstr(name_check_label(STR("A.b")), "a lowercase RFC 1123 label"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dots_are_named),
         cmocka_unit_test(names_are_checked),
         cmocka_unit_test(percentages_are_rounded_as_asked),
     };

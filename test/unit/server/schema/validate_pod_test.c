@@ -455,7 +455,7 @@ static void single_fields_have_their_forms(void **state)
           "spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, "
           "inclusive" },
         { SPEC("'hostname':'A'"), "spec.hostname: Invalid value: \"A\": " LABEL_WHY },
-        { SPEC("'subdomain':'a.b'"), "spec.subdomain: Invalid value: \"a.b\": " LABEL_WHY },
+        { SPEC("'subdomain':'a.b'"), "spec.subdomain: Invalid value: \"a.b\": " "must not contain dots" },
         { SPEC("'nodeName':'_'"), "spec.nodeName: Invalid value: \"_\": " SUBDOMAIN_WHY },
         { SPEC("'serviceAccountName':'_'"),
           "spec.serviceAccountName: Invalid value: \"_\": " SUBDOMAIN_WHY },
