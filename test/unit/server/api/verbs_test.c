@@ -281,6 +281,9 @@ static void all_patch_kinds_apply(void **state)
         { "application/json-patch+json", "[{\"op\":\"remove\",\"path\":\"/data/none\"}]", 422,
           "reason", "Invalid" },
         { "application/json-patch+json",
+          "[{\"op\":\"test\",\"path\":\"/metadata/resourceVersion\",\"value\":\"1\"}]", 422,
+          "message", "the server rejected our request due to an error in our request" },
+        { "application/json-patch+json",
           "[{\"op\":\"add\",\"path\":\"/metadata/annotations\",\"value\":{\"a/b\":\"1\"}},"
           "{\"op\":\"replace\",\"path\":\"/metadata/annotations/a~1b\",\"value\":\"2\"}]",
           200, "metadata.annotations[\"a/b\"]", "2" },
@@ -302,6 +305,11 @@ static void all_patch_kinds_apply(void **state)
         expect(
             ask_as(&h, "admin+system:masters", "PATCH", CM "/p", rows[i].type, NULL, rows[i].body),
             rows[i].code, rows[i].path, rows[i].value);
+    auto_answer why =
+        ask_as(&h, "admin+system:masters", "PATCH", CM "/p", "application/json-patch+json", NULL,
+               "[{\"op\":\"remove\",\"path\":\"/data/none\"}]");
+    assert_int_equal(json_object_size(json_object_get(why.doc, "details")), 0);
+    assert_non_null(strstr(why.warning, "none"));
 }
 
 static void other_encodings_than_json_are_taken_or_refused(void **state)
