@@ -101,7 +101,7 @@ bool accept_parse(struct accept *out, struct str accept, unsigned without)
         struct clause c = parse_clause(item);
 
         if (c.q == 0 || rank(&c) <= best || !serves(&c, &as) ||
-            (as.proto && without & ACCEPT_NO_PROTO) ||
+            (as.proto && as.as == ACCEPT_OBJECT && without & ACCEPT_NO_PROTO) ||
             (as.as == ACCEPT_TABLE && without & ACCEPT_NO_TABLE))
             continue;
         best = rank(&c);

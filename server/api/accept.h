@@ -15,6 +15,7 @@ struct accept {
     bool yaml;
     bool pretty; /* "pretty=1" stands beside the type */
 };
+/* NO_PROTO is about whole objects: metadata looks the same for all. */
 enum accept_without { ACCEPT_ALL, ACCEPT_NO_PROTO = 1, ACCEPT_NO_TABLE = 2 };
 /* accept: the header, may be empty; without: enum accept_without, what has no such form. False:
  * nothing in it can be served (406). Tables are never protobuf. */

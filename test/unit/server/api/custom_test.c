@@ -105,6 +105,20 @@ static void what_custom_kinds_do_not_take_is_told(void **state)
                                 "application/vnd.kubernetes.protobuf,application/json", NULL);
     assert_int_equal(either.code, 200);
     assert_int_equal(json_i64_at(either.doc, "n", 0), 1);
+    /* metadata has a protobuf form */
+    static const char *const both[][2] = {
+        { "/apis/example.com/v1/bs/x", "PartialObjectMetadata" },
+        { "/apis/example.com/v1/bs", "PartialObjectMetadataList" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+        auto_free char *accept = mem_printf("application/vnd.kubernetes.protobuf;as=%s;g=meta.k8s."
+                                            "io;v=v1,application/json",
+                                            both[i][1]);
+        auto_answer meta = ask_of("GET", both[i][0], NULL, accept, NULL);
+        assert_int_equal(meta.code, 200);
+        assert_string_equal(meta.type, "application/vnd.kubernetes.protobuf");
+        assert_non_null(memmem(meta.body.p, meta.body.n, both[i][1], strlen(both[i][1])));
+    }
     auto_answer unversioned =
         ask(&h, "PUT", "/apis/example.com/v1/bs/x",
             "{\"apiVersion\":\"example.com/v1\",\"kind\":\"B\",\"metadata\":{\"name\":\"x\"}}");
