@@ -35,18 +35,25 @@ static void health_is_in_upstreams_form(void **state)
         { true, "/healthz", 200, "ok" },
         { true, "/healthz/ping", 200, "ok" },
         { true, "/readyz?verbose", 200,
-          "[+]ping ok\n[+]start ok\n[+]informer-sync ok\n[+]tunnel ok\n[+]storage ok\nreadyz check passed\n" },
+          "[+]ping ok\n[+]start ok\n[+]informer-sync ok\n[+]tunnel ok\n[+]storage ok\nreadyz check "
+          "passed\n" },
         { true, "/livez?verbose=", 200, "[+]ping ok\nlivez check passed\n" },
         { true, "/readyz?verbose&exclude=storage&exclude=none", 200,
           "[+]ping ok\n[+]start ok\n[+]informer-sync ok\n[+]tunnel ok\n[+]storage excluded: ok\n"
           "warn: some health checks cannot be excluded: no matches for \"none\"\n"
           "readyz check passed\n" },
+        { true, "/readyz?verbose&exclude=etcd&exclude=none", 200,
+          "[+]ping ok\n[+]start ok\n[+]informer-sync ok\n[+]tunnel ok\n[+]storage excluded: ok\n"
+          "warn: some health checks cannot be excluded: no matches for \"none\"\n"
+          "readyz check passed\n" },
         { false, "/readyz", 500,
-          "[+]ping ok\n[+]start ok\n[+]informer-sync ok\n[-]tunnel failed: not ready\n[+]storage ok\n"
+          "[+]ping ok\n[+]start ok\n[+]informer-sync ok\n[-]tunnel failed: not ready\n[+]storage "
+          "ok\n"
           "readyz check failed\n" },
         { false, "/readyz?exclude=tunnel", 200, "ok" },
         { false, "/readyz/tunnel", 500, "internal server error: not ready\n" },
         { false, "/readyz/storage", 200, "ok" },
+        { false, "/readyz/etcd", 200, "ok" },
         { false, "/livez", 200, "ok" },
         { true, "/readyz/tunnel", 200, "ok" },
     };
