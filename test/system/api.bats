@@ -5,7 +5,7 @@
 load lib
 
 setup_file() {
-    lib_need ip kubectl jq
+    lib_need ip kubectl jq openssl
     lib_init
     api_server
     manifest >"$T/all.yaml"
@@ -213,4 +213,21 @@ available() { # every APIService is; there is one for each group and version but
     k get deploy web -o name | grep -qx deployment.apps/web
     k get ev -A -v=6 2>&1 | grep -q '/api/v1/events'
     quiet k delete deployment web
+}
+
+@test "--as acts as another: with his rights, under his name" {
+    k auth whoami --as=ann --as-group=team --as-uid=7 -o json |
+        jq -e '.status.userInfo == {"username": "ann", "uid": "7", "groups": ["team", "system:authenticated"]}'
+    [ "$(k auth can-i delete nodes 2>/dev/null)" = yes ]
+    run k auth can-i delete nodes --as=ann
+    [[ "$status" -eq 1 && "$output" == *no ]]
+    k auth can-i delete nodes --as=ann --as-group=system:masters
+    run k get secrets --as=system:serviceaccount:default:default
+    [ "$status" -ne 0 ]
+    [[ "$output" == *'User "system:serviceaccount:default:default" cannot list resource "secrets" in API group ""'* ]]
+    openssl req -newkey rsa:2048 -nodes -keyout /dev/null -subj /CN=ann -out "$T/ann.csr" 2>/dev/null
+    printf '{"apiVersion":"certificates.k8s.io/v1","kind":"CertificateSigningRequest","metadata":{"name":"ann"},
+        "spec":{"signerName":"example.com/s","usages":["client auth"],"request":"%s"}}' "$(base64 -w0 "$T/ann.csr")" |
+        k create -f - --as=ann --as-group=system:masters
+    [ "$(k get csr ann -o jsonpath='{.spec.username}')" = ann ]
 }
