@@ -1,10 +1,6 @@
 /*
- * A connection's life:
- *
- *   accept --> DIALING (lb/race.h) --> RELAYING --> gone
- *                 |                       |  ^ (never answered: lb/second.h finds another server)
- *                 |                       +--+
- *                 +--> gone, when none answers: the client sees a close without bytes
+ * The parts of a balancer put together: clients come in by the front, become connections (conns),
+ * which take a server of the set; names, probes, tunnels and the cluster tell the set what it has.
  *
  * Health reports are kept per address and applied once a second, as K3s does, so that a flapping
  * tunnel moves a server at most that often; only the first bad one counts at once.
@@ -14,75 +10,31 @@
 #include "base/core/log.h"
 #include "base/core/map.h"
 #include "base/core/mem.h"
-#include "base/io/tcp.h"
 #include "base/io/timer.h"
 #include "lb/connect.h"
+#include "lb/conns.h"
+#include "lb/front.h"
 #include "lb/keeper.h"
 #include "lb/probe.h"
-#include "lb/race.h"
-#include "lb/relay.h"
-#include "lb/second.h"
 
-#include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define CONNS_MAX          1024
 #define DIAL_TIMEOUT_MS    10000
 #define HEALTH_INTERVAL_MS 1000
-#define DOUBT_LOOK_MS      250
-#define DOUBT_AFTER_MS     500
-#define DOUBT_RTTS         3
-#define MOVE_MS            1000 /* no first word: another server is asked beside it */
-#define MUTE_MS            2000 /* the same with a second witness: this one is failed */
-#define MUTE_RTTS          6
-#define LOST_MS            3000
-#define SECONDS_MAX        10 /* of one connection, with more patience the more there were */
-#define ACCEPTS_PER_TURN   64
-#define IDLE_PIPES_MAX     32
-#define ACCEPT_RETRY_MS    100 /* after running out of descriptors */
-#define LISTEN_BACKLOG     1024
-
-struct conn {
-    struct list in_all;    /* balancer.conns */
-    struct list in_server; /* lb_server.conns, while relaying */
-    struct balancer *b;
-    int client_fd;            /* -1 once the relay has it */
-    struct lb_server *server; /* ref'd; NULL while dialing */
-    uint64_t began_us;
-    struct relay *relay;
-    uint64_t n_up, quiet_since_ms; /* what went up when it was last looked at, and since when */
-    bool doubted, has_other;       /* it was never answered, and its name has other addresses */
-    bool heard;                    /* its server has said something */
-    bool leaves;                   /* its server lost it; it was never answered and may move */
-    struct second *second;         /* NULL: none is dialed */
-    struct lb_server *next;        /* ref'd: second's */
-    unsigned n_seconds;
-};
 
 struct balancer {
     uv_loop_t *loop;
     char *name, *seed;
     uint16_t port;
-    size_t n_conns_max, n_conns;
     struct lb_server_set *set;
     struct map *health; /* address -> &health_values[...] */
     struct lb_dialer dialer;
     struct lb_prober *prober;
-    struct race_track *track;
-    struct lb_keeper *keeper;   /* NULL: nothing is kept */
-    struct watch *listeners[2]; /* NULL: not there */
-    struct poller_task accepting, leaving;
-    struct poller_deadline accept_retry;
-    struct list conns;
-    struct relay_pipes *pipes;
-    struct timer health_timer, doubt_timer;
-    void (*on_doubt)(void *arg, const char *address);
-    void *doubt_arg;
-    struct lb_dial_times dial_times[2];
-    bool closing, poller_closing;
+    struct lb_keeper *keeper; /* NULL: nothing is kept */
+    struct front *front;
+    struct conns *conns; /* NULL: closed, while other parts still are */
+    struct timer health_timer;
     unsigned n_open; /* parts that are closing or have to be */
     void (*done)(void *arg);
     void *done_arg;
@@ -91,137 +43,42 @@ struct balancer {
 static const enum balancer_health health_values[] = { BALANCER_UNKNOWN, BALANCER_OK,
                                                       BALANCER_FAILED };
 
-static void accept_some(void *arg);
-static void maybe_gone(struct balancer *b);
-
 /* ---- connections ---- */
 
-static void conn_free(struct conn *c)
+static void on_room(void *arg)
 {
-    struct balancer *b = c->b;
+    struct balancer *b = arg;
 
-    if (c->second) { /* on_second is what frees it */
-        c->relay = NULL;
-        list_remove(&c->in_server);
-        list_init(&c->in_server);
-        second_cancel(c->second);
-        return;
-    }
-    list_remove(&c->in_all);
-    list_remove(&c->in_server); /* before the server may go: it has the list's head */
-    lb_server_unref(c->server);
-    if (c->client_fd >= 0)
-        close(c->client_fd);
-    free(c);
-    if (b->n_conns-- == b->n_conns_max && !b->closing)
-        poller_soon(b->dialer.poller, &b->accepting, accept_some, b);
-    if (b->closing)
-        maybe_gone(b);
+    front_go_on(b->front);
 }
 
-static void on_relay_done(void *arg, uint64_t n_up, uint64_t n_down, const struct err *e)
+static bool has_room(void *arg)
 {
-    struct conn *c = arg;
-    struct lb_server *s = c->server;
+    struct balancer *b = arg;
 
-    log_debug("balanced connection ended", kv("server", s->address), kv("bytes_up", n_up),
-              kv("bytes_down", n_down), kv("err", e ? e->text : ""));
-    s->n_conns--;
-    s->n_up += n_up;
-    s->n_down += n_down;
-    conn_free(c);
+    return conns_has_room(b->conns);
 }
 
-static void move_those_that_leave(void *arg);
-
-/* The set decided that a server's connections have to go. */
-static void close_conns(void *arg, struct lb_server *s)
+static void on_client(void *arg, int fd_take)
 {
-    (void)arg;
-    if (s->n_conns)
-        log_info("load balancer closes the connections of a server", kv("server", s->address),
-                 kv("state", lb_state_name(s->state)), kv("count", s->n_conns));
-    list_each (c, &s->conns, struct conn, in_server) {
-        c->leaves = relay_can_move(c->relay);
-        if (!c->leaves)
-            relay_cancel(c->relay);
-        else
-            poller_soon(c->b->dialer.poller, &c->b->leaving, move_those_that_leave, c->b);
-    }
+    struct balancer *b = arg;
+
+    conns_add(b->conns, fd_take);
 }
 
-static void count_dial(struct conn *c, bool failed)
+static void drop_conns(void *arg, struct lb_server *s)
 {
-    struct lb_dial_times *t = &c->b->dial_times[failed];
-    uint64_t us = uv_hrtime() / 1000 - c->began_us;
-    size_t i = 0;
+    struct balancer *b = arg;
 
-    while (i + 1 < LB_DIAL_BUCKETS && us > (1000u << i))
-        i++;
-    t->n[i]++;
-    t->sum_us += us;
-}
-
-static void on_listener(void *arg, struct watch *w);
-
-static void start_relay(struct conn *c, struct watch *server)
-{
-    struct lb_server *s = c->server;
-    struct watch *client;
-    struct err e;
-
-    if (watch_open(&client, c->b->dialer.poller, c->client_fd, on_listener, NULL, &e)) {
-        log_warn("balanced connection dropped", kv("err", e.text));
-        watch_close(server);
-        conn_free(c);
-        return;
-    }
-    c->client_fd = -1;
-    client->readable = client->writable = true; /* it had time to speak: look, rather than wait */
-    s->n_conns++;
-    list_push(&s->conns, &c->in_server);
-    relay_start(&c->relay, c->b->pipes, client, server, on_relay_done, c);
-}
-
-static void on_raced(void *arg, struct lb_server *server, struct watch *w, size_t n_tried)
-{
-    static struct log_limit limit = LOG_LIMIT(3, 5000);
-    struct conn *c = arg;
-
-    c->server = server;
-    if (server && c->b->closing) {
-        watch_close(w);
-        conn_free(c);
-        return;
-    }
-    count_dial(c, !server);
-    if (server) {
-        start_relay(c, w);
-        return;
-    }
-    if (!c->b->closing && log_allowed(&limit))
-        log_warn("load balancer: all servers failed", kv("name", c->b->name),
-                 kv("servers", n_tried));
-    conn_free(c);
-}
-
-static void conn_new(struct balancer *b, int fd)
-{
-    struct conn *c = mem_alloc(sizeof *c);
-
-    c->b = b;
-    c->client_fd = fd;
-    c->began_us = uv_hrtime() / 1000;
-    list_init(&c->in_server);
-    list_push(&b->conns, &c->in_all);
-    b->n_conns++;
-    race_start(b->track, on_raced, c);
+    if (b->conns)
+        conns_drop(b->conns, s);
 }
 
 /* ---- probes ---- */
 
-static enum balancer_health health_of(const struct balancer *b, const char *address)
+static enum balancer_health health_of(void *arg, const char *address)
 {
+    const struct balancer *b = arg;
     const enum balancer_health *h = map_get(b->health, str_of(address));
 
     return h ? *h : BALANCER_UNKNOWN;
@@ -237,107 +94,8 @@ static void on_probed(void *arg, struct lb_server *found, const struct err *e)
 {
     struct balancer *b = arg;
 
-    if (!e && found->state != LB_INVALID)
-        race_track_found(b->track, found);
-}
-
-/* ---- listening ---- */
-
-static void accept_from(struct balancer *b, struct watch *w)
-{
-    for (int i = 0; w->readable && i < ACCEPTS_PER_TURN; i++) {
-        int fd;
-        if (b->n_conns >= b->n_conns_max)
-            return; /* conn_free goes on */
-        fd = accept4(w->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            conn_new(b, fd);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            static struct log_limit limit = LOG_LIMIT(2, 10000);
-            if (log_allowed(&limit))
-                log_warn("load balancer cannot accept, waiting", kv("err", strerror(errno)));
-            poller_deadline_start(b->dialer.poller, &b->accept_retry, ACCEPT_RETRY_MS, accept_some,
-                                  b);
-            return;
-        } else if (errno != ECONNABORTED && errno != EINTR) {
-            w->readable = false;
-        }
-    }
-    if (w->readable)
-        poller_soon(b->dialer.poller, &b->accepting, accept_some, b);
-}
-
-static void accept_some(void *arg)
-{
-    struct balancer *b = arg;
-
-    for (size_t i = 0; i < ARRAY_LEN(b->listeners); i++)
-        if (b->listeners[i])
-            accept_from(b, b->listeners[i]);
-}
-
-static void on_listener(void *arg, struct watch *w)
-{
-    accept_from(arg, w);
-}
-
-static int bind_one(int *out, int family, uint16_t *port, struct err *e)
-{
-    struct sockaddr_in v4 = { .sin_family = AF_INET,
-                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                              .sin_port = htons(*port) };
-    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
-                               .sin6_addr = IN6ADDR_LOOPBACK_INIT,
-                               .sin6_port = htons(*port) };
-    struct sockaddr *addr = family == AF_INET ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6;
-    socklen_t n = family == AF_INET ? sizeof v4 : sizeof v6;
-    auto_close int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int one = 1;
-
-    if (fd < 0)
-        return err_sys(e, errno, "load balancer: socket");
-    err_ignore(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one));
-    lb_tune_socket(fd); /* Linux hands it on to what is accepted */
-    if (family == AF_INET6)
-        err_ignore(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one));
-    if (bind(fd, addr, n) || listen(fd, LISTEN_BACKLOG)) {
-        int sys = errno;
-        err_sys(e, sys, "load balancer: listen on %s:%u", family == AF_INET ? "127.0.0.1" : "[::1]",
-                *port);
-        if (sys == EADDRINUSE)
-            e->code = ERR_EXISTS;
-        return (int)e->code;
-    }
-    if (getsockname(fd, addr, &n))
-        return err_sys(e, errno, "load balancer: getsockname");
-    *port = ntohs(family == AF_INET ? v4.sin_port : v6.sin6_port);
-    *out = fd;
-    fd = -1;
-    return 0;
-}
-
-static int open_listeners(struct balancer *b, uint16_t port, struct err *e)
-{
-    static const int families[2] = { AF_INET, AF_INET6 };
-    struct err why;
-    int fd = -1;
-
-    b->port = port;
-    for (size_t i = 0; i < 2; i++) {
-        if (bind_one(&fd, families[i], &b->port, &why)) {
-            if (i == 0) {
-                *e = why;
-                return (int)e->code;
-            }
-            log_debug("load balancer: no IPv6 loopback", kv("err", why.text));
-            continue;
-        }
-        if (watch_open(&b->listeners[i], b->dialer.poller, fd, on_listener, b, e)) {
-            close(fd);
-            return err_wrap(e, "load balancer");
-        }
-    }
-    return 0;
+    if (!e && b->conns && found->state != LB_INVALID)
+        conns_found(b->conns, found);
 }
 
 /* ---- what the cluster and the tunnels say ---- */
@@ -423,7 +181,7 @@ void balancer_set_health(struct balancer *b, const char *address, enum balancer_
     if (fails_now && s) {
         apply_health(b, s);
         if (s->state == LB_STANDBY) /* where it serves it fails as others do, but for its state */
-            close_conns(b, s);
+            drop_conns(b, s);
     }
 }
 
@@ -444,181 +202,6 @@ static void on_health_timer(void *arg)
     timer_start_ms(&b->health_timer, HEALTH_INTERVAL_MS, on_health_timer, b);
 }
 
-/* ---- servers that take connections and say nothing ---- */
-
-/* No tunnel tells which address of a name it is that hangs, and a listed server that hangs is there
- * by its name too: the next dial of a name takes another one. */
-static bool avoid_address(struct conn *c)
-{
-    struct lb_addr addr;
-    char text[TCP_ADDR_TEXT_BYTES];
-
-    if (!relay_peer(c->relay, &addr))
-        return false;
-    log_debug("a server does not answer", kv("server", c->server->address),
-              kv("at", tcp_addr_text(text, &addr.u.any)));
-    return lb_names_silent(c->b->dialer.names, c->server->address, &addr);
-}
-
-static void note_heard(struct conn *c)
-{
-    struct lb_addr addr;
-
-    c->heard = true;
-    if (relay_peer(c->relay, &addr))
-        lb_names_heard(c->b->dialer.names, &addr);
-}
-
-/* No first word, and a second witness: its tunnel is down, or it has none yet and another server's
- * stands. A slow answer alone is none, nor is a tunnel that something else keeps away. */
-static bool is_mute(const struct conn *c)
-{
-    struct lb_server *order[LB_SERVERS_MAX + 1];
-    size_t n = lb_server_set_order(c->b->set, order);
-    enum balancer_health h = health_of(c->b, c->server->address);
-    bool other_stands = false;
-
-    for (size_t i = 0; i < n; i++)
-        other_stands |= health_of(c->b, order[i]->address) == BALANCER_OK;
-    return h == BALANCER_FAILED ? n > 1 : h == BALANCER_UNKNOWN && other_stands;
-}
-
-static bool try_second(struct conn *c);
-
-static void on_second(void *arg, bool moved)
-{
-    struct conn *c = arg;
-    struct lb_server *old = c->server, *now = STEAL(c->next);
-
-    c->second = NULL;
-    if (!c->relay) {
-        lb_server_unref(now);
-        conn_free(c);
-    } else if (moved) {
-        log_debug("a connection that was never answered moves", kv("from", old->address),
-                  kv("to", now->address));
-        list_remove(&c->in_server);
-        list_push(&now->conns, &c->in_server);
-        old->n_conns--;
-        now->n_conns++;
-        c->server = now;
-        c->leaves = false;
-        if (now != old && now->state != LB_INVALID)
-            lb_server_set_event(c->b->set, now, LB_DIAL_OK, NULL, uv_now(c->b->loop));
-        lb_server_unref(old);
-    } else {
-        lb_server_unref(now);
-        if (c->leaves && relay_can_move(c->relay) && !try_second(c))
-            relay_cancel(c->relay); /* its client tries again, elsewhere */
-    }
-}
-
-/* Other addresses of its name, and the other servers (FAILED ones as a last resort), in turns. */
-static struct lb_server *second_for(const struct conn *c)
-{
-    struct lb_server *v[LB_SERVERS_MAX + 2];
-    size_t n = 0, n_all;
-
-    if (c->has_other && c->server->state != LB_INVALID)
-        v[n++] = c->server;
-    n_all = n + lb_server_set_order(c->b->set, v + n);
-    for (size_t i = n; i < n_all; i++)
-        if (v[i] != c->server && (v[i]->state != LB_FAILED || !n))
-            v[n++] = v[i];
-    return n ? v[c->n_seconds % n] : NULL;
-}
-
-/* False: there is none, or there were enough. */
-static bool try_second(struct conn *c)
-{
-    struct lb_server *s = second_for(c);
-
-    if (c->second)
-        return true;
-    if (!s || !relay_can_move(c->relay) || c->n_seconds == SECONDS_MAX || c->b->closing)
-        return false;
-    c->next = lb_server_ref(s);
-    c->n_seconds++;
-    second_start(&c->second, &c->b->dialer, c->relay, s->address,
-                 (uint64_t)MOVE_MS << MIN(c->n_seconds / 3, 3u), on_second, c);
-    return true;
-}
-
-static void move_those_that_leave(void *arg)
-{
-    struct balancer *b = arg;
-
-    list_each (c, &b->conns, struct conn, in_all) {
-        if (c->leaves && c->relay && !try_second(c))
-            relay_cancel(c->relay);
-    }
-}
-
-/* There are two witnesses: it goes elsewhere, or its client does. */
-static void give_up(struct conn *c)
-{
-    struct lb_server *s = c->server;
-    struct err e;
-
-    if (s->state != LB_INVALID) {
-        err_set(&e, ERR_TIMEOUT, "it takes connections and says nothing");
-        lb_server_set_event(c->b->set, s, LB_CHECK_FAIL, &e, uv_now(c->b->loop));
-    }
-    c->leaves = true;
-    if (!try_second(c))
-        relay_cancel(c->relay);
-}
-
-static void look_at(struct conn *c, uint64_t now_ms)
-{
-    struct balancer *b = c->b;
-    uint64_t n_up, n_down, quiet_ms;
-
-    relay_n_bytes(c->relay, &n_up, &n_down);
-    if (n_down && !c->heard) {
-        note_heard(c);
-        if (c->second)
-            second_cancel(c->second);
-    }
-    /* Who sends more is being heard: only silence after the last word counts. */
-    if (n_up != c->n_up || !relay_is_unanswered(c->relay)) {
-        c->n_up = n_up;
-        c->quiet_since_ms = now_ms;
-        c->doubted = c->has_other = false;
-        return;
-    }
-    quiet_ms = now_ms - c->quiet_since_ms;
-    if (!c->doubted &&
-        quiet_ms >= MAX((uint64_t)DOUBT_AFTER_MS, DOUBT_RTTS * c->server->rtt_us / 1000)) {
-        c->doubted = true;
-        c->has_other = avoid_address(c) && n_down == 0;
-        if (b->on_doubt)
-            b->on_doubt(b->doubt_arg, c->server->address);
-    } else if (quiet_ms >= LOST_MS && relay_is_lost(c->relay)) {
-        relay_cancel(c->relay); /* TCP itself would try for 15 s */
-    } else if (n_down == 0 && c->doubted &&
-               quiet_ms >= MAX((uint64_t)MOVE_MS, MUTE_RTTS * c->server->rtt_us / 1000)) {
-        bool has_second = try_second(c);
-
-        if (!c->leaves && !c->has_other && quiet_ms >= MUTE_MS && is_mute(c))
-            give_up(c);
-        else if (!has_second && c->has_other)
-            relay_cancel(c->relay);
-    }
-}
-
-static void on_doubt_timer(void *arg)
-{
-    struct balancer *b = arg;
-    uint64_t now_ms = uv_now(b->loop);
-
-    timer_start_ms(&b->doubt_timer, DOUBT_LOOK_MS, on_doubt_timer, b);
-    list_each (c, &b->conns, struct conn, in_all) {
-        if (c->relay)
-            look_at(c, now_ms);
-    }
-}
-
 /* ---- life ---- */
 
 static void on_poller_closed(void *arg)
@@ -629,7 +212,6 @@ static void on_poller_closed(void *arg)
 
     lb_server_set_free(b->set);
     map_free(b->health);
-    relay_pipes_free(b->pipes);
     lb_proxy_deinit(&b->dialer.proxy);
     free(b->name);
     free(b->seed);
@@ -638,44 +220,34 @@ static void on_poller_closed(void *arg)
         done(done_arg);
 }
 
-static void maybe_gone(struct balancer *b)
-{
-    if (b->n_open || b->n_conns || b->poller_closing)
-        return;
-    b->poller_closing = true;
-    poller_task_cancel(&b->accepting);
-    poller_task_cancel(&b->leaving);
-    poller_deadline_stop(&b->accept_retry);
-    poller_close(b->dialer.poller, on_poller_closed, b);
-}
-
 static void on_part_closed(void *arg)
 {
     struct balancer *b = arg;
 
-    b->n_open--;
-    maybe_gone(b);
+    if (--b->n_open == 0)
+        poller_close(b->dialer.poller, on_poller_closed, b);
+}
+
+static void on_conns_closed(void *arg)
+{
+    struct balancer *b = arg;
+
+    b->conns = NULL;
+    on_part_closed(b);
 }
 
 void balancer_close(struct balancer *b, void (*done)(void *arg), void *arg)
 {
-    b->closing = true;
     b->done = done;
     b->done_arg = arg;
-    for (size_t i = 0; i < ARRAY_LEN(b->listeners); i++)
-        watch_close(STEAL(b->listeners[i]));
-    list_each (c, &b->conns, struct conn, in_all) {
-        if (c->relay)
-            relay_cancel(c->relay);
-    }
-    b->n_open = b->keeper ? 6 : 5;
-    race_track_close(b->track, on_part_closed, b);
+    front_close(STEAL(b->front));
+    b->n_open = b->keeper ? 5 : 4;
+    conns_close(b->conns, on_conns_closed, b);
     if (b->keeper)
         lb_keeper_close(b->keeper, on_part_closed, b);
     lb_prober_close(b->prober, on_part_closed, b);
     lb_names_close(b->dialer.names, on_part_closed, b);
     timer_close(&b->health_timer, on_part_closed, b);
-    timer_close(&b->doubt_timer, on_part_closed, b);
 }
 
 int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_options *o,
@@ -684,6 +256,20 @@ int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_o
     struct balancer *b = mem_alloc(sizeof *b);
     struct lb_prober_config pc = {
         .dialer = &b->dialer, .wanted = probe_wanted, .on_probed = on_probed, .arg = b
+    };
+    struct conns_config cc = {
+        .loop = loop,
+        .dialer = &b->dialer,
+        .n_max = o->n_conns_max ? o->n_conns_max : CONNS_MAX,
+        .dial_timeout_ms = o->dial_timeout_ms ? o->dial_timeout_ms : DIAL_TIMEOUT_MS,
+        .health_of = health_of,
+        .on_room = on_room,
+        .arg = b,
+        .on_doubt = o->on_doubt,
+        .doubt_arg = o->doubt_arg,
+    };
+    struct front_config fc = {
+        .port = o->port, .has_room = has_room, .on_client = on_client, .arg = b
     };
     auto_free char *path = o->state_dir ? mem_printf("%s/%s.json", o->state_dir, o->name) : NULL;
 
@@ -694,27 +280,23 @@ int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_o
     b->loop = loop;
     b->name = mem_strdup(o->name);
     b->seed = mem_strdup(o->seed);
-    b->n_conns_max = o->n_conns_max ? o->n_conns_max : CONNS_MAX;
     if (o->proxy)
         b->dialer.proxy = *o->proxy;
     b->dialer.names = lb_names_new(loop, o->resolve);
     b->health = map_new();
-    b->pipes = relay_pipes_new(IDLE_PIPES_MAX);
     b->keeper = path ? lb_keeper_new(loop, path) : NULL;
-    list_init(&b->conns);
-    lb_server_set_new(&b->set, close_conns, b);
-    pc.set = b->set;
-    b->track = race_track_new(&b->dialer, b->set,
-                              o->dial_timeout_ms ? o->dial_timeout_ms : DIAL_TIMEOUT_MS);
+    lb_server_set_new(&b->set, drop_conns, b);
+    cc.set = pc.set = b->set;
+    cc.name = b->name;
+    b->conns = conns_new(&cc);
     b->prober = lb_prober_new(&pc);
     timer_init(&b->health_timer, loop);
-    timer_init(&b->doubt_timer, loop);
-    b->on_doubt = o->on_doubt;
-    b->doubt_arg = o->doubt_arg;
-    if (open_listeners(b, o->port, e)) {
+    fc.poller = b->dialer.poller;
+    if (front_open(&b->front, &fc, e)) {
         balancer_close(b, NULL, NULL);
         return (int)e->code;
     }
+    b->port = front_port(b->front);
     /* A seed that is our own address would make a loop: then only a list helps. */
     auto_free char *self = mem_printf("127.0.0.1:%u", b->port);
     if (strcmp(self, b->seed) != 0)
@@ -722,7 +304,6 @@ int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_o
     if (path)
         load_state(b, path);
     timer_start_ms(&b->health_timer, 0, on_health_timer, b); /* also the first probes */
-    timer_start_ms(&b->doubt_timer, DOUBT_LOOK_MS, on_doubt_timer, b);
     *out = b;
     return 0;
 }
@@ -744,7 +325,7 @@ const char *balancer_name(const struct balancer *b)
 
 const struct lb_dial_times *balancer_dial_times(const struct balancer *b)
 {
-    return b->dial_times;
+    return conns_dial_times(b->conns);
 }
 
 size_t balancer_addresses(const struct balancer *b, const char **out, size_t n_max)
@@ -769,14 +350,9 @@ size_t balancer_status(const struct balancer *b, struct balancer_server_status *
 
     for (size_t i = 0; i < n; i++) {
         const struct lb_server *s = order[i];
-        uint64_t n_up = s->n_up, n_down = s->n_down;
+        uint64_t n_up, n_down;
 
-        list_each (c, &s->conns, const struct conn, in_server) {
-            uint64_t up, down;
-            relay_n_bytes(c->relay, &up, &down);
-            n_up += up;
-            n_down += down;
-        }
+        conns_n_bytes(s, &n_up, &n_down);
         out[i] = (struct balancer_server_status){
             .state = s->state,
             .is_default = s == lb_server_set_get_default(b->set),
@@ -785,8 +361,8 @@ size_t balancer_status(const struct balancer *b, struct balancer_server_status *
             .n_dials = s->n_dials,
             .n_failures = s->n_failures,
             .rtt_us = s->rtt_us,
-            .n_up = n_up,
-            .n_down = n_down,
+            .n_up = s->n_up + n_up,
+            .n_down = s->n_down + n_down,
             .reached = s->reached,
             .last_error_ago_ms = s->last_err.code ? now_ms - s->last_err_ms : 0,
         };
