@@ -13,6 +13,7 @@
 
 #include "base/core/list.h"
 #include "base/core/mem.h"
+#include "base/http/h2_head.h"
 #include "base/io/stream.h"
 
 #define N_STREAMS_MAX 250
@@ -23,11 +24,8 @@
 #define ACKS_MAX          1000 /* pings and settings we owe an answer to */
 #define SETTINGS_MAX      32   /* entries in one frame */
 #define CONTINUATIONS_MAX 8    /* 128 KiB of compressed head: twice what is accepted */
-/* A head that was refused may still unpack to very much (HPACK bomb): then the connection goes. */
-#define REFUSED_HEAD_MAX_BYTES (16 * HTTP_HEADERS_MAX_BYTES)
-#define OUT_MAX_BYTES          (512u * 1024 * 1024) /* as a stream's queue */
-#define PSEUDO_MAX_BYTES       (HTTP_TARGET_MAX_BYTES + 4 * 1024)
-#define OUT_SLACK_BYTES        (64 * 1024) /* sent bytes at the front of a buffer that may stay */
+#define OUT_MAX_BYTES     (512u * 1024 * 1024) /* as a stream's queue */
+#define OUT_SLACK_BYTES   (64 * 1024) /* sent bytes at the front of a buffer that may stay */
 
 struct h2 {
     nghttp2_session *ng;
@@ -40,20 +38,14 @@ struct h2 {
     struct buf names; /* names in lower case, during a submit */
 };
 
-enum pseudo { P_METHOD, P_SCHEME, P_AUTHORITY, P_PATH, N_PSEUDO };
-
 struct h2_stream {
     struct h2 *h;
     int32_t id;
     struct list in_streams;
     void *user;
 
-    struct h2_head head;
-    struct buf pseudo;
-    size_t at[N_PSEUDO], n[N_PSEUDO];
-    struct http_headers trailers;
-    bool head_done, remote_ended, local_ended, resetting;
-    size_t n_head_bytes;
+    struct h2_head_in in;
+    bool remote_ended, local_ended, resetting;
     size_t n_unconsumed;
 
     struct buf out;
@@ -70,11 +62,8 @@ static struct h2_stream *stream_new(struct h2 *h)
     struct h2_stream *s = mem_alloc(sizeof *s);
 
     s->h = h;
-    s->pseudo = BUF(PSEUDO_MAX_BYTES);
+    h2_head_in_init(&s->in, h->config.server);
     s->out = BUF(OUT_MAX_BYTES);
-    s->head.content_length = -1;
-    http_headers_init(&s->head.headers, HTTP_HEADERS_MAX_BYTES);
-    http_headers_init(&s->trailers, HTTP_HEADERS_MAX_BYTES);
     list_push(&h->streams, &s->in_streams);
     h->n_streams++;
     return s;
@@ -84,9 +73,7 @@ static void stream_free(struct h2_stream *s)
 {
     list_remove(&s->in_streams);
     s->h->n_streams--;
-    buf_deinit(&s->pseudo);
-    http_headers_deinit(&s->head.headers);
-    http_headers_deinit(&s->trailers);
+    h2_head_in_deinit(&s->in);
     buf_deinit(&s->out);
     free(s->trailer_nv);
     free(s);
@@ -119,99 +106,24 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     return 0;
 }
 
-static void refuse(struct h2_stream *s, int status)
-{
-    if (!s->head.refuse)
-        s->head.refuse = status;
-}
-
-static void add_pseudo(struct h2_stream *s, struct str name, struct str value)
-{
-    static const char *const names[N_PSEUDO] = { ":method", ":scheme", ":authority", ":path" };
-    uint64_t status;
-
-    if (str_is(name, ":status")) {
-        if (str_to_u64(value, &status) && status < 1000)
-            s->head.status = (int)status;
-        return;
-    }
-    for (size_t i = 0; i < N_PSEUDO; i++) {
-        if (!str_is(name, names[i]))
-            continue;
-        if (i == P_PATH && value.n > HTTP_TARGET_MAX_BYTES) {
-            refuse(s, 414);
-            return;
-        }
-        s->at[i] = s->pseudo.n;
-        s->n[i] = value.n;
-        if (buf_add_str(&s->pseudo, value)) {
-            s->n[i] = 0;
-            refuse(s, 431);
-        }
-    }
-}
-
 static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
                      size_t n_name, const uint8_t *value, size_t n_value, uint8_t flags, void *arg)
 {
     struct h2_stream *s = stream_of(ng, frame->hd.stream_id);
-    struct str n = str_n(name, n_name), v = str_n(value, n_value);
-    int64_t length;
 
     (void)flags;
     (void)arg;
     if (!s || frame->hd.type != NGHTTP2_HEADERS)
         return 0;
-    s->n_head_bytes += n_name + n_value;
-    if (s->n_head_bytes > REFUSED_HEAD_MAX_BYTES)
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-    if (s->head_done)
-        return http_headers_add(&s->trailers, n, v) ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
-    if (n_name > 0 && name[0] == ':') {
-        add_pseudo(s, n, v);
+    switch (h2_head_in_add(&s->in, str_n(name, n_name), str_n(value, n_value))) {
+    case H2_HEAD_GOOD:
         return 0;
-    }
-    if (str_is(n, "content-length") && str_to_i64(v, &length))
-        s->head.content_length = length;
-    if (s->head.refuse)
-        return 0;
-    switch (http_headers_add(&s->head.headers, n, v)) {
-    case 0:
-        return 0;
-    case ERR_LIMIT:
-        refuse(s, 431);
-        break;
-    default:
-        refuse(s, 400);
+    case H2_HEAD_RESET:
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    case H2_HEAD_TOO_BIG:
         break;
     }
-    return s->h->config.server ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-}
-
-static struct str pseudo_of(const struct h2_stream *s, enum pseudo i)
-{
-    return str_n(s->pseudo.p + (s->n[i] ? s->at[i] : 0), s->n[i]);
-}
-
-static void head_is_whole(struct h2_stream *s, bool end)
-{
-    struct h2_head *head = &s->head;
-
-    if (!s->h->config.server && head->status / 100 == 1 && !end) { /* an interim answer */
-        head->headers.n = 0;
-        buf_clear(&head->headers.text);
-        head->status = 0;
-        return;
-    }
-    s->head_done = true;
-    head->method = pseudo_of(s, P_METHOD);
-    head->scheme = pseudo_of(s, P_SCHEME);
-    head->authority = pseudo_of(s, P_AUTHORITY);
-    head->path = pseudo_of(s, P_PATH);
-    if (head->authority.n == 0)
-        head->authority = http_headers_get(&head->headers, "host");
-    head->end = end;
-    s->h->config.events->on_head(s->h->config.arg, s, head);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
@@ -223,8 +135,8 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        if (s && !s->head_done)
-            head_is_whole(s, end);
+        if (s && !s->in.is_whole && h2_head_in_end(&s->in, end))
+            ev->on_head(h->config.arg, s, &s->in.head);
         break;
     case NGHTTP2_DATA:
         break;
@@ -767,12 +679,12 @@ int32_t h2_id(const struct h2_stream *s)
 
 const struct h2_head *h2_head(const struct h2_stream *s)
 {
-    return &s->head;
+    return &s->in.head;
 }
 
 const struct http_headers *h2_trailers(const struct h2_stream *s)
 {
-    return &s->trailers;
+    return &s->in.trailers;
 }
 
 void h2_ping(struct h2 *h)
