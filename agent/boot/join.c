@@ -1,12 +1,12 @@
 #include "agent/boot/join.h"
 
+#include "agent/boot/refusal.h"
 #include "agent/boot/time_call.h"
 #include "base/core/clock.h"
 #include "base/core/log.h"
 #include "base/core/mem.h"
 #include "base/core/rand.h"
 #include "base/data/base64.h"
-#include "base/data/json.h"
 #include "base/http/client.h"
 #include "base/http/date.h"
 #include "base/io/backoff.h"
@@ -399,24 +399,10 @@ static enum cause cause_of_take(const struct join *j, const struct err *e)
     return j->state == JOIN_CONFIG ? CAUSE_CONFIG : CAUSE_PROTOCOL;
 }
 
-/* The words of a refusal: Status.message, or the plain text of older servers. */
-static void message_of(struct str body, char *out, size_t n)
-{
-    json_auto_t *doc = NULL;
-    struct err e;
-
-    if (json_parse(&doc, body, &e) == 0 && json_str_at(doc, "message", NULL))
-        snprintf(out, n, "%s", json_str_at(doc, "message", ""));
-    else
-        snprintf(out, n, STR_FMT, STR_ARG(str_trim(str_n(body.p, MIN(body.n, (size_t)200)))));
-}
-
 static void refused(struct join *j, int status, const struct http_headers *h, struct str body)
 {
     const struct step *s = &steps[j->state];
-    char message[360], text[500];
-    struct err e;
-    enum cause c;
+    char words[REFUSAL_WORDS_BYTES], text[REFUSAL_TEXT_BYTES];
 
     if (status == 401 && j->state >= JOIN_CONFIG && j->has_token && has_expired(j) &&
         !j->tried_revival) {
@@ -439,42 +425,21 @@ static void refused(struct join *j, int status, const struct http_headers *h, st
         join_step(j);
         return;
     }
-    message_of(body, message, sizeof message);
+    refusal_words(words, body);
     if (status == 429 && j->state >= JOIN_CONFIG && j->n_turns < TURNS_MAX) {
-        wait_turn(j, h, message);
+        wait_turn(j, h, words);
         return;
     }
-    err_set(&e, ERR_DENIED, "%.200s", message);
-    c = cause_of(&e, status);
-    if (status == 403 && s->node_headers) {
-        c = CAUSE_PASSWORD;
-        if (!message[0]) /* servers of 2021 say nothing */
-            snprintf(message, sizeof message,
-                     "node password rejected: another machine has joined by this name, or "
-                     "%.160s/password was lost",
-                     j->c.credentials->node_dir);
-    }
-    if (c == CAUSE_TOKEN && j->state == JOIN_REVIVE)
-        snprintf(text, sizeof text,
-                 "this node's certificate has expired, the server does not renew it (%.200s), and "
-                 "%s: a token is needed",
-                 message, j->has_token ? "it refuses the token" : "no token was given");
-    else if (c == CAUSE_TOKEN && !j->has_token)
-        snprintf(text, sizeof text,
-                 "the server refuses this node's certificate and no token was given: %s", message);
-    else if (c == CAUSE_TOKEN && status == 401 && token_is_bootstrap(&j->token))
-        snprintf(
-            text, sizeof text,
-            "the server refuses the token: the bootstrap token is not known there or has expired "
-            "(%s)",
-            message);
-    else if (c == CAUSE_TOKEN)
-        snprintf(text, sizeof text, "the server refuses the token: %s",
-                 message[0]      ? message
-                 : status == 401 ? "Unauthorized"
-                                 : "Forbidden");
-    else
-        snprintf(text, sizeof text, "%s%s(HTTP %d)", message, message[0] ? " " : "", status);
+    const struct refusal r = {
+        .status = status,
+        .words = words,
+        .reviving = j->state == JOIN_REVIVE,
+        .names_node = s->node_headers,
+        .has_token = j->has_token,
+        .is_bootstrap = j->has_token && token_is_bootstrap(&j->token),
+        .node_dir = j->c.credentials->node_dir,
+    };
+    enum cause c = refusal_read(text, &r);
     fail(j, c, text);
 }
 
