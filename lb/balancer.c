@@ -298,8 +298,9 @@ int balancer_new(struct balancer **out, uv_loop_t *loop, const struct balancer_o
     }
     b->port = front_port(b->front);
     /* A seed that is our own address would make a loop: then only a list helps. */
-    auto_free char *self = mem_printf("127.0.0.1:%u", b->port);
-    if (strcmp(self, b->seed) != 0)
+    auto_free char *self4 = mem_printf("127.0.0.1:%u", b->port);
+    auto_free char *self6 = mem_printf("[::1]:%u", b->port);
+    if (strcmp(self4, b->seed) != 0 && strcmp(self6, b->seed) != 0)
         lb_server_set_default(b->set, str_of(b->seed), uv_now(loop));
     if (path)
         load_state(b, path);

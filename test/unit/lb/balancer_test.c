@@ -157,6 +157,33 @@ static void a_taken_port_is_named(void **state)
     finish(&loop, b);
 }
 
+/* It would only dial itself: without a list there is nobody. */
+static void its_own_address_is_no_server(void **state)
+{
+    struct balancer_options o = { .name = "test", .seed = "seed.example:6443" };
+    const char *addresses[1];
+    struct balancer *b;
+    uv_loop_t loop;
+    struct err e;
+    (void)state;
+
+    uv_loop_init(&loop);
+    assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
+    assert_int_equal(balancer_addresses(b, addresses, 1), 1);
+    o.port = balancer_port(b); /* free again in a moment */
+    finish(&loop, b);
+    for (size_t i = 0; i < 2; i++) {
+        char seed[32];
+
+        snprintf(seed, sizeof seed, i ? "[::1]:%u" : "127.0.0.1:%u", o.port);
+        o.seed = seed;
+        uv_loop_init(&loop);
+        assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
+        assert_int_equal(balancer_addresses(b, addresses, 1), 0);
+        finish(&loop, b);
+    }
+}
+
 static void the_list_survives_a_restart_for_the_same_url_only(void **state)
 {
     char dir[] = "/tmp/lb-test-XXXXXX";
@@ -232,6 +259,7 @@ int main(void)
         cmocka_unit_test(a_failed_tunnel_closes_the_connections_of_its_server),
         cmocka_unit_test(no_server_means_a_close_without_bytes),
         cmocka_unit_test(a_taken_port_is_named),
+        cmocka_unit_test(its_own_address_is_no_server),
         cmocka_unit_test(the_list_survives_a_restart_for_the_same_url_only),
         cmocka_unit_test(broken_state_files_are_refused_or_cleaned),
     };
