@@ -105,17 +105,13 @@ int buf_addf(struct buf *b, const char *fmt, ...)
     return r;
 }
 
-int buf_join(struct buf *b, ...)
+int buf_join_texts(struct buf *b, const char *const *texts)
 {
     size_t before = b->n;
-    const char *s;
-    va_list ap;
     int rc = 0;
 
-    va_start(ap, b);
-    while (!rc && (s = va_arg(ap, const char *)))
-        rc = buf_adds(b, s);
-    va_end(ap);
+    while (!rc && *texts)
+        rc = buf_adds(b, *texts++);
     if (rc && b->p) {
         b->n = before;
         b->p[b->n] = '\0';

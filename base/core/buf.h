@@ -35,7 +35,8 @@ MUST_USE int buf_adds(struct buf *b, const char *s);
 MUST_USE int buf_add_str(struct buf *b, struct str s);
 MUST_USE int buf_addc(struct buf *b, char c);
 MUST_USE int buf_addf(struct buf *b, const char *fmt, ...) PRINTF_FMT(2, 3);
-MUST_USE int buf_join(struct buf *b, ...) __attribute__((sentinel)); /* texts up to a NULL */
+#define buf_join(b, ...) buf_join_texts(b, TEXTS(__VA_ARGS__)) /* as str_join */
+MUST_USE int buf_join_texts(struct buf *b, const char *const *texts);
 MUST_USE int buf_vaddf(struct buf *b, const char *fmt, va_list ap) PRINTF_FMT(2, 0);
 
 /* Room for n more bytes at b->p + b->n; the caller then adds what it wrote to b->n. */

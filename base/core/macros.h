@@ -16,6 +16,7 @@
     } while (0)
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+#define TEXTS(...)                      ((const char *const[]){ __VA_ARGS__, NULL })
 #define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
 
 #ifdef __cppcheck__ /* it gives up on a file with statement expressions inside braces */

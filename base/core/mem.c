@@ -77,24 +77,17 @@ char *mem_printf(const char *fmt, ...)
     return s;
 }
 
-char *mem_join(const char *first, ...)
+char *mem_join_texts(const char *const *texts)
 {
-    size_t n = strlen(first), at = n;
-    const char *s;
-    va_list ap;
-    char *out;
+    size_t n = 0;
+    char *out, *p;
 
-    va_start(ap, first);
-    while ((s = va_arg(ap, const char *)))
-        n += strlen(s);
-    va_end(ap);
-    out = check(malloc(n + 1));
-    memcpy(out, first, at);
-    va_start(ap, first);
-    while ((s = va_arg(ap, const char *)))
-        at += (size_t)(stpcpy(out + at, s) - (out + at));
-    va_end(ap);
-    out[n] = '\0';
+    for (const char *const *t = texts; *t; t++)
+        n += strlen(*t);
+    out = p = check(malloc(n + 1));
+    *p = '\0';
+    for (const char *const *t = texts; *t; t++)
+        p = stpcpy(p, *t);
     return out;
 }
 

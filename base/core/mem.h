@@ -16,8 +16,8 @@ void *mem_dup(const void *p, size_t size_bytes) __attribute__((returns_nonnull))
 char *mem_strdup(const char *s) __attribute__((returns_nonnull)); /* s is not NULL */
 char *mem_strndup(const char *s, size_t n) __attribute__((returns_nonnull));
 char *mem_printf(const char *fmt, ...) PRINTF_FMT(1, 2) __attribute__((returns_nonnull));
-char *mem_join(const char *first, ...) /* the texts up to a NULL; quicker than mem_printf */
-    __attribute__((returns_nonnull, sentinel));
+#define mem_join(...) mem_join_texts(TEXTS(__VA_ARGS__)) /* as str_join */
+char *mem_join_texts(const char *const *texts) __attribute__((returns_nonnull));
 char *mem_vprintf(const char *fmt, va_list ap) PRINTF_FMT(1, 0) __attribute__((returns_nonnull));
 
 /* Gives back what only the start needed: free heap pages, and the resident pages of program text,

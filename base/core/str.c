@@ -2,7 +2,6 @@
 
 #include "base/core/mem.h"
 
-#include <stdarg.h>
 #include <strings.h>
 
 bool str_eq_nocase(struct str a, struct str b)
@@ -91,19 +90,16 @@ char *str_dup(struct str s)
     return mem_strndup(s.p, s.n);
 }
 
-size_t str_join(char *out, size_t room, ...)
+size_t str_join_texts(char *out, size_t room, const char *const *texts)
 {
     size_t n = 0;
-    const char *s;
-    va_list ap;
 
-    va_start(ap, room);
-    while ((s = va_arg(ap, const char *))) {
-        size_t more = MIN(strlen(s), room - 1 - n);
-        memcpy(out + n, s, more);
+    for (; *texts; texts++) {
+        size_t more = MIN(strlen(*texts), room - 1 - n);
+
+        memcpy(out + n, *texts, more);
         n += more;
     }
-    va_end(ap);
     out[n] = '\0';
     return n;
 }

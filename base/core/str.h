@@ -54,9 +54,10 @@ bool str_to_i64(struct str s, int64_t *out);
 
 char *str_dup(struct str s); /* terminated copy on the heap */
 
-/* The texts up to a NULL, one after another, as snprintf's "%s%s" at a tenth of its cost: cut at
- * room - 1 bytes and terminated. Returns the bytes that are there. */
-size_t str_join(char *out, size_t room, ...) __attribute__((sentinel));
+/* The texts that follow, one after another, as snprintf's "%s%s" at a tenth of its cost: cut at
+ * room - 1 bytes and terminated. Returns the bytes that are there. None of them is NULL. */
+#define str_join(out, room, ...) str_join_texts(out, room, TEXTS(__VA_ARGS__))
+size_t str_join_texts(char *out, size_t room, const char *const *texts);
 
 /* Lower-case hexadecimal. out holds 2n+1 bytes. */
 void str_hex(char *out, const void *p, size_t n);

@@ -179,8 +179,9 @@ static int read_string(struct reader *r, struct str *out, bool *escaped)
                 buf_clear(&r->scratch);
             *escaped = true;
             err_ignore(buf_add(&r->scratch, run, (size_t)(r->p - run))); /* fits, see above */
-            if (read_escape(r))
-                return r->e->code;
+            int rc = read_escape(r);
+            if (rc)
+                return rc;
             run = r->p;
         } else if (c < 0x20) {
             return fail(r, r->p, "control character 0x%02x in a string", c);
@@ -300,15 +301,17 @@ static int read_member(struct reader *r, json_t *o, unsigned depth)
 {
     const char *at = r->p;
     auto_free char *copy = NULL; /* reading the value needs the scratch buffer */
-    struct str key;
+    struct str key = { 0 };
     size_t n = json_object_size(o);
     bool escaped;
     json_t *v;
+    int rc;
 
     if (r->p == r->end || *r->p != '"')
         return fail(r, r->p, n ? "string expected" : "string or '}' expected");
-    if (read_string(r, &key, &escaped))
-        return r->e->code;
+    rc = read_string(r, &key, &escaped);
+    if (rc)
+        return rc;
     if (escaped) {
         if (memchr(key.p, '\0', key.n)) /* the value's users take keys for C strings */
             return fail(r, at, "NUL byte in object key not supported");
@@ -373,7 +376,7 @@ static json_t *read_container(struct reader *r, unsigned depth)
 
 static json_t *read_text(struct reader *r)
 {
-    struct str s;
+    struct str s = { 0 };
     bool escaped;
 
     return read_string(r, &s, &escaped) ? NULL : json_stringn_nocheck(s.p, s.n);
@@ -466,7 +469,7 @@ int json_parse_noting(json_t **out, struct str text, bool *repeats, struct err *
 json_t *json_from(const char *text)
 {
     struct err ignored;
-    json_t *v;
+    json_t *v = NULL;
 
     return json_parse(&v, str_of(text), &ignored) ? NULL : v;
 }

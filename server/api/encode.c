@@ -24,7 +24,7 @@ char *encode_stored(const struct schema_kind *k, const json_t *given)
         k->convert->to_stored(k, converted);
     if (buf_reserve(&b, STORED_BYTES) ||
         buf_join(&b, "{\"kind\":\"", k->kind, "\",\"apiVersion\":\"", schema_stored_version(k, api),
-                 "\",\"metadata\":{", NULL) ||
+                 "\",\"metadata\":{") ||
         json_write_members(&b, json_object_get(obj, "metadata"), never) || buf_adds(&b, "},"))
         return mem_strdup("null");
     size_t n = b.n;
@@ -62,7 +62,7 @@ static int splice(struct buf *b, const struct schema_kind *k, bool front, struct
     if (behind_front(&rest, value, e))
         return e->code;
     if (front ? buf_join(b, "{\"kind\":\"", k->kind, "\",\"apiVersion\":\"",
-                         schema_api_version(k, api), "\",\"metadata\":{", NULL)
+                         schema_api_version(k, api), "\",\"metadata\":{")
               : buf_adds(b, "{\"metadata\":{"))
         return limit(e);
     if ((rev && buf_addf(b, "\"resourceVersion\":\"%" PRId64 "\",", rev)) || buf_add_str(b, rest))

@@ -70,7 +70,7 @@ int tally_labels(struct buf *b, const struct tally_request *r)
 {
     return buf_join(b, "component=\"apiserver\",group=\"", r->group, "\",resource=\"", r->resource,
                     "\",scope=\"", r->scope, "\",subresource=\"", r->subresource, "\",verb=\"",
-                    r->verb, "\",version=\"", r->version, "\"", NULL);
+                    r->verb, "\",version=\"", r->version, "\"");
 }
 
 static void *entry(struct map *m, struct str labels, size_t bytes)
@@ -123,8 +123,7 @@ void tally_count(struct tally *m, const struct tally_request *r, int code, uint6
     double took_s = (double)took_ns / 1e9;
     struct series *s;
 
-    if (tally_labels(&labels, r) ||
-        buf_join(&labels, ",dry_run=\"", r->dry_run ? "All" : "", "\"", NULL))
+    if (tally_labels(&labels, r) || buf_join(&labels, ",dry_run=\"", r->dry_run ? "All" : "", "\""))
         return; /* kinds and subresources are short */
     s = entry(m->series, buf_str(&labels), sizeof *s);
     count_code(s, code);
@@ -144,8 +143,7 @@ void tally_watch_event(struct tally *m, const char *group, const char *version, 
     auto_buf labels = BUF(LABELS_MAX);
     struct events *ev;
 
-    if (buf_join(&labels, "group=\"", group, "\",kind=\"", kind, "\",version=\"", version, "\"",
-                 NULL))
+    if (buf_join(&labels, "group=\"", group, "\",kind=\"", kind, "\",version=\"", version, "\""))
         return;
     ev = entry(m->events, buf_str(&labels), sizeof *ev);
     ev->n++;

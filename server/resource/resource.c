@@ -42,10 +42,10 @@ bool resource_is_home(const struct schema_kind *k)
 
 char *resource_prefix(const struct schema_kind *k, const char *ns)
 {
-    return mem_join("/registry/", place_of(k), "/", k->plural, "/", ns, *ns ? "/" : "", NULL);
+    return mem_join("/registry/", place_of(k), "/", k->plural, "/", ns, *ns ? "/" : "");
 }
 
 char *resource_key(const struct schema_kind *k, const char *ns, const char *name)
 {
-    return mem_join("/registry/", place_of(k), "/", k->plural, "/", ns, *ns ? "/" : "", name, NULL);
+    return mem_join("/registry/", place_of(k), "/", k->plural, "/", ns, *ns ? "/" : "", name);
 }

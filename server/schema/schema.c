@@ -20,18 +20,23 @@ struct schema {
 
 enum { KEY_MAX = 1024 };
 
+static char *put(char *p, struct str s)
+{
+    if (s.n)
+        memcpy(p, s.p, s.n);
+    return p + s.n;
+}
+
 static struct str make_key(char out[KEY_MAX], struct str group, struct str version, char sign,
                            struct str name)
 {
     if (group.n + version.n + name.n + 2 >= KEY_MAX)
         return STR("");
-    char *p = out;
-
-    p = mempcpy(p, group.p, group.n);
+    char *p = put(out, group);
     *p++ = '/';
-    p = mempcpy(p, version.p, version.n);
+    p = put(p, version);
     *p++ = sign;
-    p = mempcpy(p, name.p, name.n);
+    p = put(p, name);
     return str_n(out, (size_t)(p - out));
 }
 
@@ -230,7 +235,7 @@ const char *schema_verb_name(unsigned bit_index)
 
 const char *schema_api_version(const struct schema_kind *k, char *out)
 {
-    str_join(out, SCHEMA_API_VERSION_MAX, k->group, k->group[0] ? "/" : "", k->version, NULL);
+    str_join(out, SCHEMA_API_VERSION_MAX, k->group, k->group[0] ? "/" : "", k->version);
     return out;
 }
 
@@ -248,7 +253,7 @@ const char *schema_stored_version(const struct schema_kind *k, char *out)
 
     if (!k->convert)
         return schema_api_version(k, out);
-    str_join(out, SCHEMA_API_VERSION_MAX, group, *group ? "/" : "", k->storage_version, NULL);
+    str_join(out, SCHEMA_API_VERSION_MAX, group, *group ? "/" : "", k->storage_version);
     return out;
 }
 

@@ -12,18 +12,18 @@
 static void texts_stand_one_behind_the_other(void **state)
 {
     char out[16];
-    auto_free char *heap = mem_join("a", "", "bc", "d", NULL), *one = mem_join("", NULL);
+    auto_free char *heap = mem_join("a", "", "bc", "d"), *one = mem_join("");
     auto_buf b = BUF(64);
     (void)state;
 
-    assert_int_equal(str_join(out, sizeof out, "a", "", "bc", "d", NULL), 4);
+    assert_int_equal(str_join(out, sizeof out, "a", "", "bc", "d"), 4);
     assert_string_equal(out, "abcd");
-    assert_int_equal(str_join(out, sizeof out, NULL), 0);
+    assert_int_equal(str_join(out, sizeof out, ""), 0);
     assert_string_equal(out, "");
     assert_string_equal(heap, "abcd");
     assert_string_equal(one, "");
-    assert_int_equal(buf_join(&b, "x", "yz", NULL), 0);
-    assert_int_equal(buf_join(&b, "", "!", NULL), 0);
+    assert_int_equal(buf_join(&b, "x", "yz"), 0);
+    assert_int_equal(buf_join(&b, "", "!"), 0);
     assert_string_equal(buf_cstr(&b), "xyz!");
 }
 
@@ -37,7 +37,7 @@ static void what_has_no_room_is_cut(void **state)
 
         memset(is, 'x', sizeof is);
         snprintf(want, room, "%s%s%s", "abc", "", "defgh");
-        assert_int_equal(str_join(is, room, "abc", "", "defgh", NULL), strlen(want));
+        assert_int_equal(str_join(is, room, "abc", "", "defgh"), strlen(want));
         assert_string_equal(is, want);
         assert_int_equal(is[room], 'x');
     }
@@ -51,7 +51,7 @@ static void limit_leaves_contents_alone(void **state)
         auto_buf b = BUF(max);
 
         assert_int_equal(buf_adds(&b, "ab"), 0);
-        assert_int_equal(buf_join(&b, "cd", "", "ef", NULL), max < 6 ? ERR_LIMIT : 0);
+        assert_int_equal(buf_join(&b, "cd", "", "ef"), max < 6 ? ERR_LIMIT : 0);
         assert_string_equal(buf_cstr(&b), max < 6 ? "ab" : "abcdef");
         assert_int_equal(b.n, max < 6 ? 2 : 6);
     }
