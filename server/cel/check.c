@@ -40,7 +40,7 @@ static type new_param(struct checker *c)
     struct cel_type *t = arena_alloc(c->t, sizeof *t);
 
     if (c->n_params == c->cap_params) {
-        c->cap_params = c->cap_params ? 2 * c->cap_params : 64;
+        c->cap_params *= 2;
         c->bound = mem_realloc(c->bound, c->cap_params * sizeof *c->bound);
     }
     c->bound[c->n_params] = NULL;
@@ -607,7 +607,7 @@ static type check_fold(struct checker *c, struct cel_node *n)
     case FOLD_OPT_FLAT_MAP:
         out = cel_type_of(c->t, CEL_OPTIONAL, NULL, new_param(c));
         if (!try_assign(c, out, first))
-            out = mismatch(c, n->args[1], out, first);
+            out = mismatch(c, n, out, first);
         break;
     }
     c->n_scopes--;
@@ -666,6 +666,8 @@ bool cel_check(struct cel_prog *p, const struct cel_var *vars, size_t n_vars, st
     *c = (struct checker){
         .p = p, .vars = vars, .n_vars = n_vars, .t = t, .types = types, .es = es
     };
+    c->cap_params = 64;
+    c->bound = mem_calloc(c->cap_params, sizeof *c->bound);
     check(c, p->root);
     for (uint32_t i = 0; i < p->n_nodes; i++)
         if (types[i])

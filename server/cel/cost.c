@@ -182,10 +182,14 @@ static struct estimate fn_cost(const struct coster *c, const struct call *k)
 
     switch (k->f->price) {
     case PRICE_ARG0:
-        return makes_text ? sized(parts(a, 10), a) : (struct estimate){ .cost = parts(a, 10) };
+        if (makes_text)
+            return sized(parts(a, 10), a);
+        return (struct estimate){ .cost = parts(a, 10) };
     case PRICE_ARG0_2:
-        return sized(parts(a, 5),
-                     makes_text ? replaced(a, b, k->size[2]) : (struct bounds){ 0, a.max });
+        all = makes_text ? replaced(a, b, k->size[2]) : unknown;
+        if (!makes_text) /* split: as many texts as code points */
+            all.max = a.max;
+        return sized(parts(a, 5), all);
     case PRICE_TO_BYTES:
         return sized(parts(a, 10), (struct bounds){ a.min, times(a.max, 4) });
     case PRICE_FORMAT:
@@ -203,8 +207,9 @@ static struct estimate fn_cost(const struct coster *c, const struct call *k)
         return (struct estimate){ .cost = b };
     case PRICE_REGEX:
         all = mul(parts(add(a, FIXED(1)), 10), parts(b, 4));
-        return c->types[k->n->id]->kind == CEL_BOOL ? (struct estimate){ .cost = all }
-                                                    : sized(all, (struct bounds){ 0, a.max });
+        if (c->types[k->n->id]->kind != CEL_BOOL) /* what it finds */
+            return sized(all, (struct bounds){ 0, a.max });
+        return (struct estimate){ .cost = all };
     case PRICE_CONTAINS:
         return (struct estimate){ .cost = mul(parts(a, 10), parts(b, 10)) };
     case PRICE_WALK:
@@ -215,7 +220,9 @@ static struct estimate fn_cost(const struct coster *c, const struct call *k)
     case PRICE_CIDR_CIDR: /* 4 or 16 bytes, twice, and a text that is read first */
         if (c->types[k->n->args[1]->id]->kind == CEL_STRING)
             text = parts(b, 10);
-        all = k->f->price == PRICE_CIDR_IP ? (struct bounds){ 1, 4 } : (struct bounds){ 3, 7 };
+        all = (struct bounds){ 1, 4 };
+        if (k->f->price == PRICE_CIDR_CIDR)
+            all = (struct bounds){ 3, 7 };
         return (struct estimate){ .cost = add(all, text) };
     case PRICE_SETS:
         return (struct estimate){ .cost = add(mul(a, b), FIXED(1)) };

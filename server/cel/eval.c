@@ -138,18 +138,22 @@ static value run_call(struct eval *x, const struct cel_node *n)
     if (!found)
         return out;
     struct cel_call c = { n, args, n->n };
-    if (found->price != PRICE_JOIN) { /* before the work is done */
+    if (found->price != PRICE_JOIN) /* before the work is done */
         charge(x, price(x, found, args, n->n, NULL));
-        if (x->r.over)
-            return exceeded;
-        return found->run(&x->r, &c);
-    }
+    if (x->r.over)
+        return exceeded;
     out = found->run(&x->r, &c);
-    charge(x, price(x, found, args, n->n, &out));
+    if (found->price == PRICE_JOIN)
+        charge(x, price(x, found, args, n->n, &out));
     return out;
 }
 
 /* ---- fields ---- */
+
+static value list_of(const value *v, size_t n)
+{
+    return (value){ .kind = CEL_LIST, .items = { .v = v, .n = n } };
+}
 
 static value some(struct eval *x, value v)
 {
@@ -181,8 +185,10 @@ static value run_select(struct eval *x, const struct cel_node *n)
     there = cel_lookup_name(&x->r, &of, n->name, &out);
     if (n->test)
         return CEL_BOOL_OF(there);
+    if (optional && !there)
+        return (value){ .kind = CEL_OPTIONAL };
     if (optional)
-        return !there ? (value){ .kind = CEL_OPTIONAL } : is_error(&out) ? out : some(x, out);
+        return is_error(&out) ? out : some(x, out);
     return there ? out : cel_error(&x->r, "no such key: " STR_FMT, STR_ARG(n->name));
 }
 
@@ -244,7 +250,7 @@ static value run_list(struct eval *x, const struct cel_node *n)
         if (!n->marked || !n->marked[i] || !skip)
             v[k++] = item;
     }
-    return v ? (value){ .kind = CEL_LIST, .items = { .v = v, .n = k } } : exceeded;
+    return v ? list_of(v, k) : exceeded;
 }
 
 static bool is_key(const value *v)
@@ -302,7 +308,7 @@ static value range_of(struct eval *x, value v)
             keys[k] = v.items.v[2 * k];
     else
         json_object_foreach((json_t *)v.items.json, key, child) keys[k++] = CEL_STR_OF(str_of(key));
-    return (value){ .kind = CEL_LIST, .items = { .v = keys, .n = k } };
+    return list_of(keys, k);
 }
 
 struct made { /* a list in the making */
@@ -390,7 +396,7 @@ static value run_listing(struct eval *x, const struct cel_node *n, const value *
     }
     charge(x, 1);
     value *v = m.v ? m.v : cel_run_alloc(&x->r, 1, sizeof *v);
-    return v ? (value){ .kind = CEL_LIST, .items = { .v = v, .n = m.n } } : exceeded;
+    return v ? list_of(v, m.n) : exceeded;
 }
 
 static value run_optional(struct eval *x, const struct cel_node *n, const value *of)

@@ -30,7 +30,7 @@ static char peek(const struct cel_lexer *l, size_t i)
 static void skip_blanks(struct cel_lexer *l)
 {
     while (l->at < l->end) {
-        if (memchr(" \t\n\r\f", *l->at, 5)) {
+        if (*l->at && strchr(" \t\n\r\f", *l->at)) {
             l->at++;
         } else if (peek(l, 0) == '/' && peek(l, 1) == '/') {
             while (l->at < l->end && *l->at != '\n')

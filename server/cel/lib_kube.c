@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 
 typedef struct cel_value value;
 #define FN(name) static value name(struct cel_run *r, const struct cel_call *c)
@@ -175,13 +176,12 @@ static const char *byte(struct str s)
 
 static const char *date(struct str s)
 {
-    char text[32] = "";
+    char text[32];
     struct cel_moment t;
 
     if (s.n != 10)
         return "invalid date";
-    memcpy(text, s.p, 10);
-    strcpy(text + 10, "T00:00:00Z");
+    snprintf(text, sizeof text, STR_FMT "T00:00:00Z", STR_ARG(s));
     return cel_moment_parse(&t, str_of(text)) ? NULL : "invalid date";
 }
 

@@ -210,10 +210,10 @@ static const char *ip_read(struct cel_net *net, struct str s)
 {
     char text[64];
 
-    if (memchr(s.p ? s.p : "", '%', s.n))
-        return "IP Address with zone value is not allowed";
-    if (!s.n || s.n >= sizeof text || memchr(s.p, '\0', s.n))
+    if (!s.p || !s.n || s.n >= sizeof text || memchr(s.p, '\0', s.n))
         return "unable to parse IP";
+    if (memchr(s.p, '%', s.n))
+        return "IP Address with zone value is not allowed";
     memcpy(text, s.p, s.n);
     text[s.n] = '\0';
     *net = (struct cel_net){ 0 };

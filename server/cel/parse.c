@@ -8,6 +8,7 @@
 #include "server/cel/lex.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #define EXPECTED                                                                                   \
     "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, "       \
@@ -66,11 +67,11 @@ static node unexpected(struct parser *p, const char *wanted)
 
 static bool need(struct parser *p, const char *sign)
 {
-    char quoted[8] = "'";
+    char quoted[8];
 
     if (take(p, sign))
         return true;
-    strcat(strncat(quoted, sign, 3), "'");
+    snprintf(quoted, sizeof quoted, "'%s'", sign);
     unexpected(p, quoted);
     return false;
 }

@@ -183,8 +183,7 @@ static char *message_of(struct check *c, const struct crd_rule *rule, const stru
 }
 
 static void add_failure(struct field_errors *fe, const struct crd_rules *r,
-                        const struct crd_rule *rule, const struct field_path *p,
-                        const char *detail)
+                        const struct crd_rule *rule, const struct field_path *p, const char *detail)
 {
     const char *reason = json_str_at(rule->doc, "reason", "");
 
@@ -354,13 +353,15 @@ static const struct crd_rules *prop_of(const struct crd_rules *r, const char *na
 static void walk(struct check *c, const struct crd_rules *r, const json_t *v, const json_t *old,
                  const struct before *around, const struct field_path *p)
 {
-    struct before here = old ? (struct before){ v, old } : *around;
+    struct before here = *around;
     const char *key;
     json_t *child;
     size_t i;
 
     if (!r || json_is_null(v) || c->budget < 0)
         return;
+    if (old)
+        here = (struct before){ v, old };
     run_rules(c, r, v, json_is_null(old) ? NULL : old, &here, p);
     if (r->items)
         json_array_foreach(v, i, child)
