@@ -439,6 +439,59 @@ static int equal_lists(struct cel_run *r, const struct cel_value *a, const struc
     return all;
 }
 
+/* json_equal, counted. */
+static bool equal_raw(struct cel_run *r, const json_t *a, const json_t *b)
+{
+    const char *key;
+    json_t *child;
+    size_t i;
+
+    cel_run_work(r, 16 + json_string_length(a));
+    if (r->over || json_typeof(a) != json_typeof(b))
+        return false;
+    if (!json_is_object(a) && !json_is_array(a))
+        return json_equal((json_t *)a, (json_t *)b);
+    if (json_object_size(a) != json_object_size(b) || json_array_size(a) != json_array_size(b))
+        return false;
+    json_array_foreach(a, i, child) if (!equal_raw(r, child, json_array_get(b, i))) return false;
+    json_object_foreach((json_t *)a, key, child)
+    {
+        const json_t *other = json_object_get(b, key);
+        if (!other || !equal_raw(r, child, other))
+            return false;
+    }
+    return true;
+}
+
+/* Two of one type; not as texts, for sets may be in another order. */
+static int equal_json(struct cel_run *r, const struct cel_value *a, const struct cel_value *b,
+                      struct cel_value *why)
+{
+    const struct cel_type *t = a->items.type;
+    const char *key;
+    json_t *child;
+    int all = 1;
+
+    if (a->items.n != b->items.n)
+        return 0;
+    json_object_foreach((json_t *)a->items.json, key, child)
+    {
+        const struct cel_field *f = a->kind == CEL_OBJECT ? field_of_key(t, key) : NULL;
+        const struct cel_type *of = f ? f->type : a->kind == CEL_MAP ? inner(t) : &unknown;
+        const json_t *other = json_object_get(b->items.json, key);
+
+        if (!other || r->over)
+            return 0;
+        struct cel_value x = cel_value_of_json(child, of, r->a);
+        struct cel_value y = cel_value_of_json(other, of, r->a);
+        int eq = cel_equal(r, &x, &y, why);
+        if (eq == 0)
+            return 0;
+        all = MIN(all, eq);
+    }
+    return all;
+}
+
 static int equal_maps(struct cel_run *r, const struct cel_value *a, const struct cel_value *b,
                       struct cel_value *why)
 {
@@ -446,8 +499,8 @@ static int equal_maps(struct cel_run *r, const struct cel_value *a, const struct
     int all = 1;
 
     if (a->items.json && b->items.json && a->items.type == b->items.type)
-        return json_equal((json_t *)a->items.json, (json_t *)b->items.json) ? 1 : 0;
-    if (a->items.n != b->items.n)
+        return equal_json(r, a, b, why);
+    if (a->items.n != b->items.n || a->kind == CEL_OBJECT || b->kind == CEL_OBJECT)
         return 0;
     for (size_t i = 0; i < a->items.n && !r->over; i++) {
         cel_entry(r, a, i, &key, &x);
@@ -497,8 +550,7 @@ int cel_equal(struct cel_run *r, const struct cel_value *a, const struct cel_val
     case CEL_LIST:
         return equal_lists(r, a, b, why);
     case CEL_UNKNOWN:
-        cel_run_work(r, 1024);
-        return json_equal((json_t *)a->items.json, (json_t *)b->items.json) ? 1 : 0;
+        return equal_raw(r, a->items.json, b->items.json);
     case CEL_OPTIONAL:
         if (!a->of || !b->of)
             return a->of == b->of;

@@ -25,7 +25,6 @@ struct cel_moment { /* a timestamp: since 1970 */
 struct cel_net {
     struct cidr cidr;
     unsigned char ip[16]; /* with its host bits */
-    bool zone;            /* unused; addresses with zones are none */
 };
 
 struct cel_url {
@@ -34,7 +33,6 @@ struct cel_url {
 
 struct cel_value {
     enum cel_kind kind;
-    bool v6_mapped;
     union {
         bool b;
         int64_t i; /* also CEL_DURATION, in ns */

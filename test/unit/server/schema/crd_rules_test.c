@@ -181,6 +181,13 @@ static void rules_about_a_change_need_one(void **state)
         { maybe, "2", "{'a':3}",
           "a: Invalid value: 'integer': failed rule: oldSelf.optMap(o, self >= o).orValue(self == "
           "1)" },
+        /* a set is the same one in another order, wherever it lies */
+        { "{'type':'object','properties':{'s':{'type':'array','x-kubernetes-list-type':'set',"
+          "'items':{'type':'string'}}},'x-kubernetes-validations':[{'rule':'self == oldSelf'}]}",
+          "{'s':['b','a']}", "{'a':{'s':['a','b']}}", "" },
+        { "{'type':'object','properties':{'s':{'type':'array','items':{'type':'string'}}},"
+          "'x-kubernetes-validations':[{'rule':'self == oldSelf','message':'fixed'}]}",
+          "{'s':['b','a']}", "{'a':{'s':['a','b']}}", "a: Invalid value: 'object': fixed" },
         /* items of lists are the same ones by their keys, entries of maps by theirs */
         { "{'type':'array','x-kubernetes-list-type':'map','x-kubernetes-list-map-keys':['k'],"
           "'items':{'type':'object','properties':{'k':{'type':'string'},'v':{'type':'integer',"
