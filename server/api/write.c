@@ -13,8 +13,8 @@
 #include "server/api/claims.h"
 #include "server/api/request.h"
 #include "server/api/write.h"
-#include "server/resource/pod_warnings.h"
 #include "server/resource/service_claims.h"
+#include "server/resource/warn.h"
 #include "server/schema/defaults.h"
 #include "server/schema/validate.h"
 
@@ -234,7 +234,7 @@ static void warn_of(struct api_req *r, const json_t *old, const struct field_err
     for (size_t i = 0; i < fe->n_warnings; i++)
         decode_notes_add(&r->notes, "%s", fe->warnings[i]);
     if (!r->sub)
-        pod_warnings(r->kind, r->obj, old, &r->notes);
+        warn_object(r->kind, r->obj, old, &r->notes);
 }
 
 /* A client may not choose it: what is left is what upstream writes of an empty one. */

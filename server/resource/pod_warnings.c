@@ -5,10 +5,8 @@
 #include "base/data/json.h"
 #include "base/kube/metadata.h"
 #include "base/kube/name.h"
-#include "base/kube/quantity.h"
-#include "server/schema/field_error.h"
+#include "server/resource/warn.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #define PORTS_MAX 256 /* each is compared with all before it; nobody reads more warnings */
@@ -20,19 +18,6 @@ struct pod { /* or a template of one */
     struct decode_notes *notes;
 };
 
-static void warn(const struct pod *p, const struct field_path *at, const char *fmt, ...)
-    PRINTF_FMT(3, 4);
-static void warn(const struct pod *p, const struct field_path *at, const char *fmt, ...)
-{
-    auto_free char *where = field_path_text(at);
-    va_list ap;
-
-    va_start(ap, fmt);
-    auto_free char *text = mem_vprintf(fmt, ap);
-    va_end(ap);
-    decode_notes_add(p->notes, "%s: %s", where, text);
-}
-
 static const char *text_of(const json_t *v, const char *key) /* "" when absent */
 {
     const char *s = json_string_value(json_object_get(v, key));
@@ -41,45 +26,6 @@ static const char *text_of(const json_t *v, const char *key) /* "" when absent *
 }
 
 /* ---- labels of nodes ---- */
-
-/* pkg/api/node/util.go. NULL: it is as good as any. */
-static const char *old_label(const char *key)
-{
-    static const char *const rows[][2] = {
-        { "beta.kubernetes.io/arch", "deprecated since v1.14; use \"kubernetes.io/arch\" instead" },
-        { "beta.kubernetes.io/os", "deprecated since v1.14; use \"kubernetes.io/os\" instead" },
-        { "failure-domain.beta.kubernetes.io/region",
-          "deprecated since v1.17; use \"topology.kubernetes.io/region\" instead" },
-        { "failure-domain.beta.kubernetes.io/zone",
-          "deprecated since v1.17; use \"topology.kubernetes.io/zone\" instead" },
-        { "beta.kubernetes.io/instance-type",
-          "deprecated since v1.17; use \"node.kubernetes.io/instance-type\" instead" },
-        { "app.kubernetes.io/created-by", "deprecated since v1.9" },
-        { "scheduler.alpha.kubernetes.io/preferAvoidPods",
-          "deprecated since v1.22; use Taints and Tolerations instead" },
-        { "node-role.kubernetes.io/master",
-          "use \"node-role.kubernetes.io/control-plane\" instead" },
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        if (strcmp(rows[i][0], key) == 0)
-            return rows[i][1];
-    return NULL;
-}
-
-static void check_term(const struct pod *p, const json_t *term, const struct field_path *at)
-{
-    const struct field_path *list = FIELD_AT(at, "matchExpressions");
-    json_t *e;
-    size_t i;
-
-    json_array_foreach(json_object_get(term, "matchExpressions"), i, e)
-    {
-        const char *key = text_of(e, "key"), *why = old_label(key);
-        if (why)
-            warn(p, FIELD_AT(FIELD_INDEX(list, i), "key"), "%s is %s", key, why);
-    }
-}
 
 static void check_node_labels(const struct pod *p)
 {
@@ -96,13 +42,14 @@ static void check_node_labels(const struct pod *p)
 
     json_object_foreach(json_object_get(p->spec, "nodeSelector"), key, v)
     {
-        if (old_label(key))
-            warn(p, FIELD_KEY(selector, key), "%s", old_label(key));
+        if (warn_node_label(key))
+            warn_at(p->notes, FIELD_KEY(selector, key), "%s", warn_node_label(key));
     }
     json_array_foreach(json_object_get(json_object_get(affinity, required), "nodeSelectorTerms"), i,
-                       v) check_term(p, v, FIELD_INDEX(terms, i));
-    json_array_foreach(json_object_get(affinity, preferred), i, v) check_term(
-        p, json_object_get(v, "preference"), FIELD_AT(FIELD_INDEX(weighted, i), "preference"));
+                       v) warn_node_term(p->notes, FIELD_INDEX(terms, i), v);
+    json_array_foreach(json_object_get(affinity, preferred), i, v)
+        warn_node_term(p->notes, FIELD_AT(FIELD_INDEX(weighted, i), "preference"),
+                       json_object_get(v, "preference"));
 }
 
 static void check_spread(const struct pod *p)
@@ -113,13 +60,13 @@ static void check_spread(const struct pod *p)
 
     json_array_foreach(json_object_get(p->spec, "topologySpreadConstraints"), i, v)
     {
-        const char *key = text_of(v, "topologyKey"), *why = old_label(key);
+        const char *key = text_of(v, "topologyKey"), *why = warn_node_label(key);
         const struct field_path *at = FIELD_INDEX(list, i);
         if (why)
-            warn(p, FIELD_AT(at, "topologyKey"), "%s is %s", key, why);
+            warn_at(p->notes, FIELD_AT(at, "topologyKey"), "%s is %s", key, why);
         if (!json_object_get(v, "labelSelector"))
-            warn(p, FIELD_AT(at, "labelSelector"),
-                 "a null labelSelector results in matching no pod");
+            warn_at(p->notes, FIELD_AT(at, "labelSelector"),
+                    "a null labelSelector results in matching no pod");
     }
 }
 
@@ -141,8 +88,8 @@ static void check_pod_affinity(const struct pod *p, const char *kind)
             const struct field_path *where = k ? FIELD_AT(item, "podAffinityTerm") : item;
             term = k ? json_object_get(v, "podAffinityTerm") : v;
             if (!json_object_get(term, "labelSelector"))
-                warn(p, FIELD_AT(where, "labelSelector"),
-                     "a null labelSelector results in matching no pod");
+                warn_at(p->notes, FIELD_AT(where, "labelSelector"),
+                        "a null labelSelector results in matching no pod");
         }
     }
 }
@@ -156,7 +103,7 @@ static void check_pod_affinity(const struct pod *p, const char *kind)
 static void check_annotation(const struct pod *p, const char *key, const char *why)
 {
     if (json_object_get(p->annotations, key))
-        warn(p, FIELD_KEY(p->annotations_at, key), "%s", why);
+        warn_at(p->notes, FIELD_KEY(p->annotations_at, key), "%s", why);
 }
 
 static void check_annotations(const struct pod *p)
@@ -194,21 +141,6 @@ static void check_container_annotations(const struct pod *p, const json_t *c)
 
 /* ---- amounts ---- */
 
-static void check_whole(const struct pod *p, const json_t *amounts, const char *name,
-                        const struct field_path *at)
-{
-    char text[QUANTITY_TEXT_MAX];
-    struct quantity q;
-    struct err e;
-    const char *s = text_of(amounts, name);
-
-    if (!*s || quantity_parse(&q, str_of(s), &e) || quantity_milli_value(&q) % 1000 == 0)
-        return;
-    quantity_print(text, &q);
-    warn(p, FIELD_KEY(at, name), "fractional byte value \"%s\" is invalid, must be an integer",
-         text);
-}
-
 static void check_amounts(const struct pod *p, const json_t *c, const struct field_path *at)
 {
     static const char *const names[] = { "memory", "ephemeral-storage" };
@@ -217,31 +149,17 @@ static void check_amounts(const struct pod *p, const json_t *c, const struct fie
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
-            check_whole(p, json_object_get(json_object_get(c, "resources"), kinds[k]), names[i],
-                        FIELD_AT(resources, kinds[k]));
+            warn_fraction(p->notes, FIELD_AT(resources, kinds[k]),
+                          json_object_get(json_object_get(c, "resources"), kinds[k]), names[i]);
 }
 
 /* ---- volumes ---- */
 
-/* Plugins that are gone or will be. shown: where upstream's name in the path is another. */
-static const struct {
-    const char *field, *shown, *why;
-} old_volumes[] = {
-    { "photonPersistentDisk", NULL, "deprecated in v1.11, non-functional in v1.16+" },
-    { "gitRepo", NULL, "deprecated in v1.11" },
-    { "scaleIO", NULL, "deprecated in v1.16, non-functional in v1.22+" },
-    { "flocker", NULL, "deprecated in v1.22, non-functional in v1.25+" },
-    { "storageos", "storageOS", "deprecated in v1.22, non-functional in v1.25+" },
-    { "quobyte", NULL, "deprecated in v1.22, non-functional in v1.25+" },
-    { "glusterfs", NULL, "deprecated in v1.25, non-functional in v1.26+" },
-    { "cephfs", NULL, "deprecated in v1.28, non-functional in v1.31+" },
-    { "rbd", NULL, "deprecated in v1.28, non-functional in v1.31+" },
-};
-
 static void check_volumes(const struct pod *p)
 {
     const struct field_path *list = FIELD_AT(p->spec_at, "volumes");
-    json_t *v;
+    const char *key, *shown;
+    json_t *v, *source;
     size_t i;
 
     json_array_foreach(json_object_get(p->spec, "volumes"), i, v)
@@ -250,14 +168,14 @@ static void check_volumes(const struct pod *p)
         const struct field_path *claim =
             FIELD_AT(FIELD_AT(FIELD_AT(at, "ephemeral"), "volumeClaimTemplate"), "spec");
 
-        for (size_t k = 0; k < ARRAY_LEN(old_volumes); k++)
-            if (json_object_get(v, old_volumes[k].field))
-                warn(p,
-                     FIELD_AT(at,
-                              old_volumes[k].shown ? old_volumes[k].shown : old_volumes[k].field),
-                     "%s", old_volumes[k].why);
-        check_whole(p, json_at(v, "ephemeral.volumeClaimTemplate.spec.resources.requests"),
-                    "storage", FIELD_AT(FIELD_AT(claim, "resources"), "requests"));
+        json_object_foreach(v, key, source)
+        {
+            const char *why = warn_volume_source(key, &shown);
+
+            if (why)
+                warn_at(p->notes, FIELD_AT(at, shown), "%s", why);
+        }
+        warn_claim_spec(p->notes, claim, json_at(v, "ephemeral.volumeClaimTemplate.spec"));
     }
 }
 
@@ -302,9 +220,9 @@ static void check_projected(const struct pod *p)
                 json_array_foreach(items, n, item)
                 {
                     if (map_get(tokens, str_of(text_of(item, "path"))))
-                        warn(p, FIELD_INDEX(at, n),
-                             "has duplicated path with ServiceAccountToken \"%s\"",
-                             text_of(item, "path"));
+                        warn_at(p->notes, FIELD_INDEX(at, n),
+                                "has duplicated path with ServiceAccountToken \"%s\"",
+                                text_of(item, "path"));
                 }
             }
         }
@@ -324,7 +242,7 @@ static void check_twice(const struct pod *p, const char *list, const char *key)
     {
         const char *s = text_of(v, key);
         if (map_set(seen, str_of(s), seen))
-            warn(p, FIELD_AT(FIELD_INDEX(at, i), key), "duplicate %s \"%s\"", key, s);
+            warn_at(p->notes, FIELD_AT(FIELD_INDEX(at, i), key), "duplicate %s \"%s\"", key, s);
     }
 }
 
@@ -343,9 +261,9 @@ static void check_env(const struct pod *p, const json_t *c, const struct field_p
         bool builds =
             !json_object_get(v, "valueFrom") && strcmp(value, ref) != 0 && strstr(value, ref);
         if (map_set(seen, str_of(name), seen) && !builds)
-            warn(p, FIELD_INDEX(list, i),
-                 "hides previous definition of \"%s\", which may be dropped when using apply",
-                 name);
+            warn_at(p->notes, FIELD_INDEX(list, i),
+                    "hides previous definition of \"%s\", which may be dropped when using apply",
+                    name);
     }
 }
 
@@ -367,11 +285,11 @@ static void compare_ports(const struct pod *p, const struct field_path *at, cons
         strcmp(text_of(now->doc, "protocol"), text_of(other->doc, "protocol")) != 0)
         return;
     if (same_host && strcmp(now->ip, other->ip) == 0)
-        warn(p, at, "duplicate port definition with %s", other->where);
+        warn_at(p->notes, at, "duplicate port definition with %s", other->where);
     else if (!now->host || !other->host)
-        warn(p, at, "overlapping port definition with %s", other->where);
+        warn_at(p->notes, at, "overlapping port definition with %s", other->where);
     else if (same_host && !*now->ip != !*other->ip)
-        warn(p, at, "dangerously ambiguous port definition with %s", other->where);
+        warn_at(p->notes, at, "dangerously ambiguous port definition with %s", other->where);
 }
 
 struct ports {
@@ -391,11 +309,12 @@ static void check_ports(const struct pod *p, const json_t *c, const struct field
         const struct field_path *here = FIELD_INDEX(list, i);
         struct port now = { v, NULL, json_i64_at(v, "hostPort", 0), text_of(v, "hostIP") };
         if (*now.ip && !now.host)
-            warn(p, here,
-                 "hostIP set without hostPort: {Name:%s HostPort:0 ContainerPort:%lld Protocol:%s "
-                 "HostIP:%s}",
-                 text_of(v, "name"), (long long)json_i64_at(v, "containerPort", 0),
-                 text_of(v, "protocol"), now.ip);
+            warn_at(
+                p->notes, here,
+                "hostIP set without hostPort: {Name:%s HostPort:0 ContainerPort:%lld Protocol:%s "
+                "HostIP:%s}",
+                text_of(v, "name"), (long long)json_i64_at(v, "containerPort", 0),
+                text_of(v, "protocol"), now.ip);
         for (size_t k = 0; k < all->n; k++)
             compare_ports(p, here, &now, &all->v[k]);
         if (all->n == PORTS_MAX)
@@ -448,14 +367,14 @@ static void check(const struct pod *p)
     json_array_foreach(json_object_get(p->spec, "imagePullSecrets"), i, v)
     {
         if (!*text_of(v, "name"))
-            warn(p, FIELD_AT(FIELD_INDEX(secrets, i), "name"), "invalid empty name \"\"");
+            warn_at(p->notes, FIELD_AT(FIELD_INDEX(secrets, i), "name"), "invalid empty name \"\"");
     }
-    check_whole(p, overheads, "memory", overhead);
-    check_whole(p, overheads, "ephemeral-storage", overhead);
+    warn_fraction(p->notes, overhead, overheads, "memory");
+    warn_fraction(p->notes, overhead, overheads, "ephemeral-storage");
     check_containers(p);
     if (json_i64_at(p->spec, "terminationGracePeriodSeconds", 0) < 0)
-        warn(p, FIELD_AT(p->spec_at, "terminationGracePeriodSeconds"),
-             "must be >= 0; negative values are invalid and will be treated as 1");
+        warn_at(p->notes, FIELD_AT(p->spec_at, "terminationGracePeriodSeconds"),
+                "must be >= 0; negative values are invalid and will be treated as 1");
     check_pod_affinity(p, "podAffinity");
     check_pod_affinity(p, "podAntiAffinity");
 }
