@@ -259,10 +259,67 @@ END
     fails 'no matches for kind' n create -f - <<END
 {"apiVersion": "example.com/v1", "kind": "Nothing", "metadata": {"name": "x"}}
 END
+    n create configmap c
+    fails 'cannot restore map from string' n patch cm c -p '{"metadata":{"labels":"x"}}'
+    printf 'apiVersion: v1\nkind: Pod\n' >"$T/pod.yaml"
+    fails 'the object provided is unrecognized (must be of type Namespace)' k create --raw /api/v1/namespaces -f "$T/pod.yaml"
 }
 # 1.20 finds unknown fields itself and says it otherwise
 @test "wrong input is named with its field" {
     KUBECTL=kubectl NS=bad-input
     k create namespace "$NS"
     bad_input
+}
+
+# What a client is warned of stands beside the answer, whatever that is.
+@test "who writes something odd is warned of it, and who uses a deprecated version is on every answer" {
+    KUBECTL=kubectl NS=warned
+    k create namespace "$NS"
+    while read -r path value text; do
+        k run p --image=registry.example/p:1 --dry-run=client -o json | jq "setpath([$path]; $value)" >"$T/odd.json"
+        says "Warning: $text" n create --dry-run=server -f "$T/odd.json"
+        fails 'received' n create --dry-run=server --warnings-as-errors -f "$T/odd.json"
+    done <<'END'
+"metadata","name" "a.b" metadata.name: this is used in the Pod's hostname
+"spec","terminationGracePeriodSeconds" -1 spec.terminationGracePeriodSeconds: must be >= 0
+"spec","nodeSelector" {"beta.kubernetes.io/os":"linux"} spec.nodeSelector[beta.kubernetes.io/os]: deprecated since v1.14
+"spec","containers",0,"env" [{"name":"A","value":"1"},{"name":"A","value":"2"}] spec.containers[0].env[1]: hides previous definition of "A"
+"spec","containers",0,"resources" {"limits":{"memory":"100m"}} spec.containers[0].resources.limits[memory]: fractional byte value "100m"
+END
+    k create -f - <<'END'
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: olds.warned.example.com}
+spec:
+  group: warned.example.com
+  scope: Namespaced
+  names: {plural: olds, kind: Old}
+  versions:
+    - {name: v1, served: true, storage: true, deprecated: true, schema: {openAPIV3Schema: {type: object}}}
+END
+    k wait --for=condition=Established crd/olds.warned.example.com
+    wait_for 10 n get olds
+    says 'Warning: warned.example.com/v1 Old is deprecated' n get olds
+    fails 'Warning: warned.example.com/v1 Old is deprecated' n get olds none
+    k delete crd olds.warned.example.com
+    k delete namespace "$NS" --wait=false
+}
+
+# The commands that send the same manifest again and again.
+@test "a pod's manifest creates it, replaces it, is applied to it by client and server, and makes no difference" {
+    KUBECTL=kubectl NS=manifest
+    k create namespace "$NS"
+    k run p --image=registry.example/p:1 --labels=name=one --dry-run=client -o yaml | sed '/creationTimestamp/d' >"$T/pod.yaml"
+    n create -f "$T/pod.yaml"
+    says replaced n replace -f "$T/pod.yaml"
+    says replaced n replace -f "$T/pod.yaml" --save-config
+    says unchanged n apply -f "$T/pod.yaml"
+    n diff -f "$T/pod.yaml"
+    says serverside-applied n apply --server-side -f "$T/pod.yaml"
+    n diff --server-side -f "$T/pod.yaml"
+    sed 's/name: one/name: two/' "$T/pod.yaml" >"$T/other.yaml"
+    fails 'name: two' n diff -f "$T/other.yaml"
+    says replaced n replace --force -f "$T/other.yaml"
+    [ "$(field pod p '{.metadata.labels.name}')" = two ]
+    k delete namespace "$NS" --wait=false
 }
