@@ -7,15 +7,25 @@
  *   START --> READ --> (answer)                     get
  *   START --> READ --> COMMIT --> (answer)          update, patch, apply; a lost race reads again
  */
+#include "base/core/clock.h"
 #include "base/core/mem.h"
 #include "base/data/json.h"
 #include "base/kube/metadata.h"
 #include "base/kube/selector.h"
 #include "base/kube/status.h"
 #include "server/api/write.h"
+#include "server/schema/table.h"
 #include "server/schema/validate.h"
 
 #include <inttypes.h>
+
+/* pkg/printers/internalversion, printScale */
+static const struct schema_column columns[] = {
+    { "Name", "string", "name", "Name of what is scaled", ".metadata.name", 0 },
+    { "Desired", "integer", "", "Replicas wanted", "=int:.spec.replicas", 0 },
+    { "Available", "integer", "", "Replicas there are", "=int:.status.replicas", 0 },
+    { "Age", "string", "", "Time since it was made", "=age", 0 },
+};
 
 static struct schema_kind scale_kind(const struct api_req *r)
 {
@@ -26,6 +36,8 @@ static struct schema_kind scale_kind(const struct api_req *r)
         .plural = "scales",
         .namespaced = r->kind->namespaced,
         .type = schema_builtin_type("autoscaling/v1", "Scale"),
+        .columns = columns,
+        .n_columns = ARRAY_LEN(columns),
     };
 }
 
@@ -257,12 +269,23 @@ static void start(struct api_req *r)
     req_read(r);
 }
 
+static json_t *table_of(const struct api_req *r, json_t *scale_take)
+{
+    json_auto_t *scale = scale_take;
+    const struct schema_kind k = scale_kind(r);
+    json_t *rows = json_array(), *meta = json_object();
+
+    json_array_append_new(rows, table_row(&k, scale, req_form(r).include, clock_wall_s()));
+    json_object_set_new(meta, "resourceVersion", json_string(meta_str(scale, "resourceVersion")));
+    return table_new(&k, rows, meta, true);
+}
+
 static void answer(struct api_req *r, const json_t *doc)
 {
     json_t *scale = scale_of(r, doc);
 
     if (scale)
-        req_doc(r, 200, scale);
+        req_doc(r, 200, r->accept.as == ACCEPT_TABLE ? table_of(r, scale) : scale);
 }
 
 static void build(struct api_req *r)

@@ -338,9 +338,31 @@ static void no_finalizer_is_added_to_what_is_deleted(void **state)
            200, NULL, NULL);
 }
 
+static void a_scale_is_printed_as_one(void **state)
+{
+    static const char *const names[] = { "Name", "Desired", "Available", "Age" };
+
+    (void)state;
+    make_deployment("shown");
+    auto_answer a = ask_as(&h, ADMIN, "GET", DEPLOYMENTS "/shown/scale", NULL,
+                           "application/json;as=Table;v=v1;g=meta.k8s.io", NULL);
+    assert_int_equal(a.code, 200);
+    assert_string_equal(at(&a, "kind"), "Table");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const json_t *column = json_array_get(json_at(a.doc, "columnDefinitions"), i);
+        assert_string_equal(json_str_at(column, "name", ""), names[i]);
+    }
+    assert_string_equal(at(&a, "rows[0].cells[0]"), "shown");
+    assert_int_equal(json_i64_at(a.doc, "rows[0].cells[1]", -1), 2);
+    assert_int_equal(json_i64_at(a.doc, "rows[0].cells[2]", -1), 0);
+    assert_string_equal(at(&a, "rows[0].object.kind"), "PartialObjectMetadata");
+    assert_string_not_equal(at(&a, "metadata.resourceVersion"), "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_scale_is_printed_as_one),
         cmocka_unit_test(a_scale_is_made_from_its_object),
         cmocka_unit_test(a_map_of_labels_is_a_selector_too),
         cmocka_unit_test(every_way_of_writing_sets_the_number),
