@@ -71,11 +71,26 @@ static void with_user(struct world *w, const char *user, char out[300])
     snprintf(out, 300, "http://%s@%s", user, w->procs.endpoints + strlen("http://"));
 }
 
+/* Within a second etcd may not have answered at all. */
+static bool refused_with(struct world *w, const char *endpoints, const char *text)
+{
+    struct store_etcd_options o = { .endpoints = endpoints };
+    struct err e;
+
+    for (o.timeout_ms = 1000; o.timeout_ms <= 64000; o.timeout_ms *= 4) {
+        assert_int_equal(world_try_open(w, 0, o, &e), ERR_CLOSED);
+        assert_null(strstr(e.text, "guess"));
+        if (strstr(e.text, text))
+            return true;
+    }
+    print_message("%s\n", e.text);
+    return false;
+}
+
 static void a_user_with_a_password_and_tokens_that_end(void **state)
 {
     struct world *w = *state;
     char right[300], wrong[300];
-    struct err e;
 
     etcd_procs_start(&w->procs, w->place, 1);
     with_user(w, "root:se%40cret", right);
@@ -87,15 +102,8 @@ static void a_user_with_a_password_and_tokens_that_end(void **state)
     RAW(w, "/etcdserverpb.Auth/UserGrantRole", "\x0a\x04root\x12\x04root");
     RAW(w, "/etcdserverpb.Auth/AuthEnable", "");
 
-    assert_int_equal(world_try_open(w, 0, (struct store_etcd_options){ .timeout_ms = 1000 }, &e),
-                     ERR_CLOSED);
-    assert_non_null(strstr(e.text, "user:password@"));
-    assert_int_equal(
-        world_try_open(w, 0, (struct store_etcd_options){ .endpoints = wrong, .timeout_ms = 1000 },
-                       &e),
-        ERR_CLOSED);
-    assert_non_null(strstr(e.text, "invalid user ID or password"));
-    assert_null(strstr(e.text, "guess"));
+    assert_true(refused_with(w, NULL, "user:password@"));
+    assert_true(refused_with(w, wrong, "invalid user ID or password"));
     world_open(w, 0, (struct store_etcd_options){ .endpoints = right });
     world_must_write(w, 0, STORE_CREATE, "/r/x", "1", 0);
     /* Its tokens live in its memory. */
@@ -208,11 +216,17 @@ static void values_beyond_what_etcd_takes_are_refused(void **state)
         a = world_commit(w, 0,
                          (struct store_op){
                              .kind = STORE_CREATE, .key = str_of(key), .value = str_n(big, BIG) });
-        assert_int_equal(a.err.code, 0);
+        if (a.err.code)
+            fail_msg("%s", a.err.text);
     }
-    store_list(w->s[0], STR("/r/"), NULL, on_list, &c);
-    while (!c.done)
-        uv_run(&w->loop, UV_RUN_ONCE);
+    for (int i = 0; i < 6; i++) { /* 70 MB in the time of a request: not when much else runs */
+        c = (struct counted){ 0 };
+        store_list(w->s[0], STR("/r/"), NULL, on_list, &c);
+        while (!c.done)
+            uv_run(&w->loop, UV_RUN_ONCE);
+        if (c.err.code != ERR_CLOSED)
+            break;
+    }
     if (c.err.code)
         fail_msg("%s", c.err.text);
     assert_int_equal(c.n, N_BIG);
