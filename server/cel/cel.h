@@ -11,10 +11,10 @@
  * their types say and never copied. No I/O. One thread: a program keeps its patterns' workspace.
  *
  *     struct cel_var vars[] = { { "self", type } };
- *     char *why;
- *     if (cel_compile(&prog, &arena, vars, 1, STR("self.x > 1"), &why)) ...   // why: "ERROR:
- * <input>:1:5..." struct cel_value self = cel_value_of_json(json, type); auto_arena a =
- * ARENA(CEL_ARENA_MAX); struct cel_value v = cel_eval(prog, &self, &a, CEL_COST_MAX, &cost);
+ *
+ *     cel_compile(&prog, &arena, vars, 1, STR("self.x > 1"), &why);    or what is wrong
+ *     self = cel_value_of_json(json, type);
+ *     v = cel_eval(prog, &self, &a, CEL_COST_MAX, &cost);            in an arena of its own
  */
 #include "base/core/arena.h"
 #include "base/core/str.h"
