@@ -137,7 +137,7 @@ void review_step(struct api_req *r)
     if (!write_body(r, r->kind->type, true))
         return;
     if (decode_object(r->kind, r->in, (struct str){ 0 }, DECODE_WARN, &r->notes, &e)) {
-        auto_free char *text = decode_bad_request(r->kind, &e);
+        auto_free char *text = decode_bad_request(r->kind, &r->notes, &e);
 
         req_status(r, status_new(STATUS_BAD_REQUEST, "%s", text));
         return;

@@ -145,7 +145,7 @@ bool write_decode(struct api_req *r, const struct schema_kind *k, json_t *doc, s
     if (!decode_start(r, k, doc, &mode))
         return false;
     if (decode_object(k, doc, raw, mode, &r->notes, &e)) {
-        auto_free char *text = decode_bad_request(k, &e);
+        auto_free char *text = decode_bad_request(k, &r->notes, &e);
 
         decode_notes_deinit(&r->notes); /* an error, no warnings */
         req_status(r, status_new(STATUS_BAD_REQUEST, "%s", text));

@@ -523,6 +523,8 @@ static void scan_value(struct scan *s, const struct field_path *p, unsigned dept
 
 /* ---- doors ---- */
 
+#define STRICT_ERROR "strict decoding error: "
+
 int decode_strict_error(const struct decode_notes *n, struct err *e)
 {
     auto_buf b = BUF(sizeof e->text * 2);
@@ -530,7 +532,7 @@ int decode_strict_error(const struct decode_notes *n, struct err *e)
     for (size_t i = 0; i < n->n; i++)
         if (buf_addf(&b, "%s%s", i ? ", " : "", n->v[i]))
             break; /* err_set cuts it anyhow */
-    return err_set(e, ERR_INVALID, "strict decoding error: %s", buf_cstr(&b));
+    return err_set(e, ERR_INVALID, STRICT_ERROR "%s", buf_cstr(&b));
 }
 
 void decode_duplicates(struct str raw, struct decode_notes *notes)
@@ -616,8 +618,15 @@ int decode_object(const struct schema_kind *k, json_t *obj, struct str raw, enum
     return decode_value(k->type, obj, raw, mode, notes, e);
 }
 
-char *decode_bad_request(const struct schema_kind *k, const struct err *e)
+char *decode_bad_request(const struct schema_kind *k, const struct decode_notes *notes,
+                         const struct err *e)
 {
+    bool strict = strncmp(e->text, STRICT_ERROR, sizeof STRICT_ERROR - 1) == 0;
+    auto_buf all = BUF(64 * 1024);
+
+    for (size_t i = 0; strict && i < notes->n; i++)
+        if (buf_addf(&all, "%s%s", i ? ", " : STRICT_ERROR, notes->v[i]))
+            break;
     return mem_printf("%s in version \"%s\" cannot be handled as a %s: %s", k->kind, k->version,
-                      k->kind, e->text);
+                      k->kind, strict ? buf_cstr(&all) : e->text);
 }

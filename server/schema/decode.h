@@ -48,5 +48,7 @@ MUST_USE int decode_value(const struct schema_type *t, json_t *obj, struct str r
 MUST_USE int decode_map(const struct schema_type *t, json_t *obj, enum decode_mode mode,
                         struct decode_notes *notes, struct err *e);
 
-/* `Pod in version "v1" cannot be handled as a Pod: <e->text>`. Heap, yours. */
-char *decode_bad_request(const struct schema_kind *k, const struct err *e);
+/* `Pod in version "v1" cannot be handled as a Pod: <e->text>`; what DECODE_STRICT found is said in
+ * full, from the notes. Heap, yours. */
+char *decode_bad_request(const struct schema_kind *k, const struct decode_notes *notes,
+                         const struct err *e);

@@ -128,7 +128,7 @@ static void unknown_and_duplicate_fields_are_found_with_their_path(void **state)
     assert_non_null(strstr(e.text, "strict decoding error: unknown field \"spec.foo\", "));
     assert_non_null(strstr(e.text, "unknown field \"spec.containers[0].nam\""));
     assert_non_null(strstr(e.text, "unknown field \"bar\""));
-    auto_free char *text = decode_bad_request(pod, &e);
+    auto_free char *text = decode_bad_request(pod, &strict, &e);
     assert_non_null(strstr(text, "Pod in version \"v1\" cannot be handled as a Pod: strict"));
     assert_int_equal(decode_object(pod, c, str_of(raw), DECODE_IGNORE, &ignored, &e), 0);
     assert_int_equal(ignored.n, 0);
@@ -164,6 +164,25 @@ static void unknown_and_duplicate_fields_come_in_the_order_of_the_text(void **st
                          ERR_INVALID);
         assert_string_equal(e.text, want);
     }
+}
+
+static void what_strict_finds_is_said_in_full(void **state)
+{
+    auto_buf raw = BUF(4096);
+    auto_decode_notes notes = { 0 };
+    struct err e;
+
+    (void)state;
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(buf_addf(&raw, "%s\"a_long_name_of_a_field_%02d\":1", i ? "," : "{", i),
+                         0);
+    assert_int_equal(buf_adds(&raw, "}"), 0);
+    json_auto_t *o = json_of(buf_cstr(&raw));
+    assert_int_equal(decode_object(kind_of("Pod"), o, buf_str(&raw), DECODE_STRICT, &notes, &e),
+                     ERR_INVALID);
+    auto_free char *text = decode_bad_request(kind_of("Pod"), &notes, &e);
+    assert_non_null(strstr(text, "Pod: strict decoding error: unknown field \"a_long"));
+    assert_non_null(strstr(text, ", unknown field \"a_long_name_of_a_field_19\""));
 }
 
 static void values_become_canonical(void **state)
@@ -419,6 +438,7 @@ int main(void)
         cmocka_unit_test(wrong_types_in_a_map_have_their_own_words),
         cmocka_unit_test(unknown_and_duplicate_fields_are_found_with_their_path),
         cmocka_unit_test(unknown_and_duplicate_fields_come_in_the_order_of_the_text),
+        cmocka_unit_test(what_strict_finds_is_said_in_full),
         cmocka_unit_test(values_become_canonical),
         cmocka_unit_test(pods_get_upstreams_defaults),
         cmocka_unit_test(pull_policy_depends_on_the_tag),
