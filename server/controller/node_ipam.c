@@ -1,8 +1,9 @@
 /*
  * Node IPAM: gives each Node its part of the cluster CIDR (spec.podCIDR, podCIDRs), once; it
- * cannot be changed later. What is taken is what the Nodes say, plus what was promised to one whose
- * patch is under way. The cluster CIDR may be two, "10.42.0.0/16,fd00::/56": the first gives
- * podCIDR.
+ * cannot be changed later. A Node that somebody wrote by hand has no pods to give addresses to, and
+ * gets none before a kubelet reports for it. What is taken is what the Nodes say, plus what was
+ * promised to one whose patch is under way. The cluster CIDR may be two, "10.42.0.0/16,fd00::/56":
+ * the first gives podCIDR.
  */
 #include "base/core/log.h"
 #include "base/core/map.h"
@@ -36,6 +37,12 @@ static void let_go(struct node_ipam *ipam, struct held *h)
     free(h);
 }
 
+static bool wants(const json_t *node)
+{
+    return !*json_str_at(node, "spec.podCIDR", "") &&
+           *json_str_at(node, "status.nodeInfo.kubeletVersion", "");
+}
+
 static void on_event(struct controller *c, enum watched w, enum local_event ev, const json_t *obj)
 {
     struct node_ipam *ipam = (struct node_ipam *)c;
@@ -48,7 +55,8 @@ static void on_event(struct controller *c, enum watched w, enum local_event ev, 
         return;
     }
     if (!*first) {
-        queue_add(c->queue, name);
+        if (wants(obj))
+            queue_add(c->queue, name);
         return;
     }
     /* it says what it has: that replaces what was promised */
@@ -93,7 +101,7 @@ static void work(struct controller *c, struct queue_item *it)
     json_t *patch, *list;
     struct err e;
 
-    if (!node || *json_str_at(node, "spec.podCIDR", "") || !ipam->n) {
+    if (!node || !wants(node) || !ipam->n) {
         queue_done(it, NULL);
         return;
     }

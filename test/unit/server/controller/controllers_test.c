@@ -57,7 +57,9 @@ static struct local_ref ref(const char *resource, const char *ns, const char *na
     "{\"metadata\":{\"name\":\"" name "\",\"annotations\":{\"k3s.io/internal-ip\":\"10.0.0.7\"}}," \
     "\"spec\":{\"taints\":[{\"key\":\"node.cloudprovider.kubernetes.io/uninitialized\","           \
     "\"value\":\"true\",\"effect\":\"NoSchedule\"}]},\"status\":{\"conditions\":[{\"type\":"       \
-    "\"Ready\",\"status\":\"True\",\"reason\":\"KubeletReady\"}]}}"
+    "\"Ready\",\"status\":\"True\",\"reason\":\"KubeletReady\"}],\"nodeInfo\":{"                   \
+    "\"kubeletVersion\":"                                                                          \
+    "\"v1.32.0\"}}}"
 
 static void kubernetes_is_published_and_kept(void **state)
 {
@@ -104,6 +106,22 @@ static void new_nodes_get_all_a_server_gives(void **state)
                 str_starts(str_of(cidr_own), STR("10.42.")));
     assert_string_equal(meta_label(node, "node-role.kubernetes.io/control-plane"), "");
     assert_string_equal(meta_label(node, "node.kubernetes.io/instance-type"), "k3s");
+}
+
+static void a_node_without_a_kubelet_gets_no_pod_network(void **state)
+{
+    struct local_ref bare = ref("nodes", NULL, "bare"), later = ref("nodes", NULL, "later"),
+                     status = ref("nodes", NULL, "bare");
+
+    (void)state;
+    cluster_create(&c, &bare, "{\"metadata\":{\"name\":\"bare\"}}");
+    cluster_create(&c, &later, NODE("later"));
+    cluster_expect(&c, &later, "spec.podCIDR", "*"); /* so the first has been looked at */
+    json_auto_t *node = cluster_get(&c, &bare);
+    assert_string_equal(json_str_at(node, "spec.podCIDR", ""), "");
+    status.subresource = "status";
+    cluster_patch(&c, &status, "{\"status\":{\"nodeInfo\":{\"kubeletVersion\":\"v1.32.0\"}}}");
+    cluster_expect(&c, &bare, "spec.podCIDR", "*");
 }
 
 static void passwords_and_leases_go_with_their_node(void **state)
@@ -318,6 +336,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(kubernetes_is_published_and_kept),
         TEST(new_nodes_get_all_a_server_gives),
+        TEST(a_node_without_a_kubelet_gets_no_pod_network),
         TEST(passwords_and_leases_go_with_their_node),
         TEST(namespaces_get_their_defaults),
         TEST(what_every_cluster_has_is_made_and_kept),
