@@ -176,6 +176,11 @@ changes() {
     k create -f - <<END
 {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-$NS"}}
 END
+    k replace -f - <<END
+{"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-$NS", "annotations": {"a": "b"}, "resourceVersion": "0"}}
+END
+    [ "$(k get node "node-$NS" -o jsonpath='{.metadata.annotations.a}')" = b ]
+    if is_new; then says DESIRED n get deployment d --subresource=scale; fi
     k taint node "node-$NS" example.com/a=b:NoSchedule
     says untainted k taint node "node-$NS" example.com/a-
     says cordoned k cordon "node-$NS"
