@@ -3,7 +3,7 @@
  *
  * api_start: the services are listed (addresses in use), the system namespaces made, the pods
  * followed (node graph); each step counts in n_starting and the last one tells the owner.
- * api_close: streams and watches are ended, the rest may finish within CLOSE_MS; every handle
+ * api_close: watches are ended and streams cut, the rest may finish within CLOSE_MS; every handle
  * counts in n_open_handles, and the last one frees.
  */
 #include "server/api/api.h"
@@ -687,7 +687,9 @@ void api_close(struct api *a, void (*done)(void *arg), void *arg)
         list_push(&a->reqs, &r->link);
         if (r->connect && !r->http)
             connect_stop(r);
-        else if (r->watch || r->connect)
+        else if (r->watch)
+            watch_shut(r);
+        else if (r->connect)
             http_reply_abort(r->http);
     }
     close_step(a);

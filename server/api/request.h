@@ -254,7 +254,8 @@ void read_listed(struct api_req *r, struct store_obj **objs_take, size_t n);
 void read_drain(struct api_req *r);
 void watch_drain(struct api_req *r);
 void watch_stop(struct api_req *r);
-void watch_end(struct api_req *r); /* the kind is served no more, or otherwise */
+void watch_end(struct api_req *r);  /* the kind is served no more, or otherwise */
+void watch_shut(struct api_req *r); /* the server stops */
 void watch_frame_free(struct watch_frame *f);
 /* The last event in protobuf is not one of k. */
 void watch_frame_forget(struct api *a, const struct schema_kind *k);

@@ -83,6 +83,19 @@ static void broken(struct api_req *r)
     r->sink->abort(r);
 }
 
+/* A whole end is no failure to client-go: it watches on from the last version that it saw. After a
+ * cut it lists everything again, and all nodes would at once. But half a state is none: objects
+ * that are still missing may be older than what was sent last. */
+void watch_shut(struct api_req *r)
+{
+    if (r->watch->closed || r->state == REQ_DONE)
+        return;
+    if (r->state == REQ_WATCH)
+        finish(r);
+    else
+        broken(r);
+}
+
 /* ---- events ---- */
 
 static bool matches(struct api_req *r, struct store_obj *o)

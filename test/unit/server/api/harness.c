@@ -107,6 +107,15 @@ void harness_open(struct harness *h, const struct api_egress *egress)
         uv_run(&h->loop, UV_RUN_ONCE);
 }
 
+void harness_stop_api(struct harness *h)
+{
+    if (!h->api)
+        return;
+    h->flag = false;
+    api_close(STEAL(h->api), raise_flag, h);
+    harness_wait(h, &h->flag);
+}
+
 void harness_close(struct harness *h)
 {
     char cmd[128];
@@ -115,9 +124,7 @@ void harness_close(struct harness *h)
     http_endpoint_close(h->client, raise_flag, h);
     harness_wait(h, &h->flag);
     listener_close(h->listener, NULL, NULL);
-    h->flag = false;
-    api_close(h->api, raise_flag, h);
-    harness_wait(h, &h->flag);
+    harness_stop_api(h);
     h->flag = false;
     http_server_close(h->http, raise_flag, h);
     harness_wait(h, &h->flag);
@@ -290,7 +297,7 @@ static void on_done(struct http_call *c, void *arg, const struct err *e)
     struct lines *l = arg;
 
     (void)c;
-    (void)e;
+    l->ended = e ? e->code : 0;
     l->call = NULL;
     l->done = l->enough = true;
 }

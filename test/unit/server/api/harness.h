@@ -36,6 +36,7 @@ struct harness {
 
 /* Before harness_open: what the API gets besides the store. */
 void harness_open(struct harness *h, const struct api_egress *egress);
+void harness_stop_api(struct harness *h); /* harness_close does, where a test has not */
 void harness_close(struct harness *h);
 /* Runs the loop until *flag, at most 30 s. */
 void harness_wait(struct harness *h, const bool *flag);
@@ -71,6 +72,7 @@ struct lines {
     int code;
     size_t want;
     bool done, enough;
+    enum err_code ended; /* done: 0, the answer was whole */
 };
 void lines_start(struct lines *l, struct harness *h, const char *who, const char *target,
                  const char *accept);

@@ -150,6 +150,22 @@ static void a_watch_ends_at_its_timeout(void **state)
     lines_stop(&l);
 }
 
+/* With a cut client-go would list again, with a whole end it watches on. */
+static void a_server_that_stops_ends_its_watches(void **state)
+{
+    struct harness own;
+    struct lines l;
+
+    (void)state;
+    harness_open(&own, NULL);
+    lines_start(&l, &own, ADMIN, CM "?watch=1&resourceVersion=1", NULL);
+    harness_stop_api(&own);
+    harness_wait(&own, &l.done);
+    assert_int_equal(l.ended, 0);
+    lines_stop(&l);
+    harness_close(&own);
+}
+
 static void bad_watches_are_refused(void **state)
 {
     static const struct {
@@ -351,6 +367,7 @@ int main(void)
         cmocka_unit_test(selectors_make_their_own_additions_and_deletions),
         cmocka_unit_test(table_watches_send_columns_once),
         cmocka_unit_test(a_watch_ends_at_its_timeout),
+        cmocka_unit_test(a_server_that_stops_ends_its_watches),
         cmocka_unit_test(bad_watches_are_refused),
         cmocka_unit_test(a_slow_reader_gets_everything),
         cmocka_unit_test(informers_follow_their_kind),
