@@ -432,11 +432,18 @@ static void finish_close(struct http_server *s)
     uv_close((uv_handle_t *)&s->timer, on_handle_closed);
 }
 
+void http_server_leave(struct http_server *s)
+{
+    s->leaving = true;
+    list_each (c, &s->conns, struct http_conn, in_server)
+        conn_due(c);
+}
+
 void http_server_close(struct http_server *s, void (*done)(void *arg), void *arg)
 {
     if (s->closing)
         return;
-    s->closing = true;
+    s->closing = s->leaving = true;
     s->done = done;
     s->done_arg = arg;
     schedule(s);

@@ -121,7 +121,7 @@ static void h1_reply(struct http_req *r, int status, const struct http_header *h
     int64_t framing = length >= 0 ? length : H1_BODY_CHUNKED;
 
     s->waits_continue = false;
-    if (r->set_close || !r->body_ended || c->server->closing)
+    if (r->set_close || !r->body_ended || c->server->leaving)
         s->close_after = true; /* what is left of the body is not worth reading */
     if (length < 0 && s->head->minor == 0) {
         framing = H1_BODY_NONE; /* until close */
@@ -300,7 +300,7 @@ static void finish(struct http_conn *c)
 {
     struct h1_side *s = c->h1;
     struct err e = { 0 };
-    bool close = s->close_after || s->req.set_close || !s->req.body_ended || c->server->closing;
+    bool close = s->close_after || s->req.set_close || !s->req.body_ended || c->server->leaving;
 
     if (s->req.aborted || s->failed) {
         err_set(&e, ERR_CANCELED, "the answer was cut off");

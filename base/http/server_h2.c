@@ -20,6 +20,7 @@ struct h2_side {
     struct list reqs; /* http_req.in_conn */
     struct list due;  /* http_req.in_due */
     bool leaving;     /* a request asked for it: goes when none is left */
+    bool told;        /* that the server leaves */
 };
 
 static void h2_due(struct http_req *r)
@@ -255,6 +256,10 @@ static void h2_step(struct http_conn *c)
     run_due(c);
     if (c->closing)
         return;
+    if (c->server->leaving && !s->told) {
+        s->told = true;
+        h2_goaway(s->h2, H2_NO_ERROR);
+    }
     if (pull(c, &e)) {
         c->ops->fail(c, &e);
         conn_close_flushed(c);

@@ -53,7 +53,7 @@ struct http_server {
     uv_idle_t idle;             /* runs the due list */
     uv_timer_t timer;           /* the earliest deadline */
     uint64_t timer_at_ms;
-    bool closing, handles_closing;
+    bool leaving, closing, handles_closing;
     unsigned n_handles;
     void (*done)(void *arg);
     void *done_arg;

@@ -5,9 +5,9 @@
  *                loop objects -> listening sockets
  *   server_run:  api_start --> on_api_started: supervisor, snapshots, egress, loops (controllers,
  *                scheduler); ready
- *   server_stop: listeners -> loops -> supervisor (stopped) -> snapshots -> ways to nodes, why
- *                (stopped) -> API -> HTTP -> egress -> supervisor -> tunnels -> why -> store, each
- *                when the one before it is gone; then the loop is empty
+ *   server_stop: listeners -> goodbyes -> loops -> supervisor (stopped) -> snapshots -> ways to
+ *                nodes, why (stopped) -> API -> HTTP -> egress -> supervisor -> tunnels -> why ->
+ *                store, each when the one before it is gone; then the loop is empty
  *
  * The order of the teardown follows who uses whom: whoever makes API calls goes before the API, and
  * whoever answers requests goes before what the answers need.
@@ -84,6 +84,7 @@ struct server {
     struct listener *listeners[LISTENERS_MAX];
     size_t n_listeners;
     bool started, stopping;
+    bool left; /* peers know that we go: nobody asks again on a connection that will not answer */
     bool supervisor_stopped, why_stopped; /* these steps of stopping are done */
 };
 
@@ -470,6 +471,13 @@ static void stop_step(void *arg)
 
     if (s->n_listeners) {
         listener_close(s->listeners[--s->n_listeners], stop_step, s);
+    } else if (!s->left) {
+        s->left = true;
+        if (s->http)
+            http_server_leave(s->http);
+        if (s->api_http)
+            http_server_leave(s->api_http);
+        stop_step(s);
     } else if (s->loops) {
         loops_close(STEAL(s->loops), stop_step, s);
     } else if (s->supervisor && !s->supervisor_stopped) {

@@ -309,6 +309,33 @@ static void an_h2_connection_goes_after_a_request_that_asked_for_it(void **state
     close_h2(&w, &c);
 }
 
+/* What runs goes on; the connection goes with it. */
+static void h2_peers_hear_at_once_that_the_server_leaves(void **state)
+{
+    struct world w;
+    struct h2_client c;
+    struct h2_stream *s;
+    struct err e = { 0 };
+    (void)state;
+
+    open_h2(&w, &c, 0);
+    ask(&c, "GET", "/later", true);
+    exchange(&c);
+    http_server_leave(w.server);
+    exchange(&c);
+    assert_int_equal(c.n_goaways, 1);
+    assert_false(w.client_ended);
+    assert_int_equal(h2_request(c.h, &s, STR("GET"), STR("https"), STR("h"), STR("/none"), NULL, 0,
+                                true, NULL, &e),
+                     ERR_CLOSED);
+    http_reply(w.r, 200, "text/plain", STR("late"), NULL, 0);
+    exchange(&c);
+    assert_non_null(strstr(buf_cstr(&c.text), "[late]"));
+    assert_true(w.client_ended);
+    assert_int_equal(c.n_goaways, 1);
+    close_h2(&w, &c);
+}
+
 static void rubbish_behind_the_h2_preface_ends_the_connection(void **state)
 {
     struct world w;
@@ -332,6 +359,7 @@ int main(void)
         cmocka_unit_test(an_h2_client_that_resets_or_leaves_ends_its_requests_once),
         cmocka_unit_test(an_idle_h2_connection_gets_a_goaway),
         cmocka_unit_test(an_h2_connection_goes_after_a_request_that_asked_for_it),
+        cmocka_unit_test(h2_peers_hear_at_once_that_the_server_leaves),
         cmocka_unit_test(rubbish_behind_the_h2_preface_ends_the_connection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
