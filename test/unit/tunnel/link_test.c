@@ -136,6 +136,13 @@ static void a_dropped_connection_is_an_end(void **state)
 }
 
 /* Data of stream 9 in three fragments with a ping between: a pong, then one answer. */
+static int got_refusal(void *arg)
+{
+    const struct end *peer = arg;
+
+    return peer->got.n && memmem(peer->got.p, peer->got.n, "connection not found peer/0/9", 29);
+}
+
 static void fragments_are_joined_and_pings_between_them_answered(void **state)
 {
     static const char expected[] = "\x8a\x02hi";
@@ -145,10 +152,9 @@ static void fragments_are_joined_and_pings_between_them_answered(void **state)
     world_init(&w, TUNNEL_SERVER);
     say(&w,
         STR(FRAGMENT("\x82") "\x02\x12" PING "\x00\x81\0\0\0\0\x02" LAST("\x84") "\xb0\xea\x01x"));
-    w.peer.want = sizeof expected - 1 + 10;
-    run_until(&w.loop, end_got_want, &w.peer);
-    assert_memory_equal(w.peer.got.p, expected, sizeof expected - 1);
-    assert_non_null(memmem(w.peer.got.p, w.peer.got.n, "connection not found peer/0/9", 29));
+    run_until(&w.loop, got_refusal, &w.peer);
+    /* a ping of the link's own may come before, where the loop was late */
+    assert_non_null(memmem(w.peer.got.p, w.peer.got.n, expected, sizeof expected - 1));
     assert_int_equal(w.n_dead, 0);
     world_deinit(&w);
 }
