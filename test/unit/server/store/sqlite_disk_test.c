@@ -287,7 +287,8 @@ static void a_read_only_mount_is_named_at_the_start(void **state)
 static void a_frozen_disk_is_answered_for_and_comes_back(void **state)
 {
     struct fix *f = *state;
-    const struct store_limits quick = { .write_timeout_ms = 300 };
+    const struct store_limits quick = { .write_timeout_ms =
+                                            4000 }; /* also for the last write, which is in time */
     struct answer begun = { 0 }, queued = { 0 }, late = { 0 };
     struct store_op op = { .kind = STORE_CREATE, .value = STR("v") };
     struct seen w = { 0 };
@@ -299,7 +300,7 @@ static void a_frozen_disk_is_answered_for_and_comes_back(void **state)
     pthread_mutex_lock(&disk.frozen);
     op.key = STR("/r/begun");
     store_commit(f->s, &op, 1, on_answer, &begun);
-    for (int i = 0; i < 50; i++)
+    for (int i = 0; i < 500; i++)
         turn(f); /* the writer has taken it */
     op.key = STR("/r/queued");
     store_commit(f->s, &op, 1, on_answer, &queued);
