@@ -91,35 +91,110 @@ struct str write_raw_json(const struct api_req *r)
     return r->content_type == CONTENT_JSON && r->repeats ? buf_str(&r->body) : (struct str){ 0 };
 }
 
-/* Fills in or checks apiVersion and kind. False: answered. */
-static bool check_kind(struct api_req *r, json_t *doc, const char *api_version, const char *kind)
-{
-    const char *v = json_str_at(doc, "apiVersion", ""), *k = json_str_at(doc, "kind", "");
+/* Upstream's texts name the file where its scheme of built-in kinds is made. */
+#define SCHEME "pkg/api/legacyscheme/scheme.go:30"
 
-    if (*v && strcmp(v, api_version) != 0) {
+/* The Go package of a group's internal types: "rbac" of rbac.authorization.k8s.io. */
+static struct str internal_package(const char *group)
+{
+    struct str first, rest;
+
+    if (!*group || strcmp(group, "events.k8s.io") == 0)
+        return STR("core");
+    return str_cut(str_of(group), '.', &first, &rest) ? first : str_of(group);
+}
+
+/* Upstream's scheme knows the versions that are served no longer, too. */
+static bool is_old_version(struct str group, struct str version, const char *of)
+{
+    struct str a, b;
+
+    return str_is(group, "extensions") ||
+           (str_is(group, of) && (str_cut_str(version, STR("alpha"), &a, &b) ||
+                                  str_cut_str(version, STR("beta"), &a, &b)));
+}
+
+/* Why upstream decodes no `kind` of `api` into k: a kind that its scheme does not have, or one
+ * without a conversion to k (apimachinery/pkg/runtime/serializer/versioning, pkg/conversion). NULL:
+ * the version alone is not the path's. */
+static char *no_conversion(const struct api_req *r, const struct schema_kind *k, const char *api,
+                           const char *kind)
+{
+    struct str group, version;
+
+    if (!str_cut(str_of(api), '/', &group, &version)) {
+        group = STR("");
+        version = str_of(api);
+    }
+    const struct schema_kind *known =
+        schema_find_kind(r->api->schema, group, version, str_of(kind));
+    if (strcmp(kind, k->kind) == 0 &&
+        ((known && str_is(group, k->group)) || is_old_version(group, version, k->group)))
+        return NULL;
+    if (!known || !schema_is_builtin(known))
+        return mem_printf(
+            "no kind \"%s\" is registered for version \"%s\" in scheme \"" SCHEME "\"", kind, api);
+    return mem_printf("converting (" STR_FMT ".%s) to (" STR_FMT ".%s): unknown conversion",
+                      STR_ARG(version), kind, STR_ARG(internal_package(k->group)), k->kind);
+}
+
+static void bad_patch(struct api_req *r, const json_t *made, const char *why);
+
+/* Answers a body of another kind or version than the path's. */
+static void refuse_kind(struct api_req *r, const struct schema_kind *k, json_t *doc, bool patched,
+                        const char *expected)
+{
+    const char *api = json_str_at(doc, "apiVersion", expected);
+    const char *kind = json_str_at(doc, "kind", k->kind);
+    auto_free char *why = k->custom ? NULL : no_conversion(r, k, api, kind);
+    auto_field_errors fe = { 0 };
+
+    if (k->custom && strcmp(api, expected) == 0) { /* decoded as it is, and validated */
+        auto_free char *must = mem_printf("must be %s", k->kind);
+
+        field_invalid(&fe, FIELD_AT(NULL, "kind"), kind, must);
+        req_invalid(r, meta_name(doc), &fe);
+    } else if (!why) {
         req_status(r, status_new(STATUS_BAD_REQUEST,
                                  "the API version in the data (%s) does not match the expected API "
                                  "version (%s)",
-                                 v, api_version));
-        return false;
-    }
-    if (*k && strcmp(k, kind) != 0) {
+                                 api, expected));
+    } else if (patched) {
+        bad_patch(r, doc, why);
+    } else {
         req_status(r, status_new(STATUS_BAD_REQUEST,
-                                 "the kind in the data (%s) does not match the expected kind (%s)",
-                                 k, kind));
-        return false;
+                                 "%s in version \"%s\" cannot be handled as a %s: %s", kind,
+                                 strchr(api, '/') ? strchr(api, '/') + 1 : api, k->kind, why));
     }
-    json_object_set_new(doc, "kind", json_string(kind));
-    json_object_set_new(doc, "apiVersion", json_string(api_version));
+}
+
+/* Fills in or checks apiVersion and kind. False: answered. */
+static bool check_kind(struct api_req *r, const struct schema_kind *k, json_t *doc, bool patched)
+{
+    /* a strategic patch changes a typed object, whose type is no field */
+    bool fixed = patched && r->content_type == CONTENT_STRATEGIC_PATCH;
+    char api[SCHEMA_API_VERSION_MAX];
+    const struct {
+        const char *key, *value;
+    } want[] = { { "apiVersion", schema_api_version(k, api) }, { "kind", k->kind } };
+
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        if (fixed || !*json_str_at(doc, want[i].key, ""))
+            json_object_set_new(doc, want[i].key, json_string(want[i].value));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        if (strcmp(json_str_at(doc, want[i].key, ""), want[i].value) != 0) {
+            refuse_kind(r, k, doc, patched, api);
+            return false;
+        }
+    }
     return true;
 }
 
 /* What every decoding of a write begins with. False: answered. */
-static bool decode_start(struct api_req *r, const struct schema_kind *k, json_t *doc,
+static bool decode_start(struct api_req *r, const struct schema_kind *k, json_t *doc, bool patched,
                          enum decode_mode *mode)
 {
-    char api[SCHEMA_API_VERSION_MAX];
-
     if (!decode_mode_of(mode, str_of(r->params.field_validation))) {
         req_status(r, status_new(STATUS_BAD_REQUEST,
                                  "fieldValidation: Unsupported value: \"%s\": supported values: "
@@ -127,7 +202,7 @@ static bool decode_start(struct api_req *r, const struct schema_kind *k, json_t 
                                  r->params.field_validation));
         return false;
     }
-    if (!check_kind(r, doc, schema_api_version(k, api), k->kind))
+    if (!check_kind(r, k, doc, patched))
         return false;
     /* an empty list says something (managed.c, is_reset), but decoding drops it */
     json_t *managed = json_object_get(json_object_get(doc, "metadata"), "managedFields");
@@ -142,7 +217,7 @@ bool write_decode(struct api_req *r, const struct schema_kind *k, json_t *doc, s
     enum decode_mode mode;
     struct err e;
 
-    if (!decode_start(r, k, doc, &mode))
+    if (!decode_start(r, k, doc, false, &mode))
         return false;
     if (decode_object(k, doc, raw, mode, &r->notes, &e)) {
         auto_free char *text = decode_bad_request(k, &r->notes, &e);
@@ -176,7 +251,7 @@ bool write_decode_patched(struct api_req *r, const struct schema_kind *k, json_t
     struct err e;
     int rc;
 
-    if (!decode_start(r, k, doc, &mode))
+    if (!decode_start(r, k, doc, true, &mode))
         return false;
     rc = r->content_type == CONTENT_STRATEGIC_PATCH
              ? decode_map(k->type, doc, mode, &r->notes, &e)

@@ -178,6 +178,11 @@ static void a_status_counts_into_the_generation_only_where_it_is_no_subresource(
     auto_answer other = ask_of("POST", "/apis/example.com/v1/fs", NULL, NULL,
                                "{'metadata':{'name':'x'},'status':{'a':1}}");
     assert_null(json_object_get(other.doc, "status"));
+    auto_answer kind = ask_of("POST", "/apis/example.com/v1/fs", NULL, NULL,
+                              "{'kind':'E','metadata':{'name':'y'}}");
+    assert_int_equal(kind.code, 422);
+    assert_string_equal(json_str_at(kind.doc, "message", ""),
+                        "F.example.com \"y\" is invalid: kind: Invalid value: \"E\": must be F");
     expect("PUT", "/apis/example.com/v1/fs/x/status", "{'metadata':{'name':'x'}}", 422);
     auto_answer status = ask_of("PATCH", "/apis/example.com/v1/fs/x/status",
                                 "application/merge-patch+json", NULL, "{'status':{'a':2},'b':3}");

@@ -76,8 +76,6 @@ static void errors_are_worded_as_upstream(void **state)
         { "POST", CM, "{\"metadata\":{}}", 422, "details.causes[0].field", "metadata.name" },
         { "POST", CM, "{", 400, "reason", "BadRequest" },
         { "POST", CM, "[]", 400, "reason", "BadRequest" },
-        { "POST", CM, "{\"kind\":\"Pod\",\"metadata\":{\"name\":\"x\"}}", 400, "reason",
-          "BadRequest" },
         { "POST", CM, "{\"metadata\":{\"name\":\"x\",\"namespace\":\"other\"}}", 400, "message",
           "the namespace of the provided object does not match the namespace sent on the request" },
         { "POST", "/api/v1/namespaces/none/configmaps", "{\"metadata\":{\"name\":\"x\"}}", 404,
@@ -108,6 +106,67 @@ static void errors_are_worded_as_upstream(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         expect(ask(&h, rows[i].method, rows[i].target, rows[i].body), rows[i].code, rows[i].path,
                rows[i].value);
+}
+
+/* What a body says it is, where the path wants a ConfigMap, a Role or an HPA. */
+static void other_kinds_and_versions_are_refused_in_upstreams_words(void **state)
+{
+#define NO_KIND(kind, api)                                                                         \
+    "no kind \"" kind "\" is registered for version \"" api "\" in scheme "                        \
+    "\"pkg/api/legacyscheme/scheme.go:30\""
+    static const struct {
+        const char *target, *api, *kind, *message;
+    } rows[] = {
+        { CM, "v1", "Pod",
+          "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Pod) to "
+          "(core.ConfigMap): unknown conversion" },
+        { CM, "batch/v1", "Job",
+          "Job in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Job) to "
+          "(core.ConfigMap): unknown conversion" },
+        { CM, "v1", "Nothing",
+          "Nothing in version \"v1\" cannot be handled as a ConfigMap: " NO_KIND("Nothing", "v1") },
+        { CM, "example.com/v3", "ConfigMap",
+          "ConfigMap in version \"v3\" cannot be handled as a ConfigMap: " NO_KIND(
+              "ConfigMap", "example.com/v3") },
+        { "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles", "v1", "Secret",
+          "Secret in version \"v1\" cannot be handled as a Role: converting (v1.Secret) to "
+          "(rbac.Role): unknown conversion" },
+        { "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles",
+          "rbac.authorization.k8s.io/v1beta1", "Role",
+          "the API version in the data (rbac.authorization.k8s.io/v1beta1) does not match the "
+          "expected API version (rbac.authorization.k8s.io/v1)" },
+        { "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers", "autoscaling/v1",
+          "HorizontalPodAutoscaler",
+          "the API version in the data (autoscaling/v1) does not match the expected API version "
+          "(autoscaling/v2)" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        auto_free char *body =
+            mem_printf("{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"metadata\":{\"name\":\"x\"}}",
+                       rows[i].api, rows[i].kind);
+
+        expect(ask(&h, "POST", rows[i].target, body), 400, "message", rows[i].message);
+    }
+#undef NO_KIND
+}
+
+static void a_patch_that_changes_the_kind(void **state)
+{
+    static const char *const body = "{\"kind\":\"Secret\",\"data\":{\"k\":\"1\"}}";
+    static const char who[] = "admin+system:masters";
+
+    (void)state;
+    expect(ask(&h, "POST", CM, "{\"metadata\":{\"name\":\"kinds\"}}"), 201, NULL, NULL);
+    auto_answer merged =
+        ask_as(&h, who, "PATCH", CM "/kinds", "application/merge-patch+json", NULL, body);
+    assert_int_equal(merged.code, 422);
+    assert_non_null(strstr(json_str_at(merged.doc, "message", ""),
+                           "converting (v1.Secret) to (core.ConfigMap): unknown conversion"));
+    expect(
+        ask_as(&h, who, "PATCH", CM "/kinds", "application/strategic-merge-patch+json", NULL, body),
+        200, "kind", "ConfigMap");
 }
 
 static void who_has_no_credentials_gets_401(void **state)
@@ -646,6 +705,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(created_objects_can_be_read),
         cmocka_unit_test(errors_are_worded_as_upstream),
+        cmocka_unit_test(other_kinds_and_versions_are_refused_in_upstreams_words),
+        cmocka_unit_test(a_patch_that_changes_the_kind),
         cmocka_unit_test(who_has_no_credentials_gets_401),
         cmocka_unit_test(who_may_not_gets_403),
         cmocka_unit_test(generated_names_get_a_suffix),
