@@ -49,7 +49,8 @@ void http_server_serve(struct http_server *s, struct stream *stream_take);
 size_t http_server_n_connections(const struct http_server *s);
 /* Tells peers that this server goes: what they ask next belongs on another connection. On h2 at
  * once (GOAWAY: clients repeat what was on its way, elsewhere), on h1 with the next answer.
- * Requests that run go on, and an h2 connection goes with its last one. */
+ * Requests that run go on; idle connections are closed, each other one goes with its last request.
+ */
 void http_server_leave(struct http_server *s);
 /* Stops: closes every connection (requests end with ERR_CANCELED), then calls done and is gone. */
 void http_server_close(struct http_server *s, void (*done)(void *arg), void *arg);

@@ -348,6 +348,8 @@ static void update_wait(struct http_conn *c)
         conn_wait(c, WAIT_NONE);
     else if (!h1_is_idle(c->h1->parser) || !c->first_done)
         conn_wait(c, WAIT_HEADER);
+    else if (c->server->leaving)
+        conn_close_flushed(c);
     else
         conn_wait(c, WAIT_IDLE);
 }

@@ -180,6 +180,21 @@ static void the_last_answer_of_a_server_that_leaves_closes(void **state)
     close_world(&w);
 }
 
+static void a_server_that_leaves_closes_idle_connections(void **state)
+{
+    struct world w;
+    (void)state;
+
+    open_world(&w, 0);
+    send_text(&w, "GET /none HTTP/1.1\r\n" HOST "\r\n");
+    spin(&w);
+    assert_false(w.client_ended);
+    http_server_leave(w.server);
+    spin(&w);
+    assert_true(w.client_ended);
+    close_world(&w);
+}
+
 static void a_body_is_held_until_the_handler_asks_for_it(void **state)
 {
     struct world w;
@@ -509,6 +524,7 @@ int main(void)
         cmocka_unit_test(pieces_of_a_byte_make_the_same_answers),
         cmocka_unit_test(a_late_answer_goes_out_before_the_pipelined_one),
         cmocka_unit_test(the_last_answer_of_a_server_that_leaves_closes),
+        cmocka_unit_test(a_server_that_leaves_closes_idle_connections),
         cmocka_unit_test(a_body_is_held_until_the_handler_asks_for_it),
         cmocka_unit_test(a_paused_request_holds_the_peer_back),
         cmocka_unit_test(a_streamed_answer_waits_for_a_slow_reader),
