@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/data/json.h"
+
 void crd_openapi_name(char *out, size_t n_bytes, const struct schema_kind *k, const char *suffix)
 {
     const char *end = k->group + strlen(k->group);
@@ -32,23 +34,49 @@ static void drop(json_t *s, const char *const *keys)
         json_object_del(s, *keys);
 }
 
+/* A field that may be null is not required where null cannot be said. */
+static void drop_required(json_t *s, const char *name)
+{
+    json_t *required = json_object_get(s, "required"), *v;
+    size_t i;
+
+    json_array_foreach(required, i, v)
+    {
+        if (json_is_string(v) && strcmp(json_string_value(v), name) == 0) {
+            json_array_remove(required, i);
+            break;
+        }
+    }
+    if (json_is_array(required) && json_array_size(required) == 0)
+        json_object_del(s, "required");
+}
+
 /* Kubectl's own check of objects reads v2 and takes it at its word: what v2 cannot say must not
- * look like a rule. */
+ * look like a rule (apiextensions-apiserver pkg/controller/openapi/v2). */
 static void to_v2(json_t *s)
 {
     static const char *const unknown[] = { "oneOf", "anyOf", "allOf", "not", "nullable", NULL };
     static const char *const shape[] = { "properties", "items", "additionalProperties", "required",
                                          NULL };
     json_t *additional = json_object_get(s, "additionalProperties"), *v;
-    bool nullable = flag(s, "nullable");
-    const char *key;
+    bool nullable = flag(s, "nullable"), open = flag(s, "x-kubernetes-preserve-unknown-fields");
+    const char *key, *type = json_str_at(s, "type", "");
 
     drop(s, unknown);
-    if (nullable || flag(s, "x-kubernetes-preserve-unknown-fields"))
+    if (nullable || open)
         drop(s, shape);
-    if (nullable || flag(s, "x-kubernetes-int-or-string"))
+    /* it looks into the members of an object of any fields, and stumbles over a null; an array of
+     * anything it cannot read */
+    if (nullable || (open && strcmp(type, "object") == 0) ||
+        (strcmp(type, "array") == 0 && !json_object_get(s, "items")) ||
+        flag(s, "x-kubernetes-int-or-string"))
         json_object_del(s, "type");
-    json_object_foreach(json_object_get(s, "properties"), key, v) to_v2(v);
+    json_object_foreach(json_object_get(s, "properties"), key, v)
+    {
+        if (flag(v, "nullable"))
+            drop_required(s, key);
+        to_v2(v);
+    }
     if (json_object_get(s, "items"))
         to_v2(json_object_get(s, "items"));
     if (json_is_object(additional) && json_object_get(s, "additionalProperties"))
