@@ -97,12 +97,17 @@ enum match_verdict match_object(const struct match *m, struct store_obj *o)
     }
     if (by_key) /* everything, or what the key says */
         return MATCH_YES;
-    if (m->kind->convert || n_terms >= ARRAY_LEN(paths))
+    if (m->kind->convert || 2 * n_terms >= ARRAY_LEN(paths))
         return MATCH_PARSE;
     if (!label_selector_is_empty(m->labels))
         paths[n++] = "metadata.labels";
-    for (size_t i = 0; i < n_terms; i++)
+    for (size_t i = 0; i < n_terms; i++) {
+        const char *fallback = fields_fallback(m->kind, t[i].key);
+
         paths[n++] = fields_path(m->kind, t[i].key);
+        if (fallback)
+            paths[n++] = fallback;
+    }
     if (json_pick(&doc, store_obj_value(o), paths, n, &e))
         return MATCH_PARSE;
     return match_doc(m, doc) ? MATCH_YES : MATCH_NO;

@@ -36,29 +36,41 @@ static const json_t *walk(const struct schema_kind *k, const json_t *obj, const 
     return at;
 }
 
+static bool is_source(const struct schema_kind *k, const char *label)
+{
+    return strcmp(k->kind, "Event") == 0 && strcmp(label, "source") == 0 && !k->custom;
+}
+
 /* Labels that are not the path of a value (upstream's pod and event strategies). */
 const char *fields_path(const struct schema_kind *k, const char *label)
 {
-    bool source = strcmp(k->kind, "Event") == 0 && strcmp(label, "source") == 0;
-
-    if (source && k->group[0] == '\0')
-        return "source.component";
-    if (source && strcmp(k->group, "events.k8s.io") == 0)
-        return "deprecatedSource.component";
+    if (is_source(k, label))
+        return k->group[0] == '\0' ? "source.component" : "deprecatedSource.component";
     if (strcmp(k->group, "batch") == 0 && strcmp(label, "status.successful") == 0)
         return "status.succeeded";
     return label;
 }
 
+/* Today's recorders name themselves in this field alone. */
+const char *fields_fallback(const struct schema_kind *k, const char *label)
+{
+    if (!is_source(k, label))
+        return NULL;
+    return k->group[0] == '\0' ? "reportingComponent" : "reportingController";
+}
+
 const char *fields_value(const struct schema_kind *k, const json_t *obj, const char *label,
                          char scratch[FIELDS_SCRATCH_MAX])
 {
+    const char *fallback = fields_fallback(k, label);
     const struct schema_type *type;
     const json_t *v;
 
     if (!is_supported(k, label))
         return NULL;
     v = walk(k, obj, fields_path(k, label), &type);
+    if (fallback && !json_string_length(v))
+        v = walk(k, obj, fallback, &type);
     if (json_is_string(v))
         return json_string_value(v);
     if (json_is_true(v))

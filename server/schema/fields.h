@@ -14,6 +14,8 @@ const char *fields_value(const struct schema_kind *k, const json_t *obj, const c
 
 /* Where its value lies in the object, "spec.nodeName"; label is one that k supports. */
 const char *fields_path(const struct schema_kind *k, const char *label);
+/* Where it lies when that is empty. NULL: nowhere. */
+const char *fields_fallback(const struct schema_kind *k, const char *label);
 
 /* ERR_INVALID: `field label not supported: spec.foo`. */
 MUST_USE int fields_check(const struct schema_kind *k, const struct field_selector *s,

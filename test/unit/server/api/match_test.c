@@ -37,11 +37,13 @@ static const struct {
     { "", "pods", "/registry/core/pods/ns/a", "", "spec.nodeName=n1,metadata.name=a", MATCH_YES },
     { "", "pods", "/registry/core/pods/ns/a", "", "spec.nodeName=n2,metadata.name=a", MATCH_NO },
     { "", "pods", "/registry/core/pods/ns/a", "", "spec.nodeName=n1,metadata.name=b", MATCH_NO },
+    { "", "events", "/registry/core/events/ns/a", "", "source=c", MATCH_YES },
+    { "", "events", "/registry/core/events/ns/a", "", "source=", MATCH_NO },
 };
 
 static const char value[] = "{\"kind\":\"K\",\"apiVersion\":\"v1\",\"metadata\":{\"name\":\"a\","
                             "\"namespace\":\"ns\",\"labels\":{\"l\":\"x\"}},"
-                            "\"spec\":{\"nodeName\":\"n1\"}}";
+                            "\"spec\":{\"nodeName\":\"n1\"},\"reportingComponent\":\"c\"}";
 
 /* The bytes tell what the parsed document tells. */
 static void bytes_and_document_agree(void **state)

@@ -191,6 +191,29 @@ static void events_are_selected_by_the_fields_of_their_group(void **state)
     }
 }
 
+static void an_event_without_a_source_has_its_controller(void **state)
+{
+    AUTO(schema) struct schema *s = schema_new();
+    static const char *const apis[] = { "v1", "events.k8s.io/v1" };
+    static const char *const rows[][2] = {
+        { "{'reportingComponent':'c'}", "c" },
+        { "{'reportingComponent':'c','source':{'component':''}}", "c" },
+        { "{'reportingComponent':'c','source':{'component':'k'}}", "k" },
+        { "{}", "" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows) * ARRAY_LEN(apis); i++) {
+        const struct schema_kind *k = schema_find_api(s, apis[i % ARRAY_LEN(apis)], "Event");
+        json_auto_t *doc = json_of(rows[i / ARRAY_LEN(apis)][0]);
+        char scratch[FIELDS_SCRATCH_MAX];
+
+        if (k->convert)
+            k->convert->from_stored(k, doc);
+        assert_string_equal(fields_value(k, doc, "source", scratch), rows[i / ARRAY_LEN(apis)][1]);
+    }
+}
+
 static json_t *document(struct discovery *d, const char *path, const char *accept)
 {
     struct discovery_doc doc;
@@ -465,6 +488,7 @@ int main(void)
         cmocka_unit_test(durations_are_short),
         cmocka_unit_test(field_selectors_see_the_supported_fields),
         cmocka_unit_test(events_are_selected_by_the_fields_of_their_group),
+        cmocka_unit_test(an_event_without_a_source_has_its_controller),
         cmocka_unit_test(discovery_lists_what_is_served),
         cmocka_unit_test(groups_come_in_upstreams_order),
         cmocka_unit_test(discovery_aggregates_when_asked),
