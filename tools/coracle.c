@@ -41,6 +41,9 @@
 #ifndef CORACLE_VERSION
 #define CORACLE_VERSION "unknown"
 #endif
+#ifndef CORACLE_COMMIT
+#define CORACLE_COMMIT ""
+#endif
 #ifndef CORACLE_BUILT_UNIX_S
 #define CORACLE_BUILT_UNIX_S 0
 #endif
@@ -344,7 +347,7 @@ static void hide_arguments(int argc, char **argv)
 
 static int cmd_server(int argc, char **argv)
 {
-    struct server_options o = { 0 };
+    struct server_options o = { .build_commit = CORACLE_COMMIT };
     struct roles r = { .server_options = &o };
     struct err e = { 0 };
     int code;

@@ -32,6 +32,7 @@ struct node_options {
 
 struct server_options {
     struct node_options node;  /* data_dir, token, ... are the same fields */
+    const char *build_commit;  /* no flag: what main was built from, "" when not from git; static */
     int64_t https_listen_port; /* 6443 */
     int64_t supervisor_port;   /* 0: https_listen_port; else that one serves the API only */
     char *bind_address;        /* NULL: all */
@@ -43,7 +44,8 @@ struct server_options {
     char *cluster_domain;
     char *egress_selector_mode; /* agent, pod, cluster, disabled */
     char *agent_token, *agent_token_file;
-    char *datastore_endpoint; /* NULL or "": SQLite below data_dir; secret, it may hold a password */
+    char
+        *datastore_endpoint; /* NULL or "": SQLite below data_dir; secret, it may hold a password */
     char *datastore_cafile, *datastore_certfile, *datastore_keyfile;
     char *write_kubeconfig, *write_kubeconfig_mode, *write_kubeconfig_group, *write_kubeconfig_name;
     struct flag_list disable;

@@ -47,6 +47,7 @@ struct api_config {
     const char *service_cidrs[2]; /* "10.43.0.0/16", and NULL or one of the other family; copied */
     const char *node_ports;       /* "30000-32767", which NULL means too */
     const char *version;          /* coracle's own version text, for gitVersion; copied */
+    const char *commit; /* of the build, 40 hex digits for gitCommit; NULL: none; static */
     const char *advertise_host_port; /* "198.51.100.10:6443" for /api; copied */
     struct api_egress egress;        /* dial NULL: connect subresources answer 503 */
     /* For kubelets: trust, client-kube-apiserver certificate; NULL with dial NULL. Borrowed; the

@@ -140,9 +140,10 @@ static void version(struct api_req *r)
                                                : u.machine;
     auto_free char *platform = mem_printf("linux/%s", arch);
     json_auto_t *v = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "major", "1",
-                               "minor", "32", "gitVersion", r->api->git_version, "gitCommit", "",
-                               "gitTreeState", "clean", "buildDate", "1970-01-01T00:00:00Z",
-                               "goVersion", "none", "compiler", "cc", "platform", platform);
+                               "minor", "32", "gitVersion", r->api->git_version, "gitCommit",
+                               r->api->config.commit ? r->api->config.commit : "", "gitTreeState",
+                               "clean", "buildDate", "1970-01-01T00:00:00Z", "goVersion", "none",
+                               "compiler", "cc", "platform", platform);
     auto_buf b = BUF(4096);
 
     err_ignore(json_write_indented(&b, v, 2)); /* a few hundred bytes */

@@ -360,6 +360,7 @@ static int make_api(struct server *s, struct err *e)
         .service_cidrs = { s->o->service_cidr.v[0],
                            s->o->service_cidr.n > 1 ? s->o->service_cidr.v[1] : NULL },
         .node_ports = s->o->service_node_port_range,
+        .commit = s->o->build_commit,
         .advertise_host_port = buf_cstr(&advertise),
         .egress = { egress_dial, egress_dial_address, s->egress, node_why_on_outcome, s->why },
         .kubelet_tls = kubelet_tls,

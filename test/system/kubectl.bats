@@ -195,6 +195,7 @@ looks() {
     says 'is running at' k cluster-info
     says 'apps/v1' k api-versions
     says 'v1.32.0+coracle' k version
+    k get --raw /version | jq -e '.gitCommit | test("^[0-9a-f]+$")' # upstream's conformance test of kubectl version
     says persistentvolumeclaims k api-resources
     [ "$(k get --raw /readyz)" = ok ]
     k get --raw /apis/apps/v1 | jq -e '.resources | length > 10' >/dev/null

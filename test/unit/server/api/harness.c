@@ -89,6 +89,7 @@ void harness_open(struct harness *h, const struct api_egress *egress)
                               .authn = h->authn,
                               .service_cidrs = { "10.43.0.0/16" },
                               .version = "test",
+                              .commit = "0123456789abcdef0123456789abcdef01234567",
                               .advertise_host_port = "127.0.0.1:6443" };
     if (egress)
         cfg.egress = *egress;

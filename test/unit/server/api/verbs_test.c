@@ -619,6 +619,7 @@ static void plain_paths_answer(void **state)
     } rows[] = {
         { "/version", 200, "minor", "32" },
         { "/version", 200, "gitVersion", "v1.32.0+coracle.test" },
+        { "/version", 200, "gitCommit", "0123456789abcdef0123456789abcdef01234567" },
         { "/api", 200, "kind", "APIVersions" },
         { "/api/v1", 200, "kind", "APIResourceList" },
         { "/apis", 200, "kind", "APIGroupList" },
