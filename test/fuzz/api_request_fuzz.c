@@ -29,8 +29,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
             abort();
         params_deinit(&p);
     }
-    if (accept_parse(&as, accept) && as.proto + as.yaml + (as.as == ACCEPT_TABLE && as.proto) > 1)
-        abort();
+    for (unsigned without = ACCEPT_ALL; without <= (ACCEPT_NO_PROTO | ACCEPT_NO_TABLE); without++)
+        if (accept_parse(&as, accept, without) &&
+            as.proto + as.yaml + (as.as == ACCEPT_TABLE && as.proto) > 1)
+            abort();
     err_ignore(!accept_gzip(accept)); /* only the reading is of interest */
     char *text = str_dup(token);
     auto_buf key = BUF(CURSOR_MAX_BYTES);

@@ -210,25 +210,22 @@ static void assert_log(struct world *w, const char *want)
     buf_clear(&w->log);
 }
 
-/* Turns of the loop without anything to wait for but what is on its way on loopback. */
+/* Turns of the loop without anything to wait for but what is on its way on loopback. A turn may begin
+ * with the timer and then wait for ever, so it is the timer that ends it. */
 static void on_later(void *arg)
 {
-    *(bool *)arg = true;
+    uv_stop(arg);
 }
 
 static void linger(struct world *w, uint64_t ms)
 {
     struct timer t;
-    bool over = false;
 
     timer_init(&t, &w->loop);
-    timer_start_ms(&t, ms, on_later, &over);
-    while (!over)
-        uv_run(&w->loop, UV_RUN_ONCE);
-    over = false;
-    timer_close(&t, on_later, &over);
-    while (!over)
-        uv_run(&w->loop, UV_RUN_ONCE);
+    timer_start_ms(&t, ms, on_later, &w->loop);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    timer_close(&t, on_later, &w->loop);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
 }
 
 /* ---- tests ---- */
