@@ -27,6 +27,7 @@ struct lb_connect {
     const char *hop; /* where the TCP connection goes: address, or the proxy's */
     struct lb_addrs addrs;
     struct watch *racing[LB_ADDRS_MAX]; /* NULL: not started, or failed */
+    uint64_t racing_since_us[LB_ADDRS_MAX];
     size_t next, n_racing;
     struct watch *won;
     struct lb_name_wait wait;
@@ -34,8 +35,8 @@ struct lb_connect {
     struct poller_task task;
     struct lb_proxy_talk talk;
     struct buf to_send; /* to the proxy; may hold a password */
-    uint64_t began_us;
-    bool may_resolve; /* the addresses are from before: a failure is no proof yet */
+    uint64_t began_us;  /* of the address that has won, later */
+    bool may_resolve;   /* the addresses are from before: a failure is no proof yet */
     bool resolving;
     bool avoids; /* the address below */
     struct lb_addr avoid;
@@ -198,6 +199,7 @@ static void win(struct lb_connect *c, size_t i)
 {
     struct watch *w = STEAL(c->racing[i]);
 
+    c->began_us = c->racing_since_us[i];
     if (c->addrs.n > 1)
         lb_names_worked(c->d->names, c->hop, &c->addrs.v[i]);
     if (c->d->proxy.kind == LB_PROXY_NONE) {
@@ -264,6 +266,7 @@ static void start_next(struct lb_connect *c)
         }
         lb_tune_socket(fd);
         limit_silence(fd);
+        c->racing_since_us[i] = uv_hrtime() / 1000;
         if (connect(fd, &a->u.any, a->n) && errno != EINPROGRESS) {
             err_sys(&c->err, errno, "connect %s", c->hop);
             close(fd);

@@ -22,7 +22,8 @@ struct lb_dialer {
 struct lb_connect;
 /* w: connected, non-blocking, CLOEXEC, TCP_NODELAY and keep-alive on; yours, with a fn that you
  * replace. NULL on failure: e names address and reason (see tcp_dial in base/io/tcp.h for the
- * codes; a proxy's refusal is ERR_DENIED or ERR_IO, and begins with "proxy"). */
+ * codes; a proxy's refusal is ERR_DENIED or ERR_IO, and begins with "proxy"). took_us: of the
+ * address that answered, from its own start: how far it is, however long others were waited for. */
 typedef void (*lb_connect_fn)(void *arg, struct watch *w, uint64_t took_us, const struct err *e);
 
 /* avoid: not to this one of its addresses (of which a proxy knows nothing); NULL: to any. */

@@ -386,6 +386,44 @@ static void silence_is_reason_to_ask_for_the_name_again(void **state)
     close(mute);
 }
 
+/* Patience is measured by it: an address that was waited for in vain does not make its name slow.
+ */
+static void the_round_trip_is_of_the_address_that_answered(void **state)
+{
+    enum { STAGGER_US = 250000, GRAIN_US = 10000 };
+    struct balancer_options o = { .name = "t", .resolve = resolve };
+    struct balancer_server_status st[2];
+    char seed[64];
+    struct server one;
+    struct client c;
+    struct balancer *b;
+    struct hole hole;
+    uv_loop_t loop;
+    struct err e;
+    (void)state;
+
+    uv_loop_init(&loop);
+    server_start_at(&one, &loop, "one", "127.0.0.3", 0);
+    hole_dig_at(&hole, "127.0.0.5", one.port);
+    answers[0] = "127.0.0.5";
+    answers[1] = "127.0.0.3";
+    answers[2] = NULL;
+    snprintf(seed, sizeof seed, "srv.test:%u", one.port);
+    o.seed = seed;
+    assert_int_equal(balancer_new(&b, &loop, &o, &e), 0);
+    uint64_t began_us = uv_hrtime() / 1000;
+    client_start(&c, &loop, balancer_port(b));
+    RUN_UNTIL(&loop, c.got.n == 3);
+    uint64_t took_us = uv_hrtime() / 1000 - began_us;
+    assert_int_equal(balancer_status(b, st, 2), 1);
+    assert_true(st[0].rtt_us > 0);
+    assert_true(st[0].rtt_us + STAGGER_US <= took_us + GRAIN_US);
+    client_stop(&c);
+    server_kill(&one);
+    finish(&loop, b);
+    hole_fill(&hole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_listed_server_that_hangs_loses_its_connections_to_another),
         cmocka_unit_test(the_last_resort_loses_its_connections_once_when_its_tunnel_fails),
         cmocka_unit_test(silence_is_reason_to_ask_for_the_name_again),
+        cmocka_unit_test(the_round_trip_is_of_the_address_that_answered),
     };
     signal(SIGPIPE, SIG_IGN);
     return cmocka_run_group_tests(tests, NULL, NULL);
