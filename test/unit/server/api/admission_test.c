@@ -1,21 +1,5 @@
 /* What plugins look up follows what clients write. */
-#include "test/unit/server/api/harness.h"
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
+#include "test/unit/server/api/fixture.h"
 
 #define CLASSES "/apis/scheduling.k8s.io/v1/priorityclasses"
 #define PODS    "/api/v1/namespaces/default/pods"

@@ -1,25 +1,9 @@
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 #include "base/kube/metadata.h"
 
 #include <string.h>
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 #define CM    "/api/v1/namespaces/default/configmaps"
 #define ADMIN "admin+system:masters"

@@ -1,23 +1,7 @@
 /* Bindings: a pod is given to a node once. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 #define PODS     "/api/v1/namespaces/default/pods"
 #define BINDINGS "/api/v1/namespaces/default/bindings"

@@ -1,26 +1,10 @@
 /* ComponentStatus: what is stored nowhere, and deprecated. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "server/api/proto.h"
 
-static struct harness h;
-
 #define STATUSES "/api/v1/componentstatuses"
 #define WARNING  "299 - \"v1 ComponentStatus is deprecated in v1.19+\""
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 static struct answer get(const char *target, const char *accept)
 {

@@ -1,25 +1,9 @@
 /* Custom kinds over HTTP: what a definition brings and takes. Nobody accepts names here but the
  * test. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 #include "test/unit/json_text.h"
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 #define CRDS "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 

@@ -1,25 +1,9 @@
 /* Discovery and OpenAPI over HTTP: what clients may keep, and for how long. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 
 #include <string.h>
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 static struct answer ask_unless(const char *target, const char *etag)
 {

@@ -1,28 +1,12 @@
 /* Kinds that share their objects under other names, and kinds that nothing acts on. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #define CORE  "/api/v1/namespaces/default/events"
 #define NEWER "/apis/events.k8s.io/v1/namespaces/default/events"
 
-static struct harness h;
-
 static const char *at(const struct answer *a, const char *path)
 {
     return json_str_at(a->doc, path, "");
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
 }
 
 static void an_event_is_the_same_object_in_both_groups(void **state)

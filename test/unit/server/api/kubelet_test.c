@@ -3,31 +3,16 @@
  * kubelet"): bodies in protobuf, patches of status as strategic merges, answers in protobuf. The
  * bodies are made from the schema; what their bytes have to be is the business of proto_test.
  */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 #include "server/api/proto.h"
 
 #include <string.h>
 
-static struct harness h;
 #define NODE   "system:node:n1+system:nodes"
 #define ACCEPT "application/vnd.kubernetes.protobuf,application/json"
 #define MERGE  "application/strategic-merge-patch+json"
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 struct step {
     const char *method, *target;

@@ -1,27 +1,11 @@
 /* What the parameters of each verb may be, and in which words others are refused. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 
 #define ADMIN "admin+system:masters"
 #define CM    "/api/v1/namespaces/default/configmaps"
 #define PODS  "/api/v1/namespaces/default/pods"
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 static void change(const char *method, const char *target, const char *body)
 {

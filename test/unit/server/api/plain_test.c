@@ -1,26 +1,10 @@
 /* Health, as probes read it, and /metrics, as Prometheus does. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 
 #define ADMIN "admin+system:masters"
 #define CM    "/api/v1/namespaces/default/configmaps"
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 static void health_is_in_upstreams_form(void **state)
 {

@@ -1,26 +1,10 @@
 /* What a pod is born with, and what its subresources may change, over HTTP. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 #include "test/unit/json_text.h"
 
 #include <stdio.h>
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 #define PODS "/api/v1/namespaces/default/pods"
 

@@ -1,26 +1,10 @@
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 #include "base/data/wire.h"
 #include "server/api/proto.h"
 
 #include <string.h>
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 #define CM    "/api/v1/namespaces/default/configmaps"
 #define PROTO "application/vnd.kubernetes.protobuf"

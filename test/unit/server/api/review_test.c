@@ -1,24 +1,8 @@
 /* Reviews over HTTP, and requests that act as another. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 #include "test/unit/json_text.h"
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 #define ADMIN  "admin+system:masters"
 #define AUTHZ  "/apis/authorization.k8s.io/v1"

@@ -1,25 +1,9 @@
 /* The scale subresource, and what the other small ones let a write change. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 
 #include <stdio.h>
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 #define DEPLOYMENTS "/apis/apps/v1/namespaces/default/deployments"
 #define SETS        "/apis/apps/v1/namespaces/default/replicasets"

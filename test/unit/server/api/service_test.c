@@ -1,26 +1,10 @@
 /* What services are given, keep and give back, over HTTP. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 #include "test/unit/json_text.h"
 
 #include <stdio.h>
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 #define SVC "/api/v1/namespaces/default/services"
 

@@ -1,27 +1,11 @@
 /* A flood takes the places that are there, and leaves some to those without whom nothing works. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 #include "server/api/share.h"
 
 #define ADMIN  "admin+system:masters"
 #define REVIEW "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 /* A write whose body does not end: it keeps its place. */
 struct held {

@@ -1,25 +1,9 @@
 /* What a client sees of get, list, create, update, patch and delete, over HTTP. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 
 #include <stdio.h>
-
-static struct harness h;
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 #define CM   "/api/v1/namespaces/default/configmaps"
 #define PODS "/api/v1/namespaces/default/pods"

@@ -1,26 +1,11 @@
 /* What a client sees of a watch. */
-#include "test/unit/server/api/harness.h"
+#include "test/unit/server/api/fixture.h"
 
 #include "base/core/mem.h"
 
 #include <stdio.h>
 
-static struct harness h;
 #define ADMIN "admin+system:masters"
-
-static int setup(void **state)
-{
-    (void)state;
-    harness_open(&h, NULL);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    harness_close(&h);
-    return 0;
-}
 
 #define CM "/api/v1/namespaces/default/configmaps"
 
