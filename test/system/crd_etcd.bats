@@ -10,21 +10,10 @@ TOKEN=0123456789abcdef-of-the-cluster
 setup_file() {
     lib_need ip jq kubectl etcd
     lib_init
-    host_new srv1
-    host_new srv2
-    link_hosts srv1 eth0 10.77.0.11/24 srv2 eth0 10.77.0.12/24
-    in_net srv1 ip route add default via 10.77.0.12
-    in_net srv2 ip route add default via 10.77.0.11
-    spawn etcd in_net srv1 etcd --data-dir "$T/etcd" --logger zap --log-level warn \
-        --listen-client-urls http://10.77.0.11:2379 --advertise-client-urls http://10.77.0.11:2379
-    local h
-    for h in srv1 srv2; do
-        K3S_DATASTORE_ENDPOINT=http://10.77.0.11:2379 start_server "$h" --token "$TOKEN" --disable-agent --node-name "$h"
-    done
+    two_servers
 }
 teardown_file() { lib_cleanup; }
 
-one() { kubectl_on srv1 "$@"; }
 two() { kubectl_on srv2 "$@"; }
 
 define() { # define SERVER NAME KIND: <NAME>s.example.com

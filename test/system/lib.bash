@@ -233,6 +233,31 @@ api_server() { # api_server FLAG...
 k() { kubectl_on srv "$@"; }
 field() { k get "$1" "$2" -o "jsonpath=$3"; } # field KIND NAME JSONPATH
 
+# Servers of hosts srv1 and srv2 on one etcd; one talks to the first. TOKEN is the cluster's.
+two_servers() {
+    local h
+    host_new srv1
+    host_new srv2
+    link_hosts srv1 eth0 10.77.0.11/24 srv2 eth0 10.77.0.12/24
+    in_net srv1 ip route add default via 10.77.0.12
+    in_net srv2 ip route add default via 10.77.0.11
+    spawn etcd in_net srv1 etcd --data-dir "$T/etcd" --logger zap --log-level warn \
+        --listen-client-urls http://10.77.0.11:2379 --advertise-client-urls http://10.77.0.11:2379
+    for h in srv1 srv2; do
+        K3S_DATASTORE_ENDPOINT=http://10.77.0.11:2379 start_server "$h" --token "$TOKEN" --disable-agent --node-name "$h"
+    done
+}
+one() { kubectl_on srv1 "$@"; }
+
+# refused TEXT COMMAND...: the command fails and says TEXT
+refused() {
+    local text=$1
+    shift
+    run "$@"
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"$text"* ]] || { echo "$output"; return 1; }
+}
+
 node_ready() { # node_ready SERVERHOST NODE
     [ "$(kubectl_on "$1" get node "$2" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}')" = True ]
 }

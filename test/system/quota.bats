@@ -7,10 +7,7 @@ load lib
 setup_file() {
     lib_need ip kubectl jq curl
     lib_init
-    host_new srv
-    in_net srv ip addr add 198.51.100.10/32 dev lo
-    start_server srv --disable-agent
-    wait_for 10 k get namespace default
+    api_server
 }
 teardown_file() { lib_cleanup; }
 
@@ -19,18 +16,9 @@ setup() {
     k create namespace "$NS" >/dev/null
 }
 
-k() { kubectl_on srv "$@"; }
 n() { k -n "$NS" "$@"; }
 used() { [ "$(n get resourcequota "$1" -o json | jq -r ".status.used[\"$2\"]")" = "$3" ]; } # used QUOTA NAME AMOUNT
 counted() { wait_for 20 used "$@"; }
-# refused TEXT COMMAND...: the command fails and says TEXT
-refused() {
-    local text=$1
-    shift
-    run "$@"
-    [ "$status" -ne 0 ]
-    [[ "$output" == *"$text"* ]] || { echo "$output"; return 1; }
-}
 
 pod() { # pod NAME RESOURCES SPEC: one container; waits for no account
     printf '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"%s"},"spec":{"containers":[{"name":"c","image":"i","resources":%s}]%s}}' \

@@ -11,14 +11,6 @@ setup_file() {
 }
 teardown_file() { lib_cleanup; }
 
-# refused TEXT COMMAND...: the command fails and says TEXT
-refused() {
-    local text=$1
-    shift
-    run "$@"
-    [ "$status" -ne 0 ]
-    [[ "$output" == *"$text"* ]] || { echo "$output"; return 1; }
-}
 apply() { k apply -f -; }
 
 pod() { # pod NAME SPEC: one container, and SPEC
